@@ -1,0 +1,88 @@
+//! The CDC consumer: Qlik's change records from Kafka become rows of the tables.
+
+use std::time::Duration;
+
+use crate::macros::program;
+use crate::{Region, Setting};
+
+program! {
+    /// Configuration of `consumer`.
+    CdcConsumer("consumer"), CdcConsumerBinding, CdcConsumerSettings {
+        ambient {}
+        required {
+            /// The region it runs in and writes as `origin_region`.
+            region: Region = "AWS_REGION",
+            /// Kafka's bootstrap servers, `host:port` joined by commas.
+            kafka_brokers: String = "KAFKA_BROKERS",
+            /// The Schema Registry's base URL.
+            schema_registry_url: String = "SCHEMA_REGISTRY_URL",
+            /// Which Qlik task feeds these topics; part of every row's fence.
+            source_id: String = "SOURCE_ID",
+        }
+        resources {
+            /// Rows of `qlik.customers`.
+            customers: Table as Write = "CUSTOMERS_TABLE",
+            /// Rows of `qlik.orders`.
+            orders: Table as Write = "ORDERS_TABLE",
+            /// Rows of `qlik.products`.
+            products: Table as Write = "PRODUCTS_TABLE",
+        }
+        settings {
+            /// Consumer group.
+            group_id: String = "KAFKA_GROUP_ID", "tandem-cdc-consumers".to_owned(), any_text();
+            /// Topic for messages that can't be applied.
+            dead_letter_topic: String = "KAFKA_DEAD_LETTER_TOPIC", "tandem.cdc.dead-letters".to_owned(), any_text();
+            /// How the connection to Kafka is secured.
+            kafka_security: KafkaSecurity = "KAFKA_SECURITY", KafkaSecurity::SaslSsl, KafkaSecurity::Plaintext..=KafkaSecurity::SaslSsl;
+            /// Folder with the files `username` and `password` for SASL; read only when the connection uses SASL.
+            kafka_credentials_dir: String = "KAFKA_CREDENTIALS_DIR", "/var/run/secrets/kafka".to_owned(), any_text();
+            /// The longest that the broker may wait to fill a fetch.
+            fetch_wait: Duration = "KAFKA_FETCH_WAIT", Duration::from_millis(10), Duration::from_millis(1)..=Duration::from_secs(1);
+            /// Generation of the load: raised by a reload from the source, part of every version.
+            generation: u32 = "SOURCE_GENERATION", 0, 0..=u32::MAX;
+            /// Authority epoch that every write carries.
+            epoch: u64 = "AUTHORITY_EPOCH", 1, 1..=u64::MAX;
+            /// Shards that work side by side; each key belongs to one.
+            shards: u16 = "SHARDS", 64, 1..=1024;
+            /// Messages of one partition that may be unfinished before the partition is paused.
+            in_flight_per_partition: u32 = "IN_FLIGHT_PER_PARTITION", 1000, 1..=100_000;
+            /// How long a tombstone is kept; at least as long as anything can be redelivered.
+            tombstone_retention: Duration = "TOMBSTONE_RETENTION", Duration::from_secs(30 * 86_400), Duration::from_secs(86_400)..=Duration::from_secs(365 * 86_400);
+            /// The longest that draining may take on revocation and on SIGTERM.
+            drain_deadline: Duration = "DRAIN_DEADLINE", Duration::from_secs(20), Duration::from_secs(1)..=Duration::from_secs(29);
+            /// Port of `/health`, `/ready` and `/metrics`; 0 takes a free one.
+            http_port: u16 = "HTTP_PORT", 9090, 0..=u16::MAX;
+        }
+    }
+}
+
+fn any_text() -> std::ops::RangeInclusive<String> {
+    String::new()..=char::MAX.to_string()
+}
+
+/// How the connection to Kafka is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KafkaSecurity {
+    /// No encryption, no authentication: only for a broker on this machine.
+    Plaintext,
+    /// TLS and SASL PLAIN.
+    SaslSsl,
+}
+
+impl Setting for KafkaSecurity {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "plaintext" => Ok(Self::Plaintext),
+            "sasl_ssl" => Ok(Self::SaslSsl),
+            _ => Err("neither `plaintext` nor `sasl_ssl`".to_owned()),
+        }
+    }
+
+    fn render(&self) -> String {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::SaslSsl => "sasl_ssl",
+        }
+        .to_owned()
+    }
+}

@@ -1,0 +1,32 @@
+//! The event router: changes that this region owns go to the peer region's bus.
+
+use std::time::Duration;
+
+use crate::Region;
+use crate::macros::program;
+
+program! {
+    /// Configuration of `event-router`.
+    EventRouter("event-router"), EventRouterBinding, EventRouterSettings {
+        ambient {
+            /// The region it runs in; Lambda sets it.
+            region: Region = "AWS_REGION",
+        }
+        required {
+            /// The region it sends to.
+            peer_region: Region = "PEER_REGION",
+        }
+        resources {
+            /// The peer region's bus.
+            peer_bus: EventBus as Publish = "PEER_EVENT_BUS_NAME",
+            /// Gets records that can't be decoded, with their full body.
+            dead_letters: Queue as Send = "DEAD_LETTER_QUEUE_URL",
+        }
+        settings {
+            /// The longest that publishing one request may take, with its retries.
+            publish_timeout: Duration = "PUBLISH_TIMEOUT", Duration::from_secs(10), Duration::from_secs(1)..=Duration::from_secs(30);
+            /// What is kept of the function's time for the answer: work stops this long before the deadline.
+            deadline_margin: Duration = "DEADLINE_MARGIN", Duration::from_secs(2), Duration::from_millis(100)..=Duration::from_secs(30);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Kinds of resources, kinds of access, and the IAM actions that each pair stands for.
+//!
+//! A pair that isn't declared here doesn't compile: nobody can ask to publish to a table.
+//! Actions are the least that the programs' calls need, from the service authorization reference of each service.
+
+/// A kind of resource that programs use by an address from an environment variable.
+pub trait Kind {
+    /// The service prefix of this kind's IAM actions and of `kms:ViaService`.
+    const SERVICE: &'static str;
+    /// The parsed address: a name or a URL.
+    type Address;
+
+    /// Parses the address from the variable's text.
+    ///
+    /// # Errors
+    /// A phrase that completes "`VARIABLE` is … , which is …".
+    fn parse(text: &str) -> Result<Self::Address, String>;
+}
+
+/// A way to use a resource.
+pub trait Access {}
+
+/// Says that `Self` can be used in the way `A`, and what that takes.
+pub trait Allows<A: Access>: Kind {
+    /// IAM actions on the resource.
+    const ACTIONS: &'static [&'static str];
+    /// IAM actions on the customer-managed key that encrypts the resource, if there is one.
+    const KEY_ACTIONS: &'static [&'static str];
+}
+
+macro_rules! access {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub enum $name {}
+        impl Access for $name {}
+    )*};
+}
+
+access! {
+    /// Put events onto a bus.
+    Publish;
+    /// Send messages to a queue.
+    Send;
+    /// Write single rows under a condition.
+    Write;
+}
+
+macro_rules! kind {
+    ($(#[$doc:meta])* $kind:ident of $service:literal, $(#[$address_doc:meta])* $address:ident, $check:expr, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub enum $kind {}
+
+        $(#[$address_doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub struct $address(String);
+
+        impl $address {
+            /// The address as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $address {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) { Ok(Self(text.to_owned())) } else { Err(concat!("not ", $what).to_owned()) }
+            }
+        }
+
+        impl std::fmt::Display for $address {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Kind for $kind {
+            const SERVICE: &'static str = $service;
+            type Address = $address;
+
+            fn parse(text: &str) -> Result<$address, String> {
+                text.parse()
+            }
+        }
+    };
+}
+
+fn is_name(text: &str, lengths: std::ops::RangeInclusive<usize>, extra: &[u8]) -> bool {
+    lengths.contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || extra.contains(&byte))
+}
+
+kind! {
+    /// An EventBridge event bus.
+    EventBus of "events",
+    /// The name of an event bus: 1 to 256 letters, digits, `.`, `-`, `_`, `/`.
+    BusName, |text| is_name(text, 1..=256, b".-_/"), "an event bus name (1 to 256 letters, digits, `.`, `-`, `_`, `/`)"
+}
+kind! {
+    /// An SQS queue.
+    Queue of "sqs",
+    /// The URL of a queue.
+    QueueUrl, |text| text.starts_with("https://") || text.starts_with("http://"), "a queue URL (`https://…`)"
+}
+kind! {
+    /// A DynamoDB table.
+    Table of "dynamodb",
+    /// The name of a table: 3 to 255 letters, digits, `.`, `-`, `_`.
+    TableName, |text| is_name(text, 3..=255, b".-_"), "a table name (3 to 255 letters, digits, `.`, `-`, `_`)"
+}
+
+impl Allows<Publish> for EventBus {
+    const ACTIONS: &'static [&'static str] = &["events:PutEvents"];
+    // EventBridge itself uses the bus's key; its publishers need no permission on it.
+    const KEY_ACTIONS: &'static [&'static str] = &[];
+}
+
+impl Allows<Send> for Queue {
+    const ACTIONS: &'static [&'static str] = &["sqs:SendMessage"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt", "kms:GenerateDataKey"];
+}
+
+impl Allows<Write> for Table {
+    const ACTIONS: &'static [&'static str] = &["dynamodb:PutItem", "dynamodb:UpdateItem"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked() {
+        assert!(EventBus::parse("tandem-sandbox-events").is_ok());
+        assert!(EventBus::parse("").is_err());
+        assert!(Queue::parse("http://127.0.0.1:4566/000000000000/q").is_ok());
+        assert!(Queue::parse("arn:aws:sqs:us-west-2:000000000000:q").is_err());
+        assert!(Table::parse("ab").is_err());
+        assert!(Table::parse("tandem-sandbox-customers").is_ok());
+        assert!(Table::parse("a table").is_err());
+    }
+}

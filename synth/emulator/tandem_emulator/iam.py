@@ -1,0 +1,146 @@
+"""Questions to IAM that services ask on their own behalf.
+
+MiniStack checks the policies of whoever *calls* (with `AUTH=true`). What a service does by itself
+(an event rule that sends to a queue, a mapping that reads a stream, a function's failure
+destination) it does unchecked. The modules ask here. Without IAM enforcement every answer is yes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import ministack.app
+from ministack.core import iam_evaluator
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import iam
+
+RuleOrigin = dict[str, str]
+"""Condition keys of a service's request: `aws:sourcearn`, `aws:sourceaccount`."""
+
+
+def enforced() -> bool:
+    return bool(ministack.app.AUTH)
+
+
+def origin(source_arn: str) -> RuleOrigin:
+    return {"aws:sourcearn": source_arn, "aws:sourceaccount": get_account_id()}
+
+
+def role_allows(role_arn: str, action: str, resource_arn: str) -> bool:
+    """Whether a role may do one action: its policies, its boundary, and the resource's own policy.
+
+    The resource's policy counts as it does for a caller: within the account an allow there
+    suffices; a key's policy must allow in any case.
+    """
+    if not enforced():
+        return True
+    name = role_name(role_arn)
+    account = account_of(role_arn)
+    context = iam_evaluator.EvalContext(
+        principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/service",
+        principal_type="AssumedRole",
+        principal_account=account,
+        action=action,
+        resource_arn=resource_arn,
+        region=get_region(),
+    )
+    policies = iam_evaluator._gather_role_policies(name, account)
+    boundary = iam_evaluator._permissions_boundary(iam._roles, name, account)
+    result = iam_evaluator.evaluate(context, policies, *boundary)
+    service = action.split(":", 1)[0]
+    found = iam_evaluator._resource_policy(service, resource_arn)
+    if found is not None:
+        required = service in iam_evaluator._POLICY_REQUIRED
+        result = iam_evaluator.combine_resource_policy(
+            result, context, *found, required=required, limits=tuple(boundary)
+        )
+    return result.decision == "Allow"
+
+
+def resource_policy_allows(
+    policy: str | dict[str, Any] | None,
+    service: str,
+    action: str,
+    resource_arn: str,
+    request_origin: RuleOrigin,
+) -> bool:
+    """Whether a resource's policy lets an AWS service act on it for the given origin."""
+    if not enforced():
+        return True
+    if not policy:
+        return False
+    context = iam_evaluator.EvalContext(
+        # The caller is the service, not a principal of the account: a grant to the account must
+        # not let it in, "*" does.
+        principal_arn="*",
+        principal_type="Service",
+        principal_account="",
+        action=action,
+        resource_arn=resource_arn,
+        region=get_region(),
+        service_context=dict(request_origin),
+    )
+    result = iam_evaluator.evaluate_resource_policy(policy, context, service=service)
+    return result.decision == "Allow"
+
+
+def role_trusts(role_arn: str, service: str, request_origin: RuleOrigin | None = None) -> bool:
+    """Whether the role exists and its trust policy lets the service assume it."""
+    if not enforced():
+        return True
+    role = iam._roles.get_scoped(account_of(role_arn), None, role_name(role_arn))
+    if role is None:
+        return False
+    document = role.get("AssumeRolePolicyDocument") or "{}"
+    if isinstance(document, str):
+        document = json.loads(document)
+    statements = document.get("Statement", [])
+    if isinstance(statements, dict):
+        statements = [statements]
+    matching = [
+        statement
+        for statement in statements
+        if names_service(statement, service)
+        and iam_evaluator._action_matches("sts:AssumeRole", as_list(statement.get("Action")), [])
+        and conditions_hold(statement, role_arn, request_origin or {})
+    ]
+    effects = {statement.get("Effect") for statement in matching}
+    return "Allow" in effects and "Deny" not in effects
+
+
+def names_service(statement: dict[str, Any], service: str) -> bool:
+    principal = statement.get("Principal")
+    if principal == "*":
+        return True
+    if not isinstance(principal, dict):
+        return False
+    return service in as_list(principal.get("Service"))
+
+
+def conditions_hold(statement: dict[str, Any], role_arn: str, request_origin: RuleOrigin) -> bool:
+    context = iam_evaluator.EvalContext(
+        principal_arn="*",
+        principal_type="Service",
+        principal_account="",
+        action="sts:AssumeRole",
+        resource_arn=role_arn,
+        region=get_region(),
+        service_context=dict(request_origin),
+    )
+    return iam_evaluator._conditions_met(statement.get("Condition") or {}, context)
+
+
+def as_list(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def role_name(role_arn: str) -> str:
+    return role_arn.rsplit("/", 1)[-1]
+
+
+def account_of(arn: str) -> str:
+    parts = arn.split(":")
+    return parts[4] if len(parts) > 4 and parts[4] else get_account_id()

@@ -1,0 +1,90 @@
+//! Encrypted queues that accept nothing without TLS.
+
+use std::time::Duration;
+
+use cfn::{Arn, Handle, Value, events, kms, sqs};
+use contracts::{Bound, resource};
+
+use crate::constructs::Scope;
+use crate::constructs::policy::{Statement, document};
+
+/// A queue whose policy isn't written yet; it becomes a [`Queue`] by saying who sends to it.
+pub(crate) struct OpenQueue {
+    handle: Handle<sqs::Queue>,
+    key: Value<Arn<kms::Key>>,
+}
+
+/// An encrypted queue with its policy.
+pub(crate) struct Queue {
+    handle: Handle<sqs::Queue>,
+    key: Value<Arn<kms::Key>>,
+}
+
+impl OpenQueue {
+    /// Adds a queue named `name`, which keeps messages for `retention` (one minute to 14 days).
+    #[track_caller]
+    pub(crate) fn add(
+        scope: &mut Scope<'_>,
+        logical_id: &str,
+        name: &str,
+        retention: Duration,
+        key: &Value<Arn<kms::Key>>,
+    ) -> Self {
+        let queue = sqs::Queue::new()
+            .queue_name(scope.environment.name(name))
+            .message_retention_period(whole_seconds(retention))
+            .kms_master_key_id(key)
+            // One data key serves for five minutes: far fewer calls to KMS.
+            .kms_data_key_reuse_period_seconds(300);
+        Self { handle: scope.add(logical_id, queue), key: key.clone() }
+    }
+
+    pub(crate) fn arn(&self) -> Value<Arn<sqs::Queue>> {
+        self.handle.arn()
+    }
+
+    /// Only principals of the account that their own policies allow.
+    #[track_caller]
+    pub(crate) fn for_roles(self, scope: &mut Scope<'_>) -> Queue {
+        self.with_policy(scope, None)
+    }
+
+    /// The rule too: EventBridge sends in the rule's name, as a target or as a target's dead-letter queue.
+    #[track_caller]
+    pub(crate) fn for_rule(self, scope: &mut Scope<'_>, rule: &Handle<events::Rule>) -> Queue {
+        let from_rule = Statement::allow("EventBridgeRule", ["sqs:SendMessage"], [self.arn().into()])
+            .to_service("events.amazonaws.com")
+            .when("ArnEquals", "aws:SourceArn", rule.arn().into_inner())
+            .when("StringEquals", "aws:SourceAccount", cfn::pseudo::account_id().into_inner());
+        self.with_policy(scope, Some(from_rule))
+    }
+
+    #[track_caller]
+    fn with_policy(self, scope: &mut Scope<'_>, sender: Option<Statement>) -> Queue {
+        let arn: Value<String> = self.handle.arn().into();
+        let statements = sender.into_iter().chain([Statement::deny_without_tls("sqs:*", [arn])]);
+        let policy = sqs::QueuePolicy::new(document(statements), [self.handle.reference()]);
+        scope.add(&format!("{}Policy", self.handle.logical_id()), policy);
+        Queue { handle: self.handle, key: self.key }
+    }
+}
+
+impl Queue {
+    pub(crate) fn arn(&self) -> Value<Arn<sqs::Queue>> {
+        self.handle.arn()
+    }
+
+    pub(crate) fn url(&self) -> Value<String> {
+        self.handle.reference().into()
+    }
+
+    /// Sending messages.
+    pub(crate) fn send(&self) -> Bound<Value<String>, resource::Queue, resource::Send> {
+        Bound::new(self.url(), vec![self.arn().into()]).encrypted_by(self.key.clone().into())
+    }
+}
+
+/// A duration as CloudFormation writes it; parts of a second are dropped.
+pub(crate) fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,70 @@
+//! The consumer's binding: the same values for its role, its pods and its process on the local platform.
+
+use std::collections::BTreeMap;
+
+use contracts::{Binding, Bound, CdcConsumerBinding, KafkaSecurity, Region, Text, resource};
+use events::Entity;
+
+use crate::environment::{Environment, KafkaCluster};
+
+/// Where the consumer finds Kafka.
+#[derive(Clone, Debug, Default)]
+pub struct KafkaEndpoints {
+    /// Bootstrap servers, `host:port` joined by commas.
+    pub brokers: String,
+    /// Base URL of the Schema Registry.
+    pub schema_registry_url: String,
+}
+
+impl KafkaEndpoints {
+    /// What the environment file says; empty where the local platform decides.
+    pub fn of(environment: &Environment) -> Self {
+        match &environment.kafka().cluster {
+            KafkaCluster::Platform => Self::default(),
+            KafkaCluster::Existing { brokers, schema_registry, .. } => {
+                Self { brokers: brokers.join(","), schema_registry_url: schema_registry.clone() }
+            }
+        }
+    }
+}
+
+/// The environment variables of the consumer in `region`.
+pub fn consumer_environment(
+    environment: &Environment,
+    region: &Region,
+    endpoints: &KafkaEndpoints,
+) -> BTreeMap<String, String> {
+    // Variables hold the tables' names only; permissions come from the role in the `events` stack.
+    let binding =
+        binding(environment, region, endpoints, |entity| Bound::new(environment.name(entity.as_str()), Vec::new()));
+    binding
+        .variables()
+        .into_iter()
+        .map(|variable| match variable.value {
+            Text::Literal(text) | Text::Template(text) => (variable.name.to_owned(), text),
+        })
+        .collect()
+}
+
+/// Everything the consumer needs; `table` gives the write access to an entity's table.
+pub(crate) fn binding<V>(
+    environment: &Environment,
+    region: &Region,
+    endpoints: &KafkaEndpoints,
+    table: impl Fn(Entity) -> Bound<V, resource::Table, resource::Write>,
+) -> CdcConsumerBinding<V> {
+    let security = match &environment.kafka().cluster {
+        KafkaCluster::Platform => KafkaSecurity::Plaintext,
+        KafkaCluster::Existing { security, .. } => *security,
+    };
+    CdcConsumerBinding {
+        region: region.clone(),
+        kafka_brokers: endpoints.brokers.clone(),
+        schema_registry_url: endpoints.schema_registry_url.clone(),
+        source_id: environment.consumer().source_id.clone(),
+        customers: table(Entity::Customers),
+        orders: table(Entity::Orders),
+        products: table(Entity::Products),
+        settings: environment.consumer().contract(security),
+    }
+}

@@ -1,0 +1,71 @@
+//! Rules between properties and between resources, which schemas don't say: one table of rules, one module a service.
+//!
+//! Each rule says what AWS refuses or what loses data; matters of taste and policy belong to whoever writes the stacks.
+
+mod dynamodb;
+mod lambda;
+mod sqs;
+pub(crate) mod stateful;
+
+use serde_json::Value as Json;
+
+use crate::check::Violation;
+use crate::intrinsic::Reference;
+use crate::template::{Declaration, Template};
+
+/// A rule over all resources of one type.
+struct Rule {
+    resource_type: &'static str,
+    check: fn(&Context<'_>, &Declaration, &mut Vec<Violation>),
+}
+
+/// What a rule may look at besides its resource.
+struct Context<'a> {
+    template: &'a Template,
+    region: &'a str,
+}
+
+const RULES: &[Rule] = &[
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::own_region_is_a_replica },
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::replicas_are_set_alike },
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::replication_needs_a_stream },
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::strong_consistency_needs_three_regions },
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::keys_are_defined },
+    Rule { resource_type: "AWS::DynamoDB::Table", check: dynamodb::keys_are_defined },
+    Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: lambda::stream_needs_a_start },
+    Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: lambda::queue_has_no_start },
+    Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: lambda::large_batches_need_a_window },
+    Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: sqs::visibility_outlasts_the_function },
+    Rule { resource_type: "AWS::Lambda::Permission", check: lambda::services_are_told_apart },
+    Rule { resource_type: "AWS::SQS::Queue", check: sqs::fifo_names_end_in_fifo },
+    Rule { resource_type: "AWS::SQS::Queue", check: sqs::dead_letters_are_of_the_same_kind },
+];
+
+pub(crate) fn check(template: &Template, region: &str, found: &mut Vec<Violation>) {
+    let context = Context { template, region };
+    for declaration in template.resources() {
+        for rule in RULES.iter().filter(|rule| rule.resource_type == declaration.type_name()) {
+            (rule.check)(&context, declaration, found);
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    /// The resource of that type that a property refers to, if it is in the same template.
+    fn referred(&self, property: Option<&Json>, resource_type: &str) -> Option<&'a Declaration> {
+        let target = self.template.resource(Reference::target(property?)?)?;
+        (target.type_name() == resource_type).then_some(target)
+    }
+}
+
+/// A property by its path.
+fn property<'a>(declaration: &'a Declaration, path: &str) -> Option<&'a Json> {
+    let mut parts = path.split('/');
+    let first = declaration.properties().get(parts.next()?)?;
+    parts.try_fold(first, |json, part| json.get(part))
+}
+
+/// Items of a list property; none if it is missing or an intrinsic.
+fn items<'a>(declaration: &'a Declaration, path: &str) -> &'a [Json] {
+    property(declaration, path).and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default()
+}

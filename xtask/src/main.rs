@@ -1,0 +1,48 @@
+//! Chores of this repository that cargo alone cannot do, run as `cargo xtask <chore>`.
+//!
+//! It changes files of the checkout and talks to the package registry; it never talks to AWS and is no part of what
+//! is deployed.
+
+mod schemas;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask schemas [--check]
+
+  schemas          copy the resource schemas listed in crates/cfn/schemas/types.txt out of the pinned package
+  schemas --check  compare the checked-in schemas with the package, change nothing";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
+        ["schemas"] => schemas::write(),
+        ["schemas", "--check"] => schemas::check(),
+        _ => {
+            say(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(summary) => {
+            say(&summary);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let mut text = format!("error: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text.push_str(&format!("\n  because {cause}"));
+                source = cause.source();
+            }
+            say(&text);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes one message for people; a closed pipe is no error.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,241 @@
+//! The SDK configuration of a function, put together by hand.
+//!
+//! A default configuration loads profiles, asks metadata services and builds one TLS client per service. A function
+//! knows all of that beforehand: credentials, region and endpoint are in its environment, and one connector serves
+//! every client, so the root certificates are loaded once. Nothing here reads a file or the network besides them.
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use contracts::Region;
+use std::time::Duration;
+
+/// Longest wait between two attempts of one call.
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+/// How long calls may take: one connection, one attempt, and one operation with all its attempts.
+///
+/// Invariant: `connect` ≤ `attempt`, and `attempts` attempts with the pauses between them fit into `operation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallBudget {
+    connect: Duration,
+    attempt: Duration,
+    operation: Duration,
+    attempts: u32,
+}
+
+impl CallBudget {
+    /// Divides the time that one operation may take: up to three attempts, each with the same share, and a quarter of
+    /// the whole left for the pauses between them.
+    ///
+    /// The caller makes `operation` smaller than the function's timeout; work stops at the deadline in any case.
+    pub fn within(operation: Duration) -> Self {
+        let attempts = 3;
+        let attempt = operation * 3 / 4 / attempts;
+        Self { connect: attempt.min(Duration::from_secs(1)), attempt, operation, attempts }
+    }
+
+    /// The longest that opening a connection may take.
+    pub fn connect(&self) -> Duration {
+        self.connect
+    }
+
+    /// The longest that one attempt may take, with its connection.
+    pub fn attempt(&self) -> Duration {
+        self.attempt
+    }
+
+    /// The longest that an operation may take, with all attempts and pauses.
+    pub fn operation(&self) -> Duration {
+        self.operation
+    }
+
+    /// How often an operation is tried.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    fn retries(&self) -> RetryConfig {
+        RetryConfig::standard().with_max_attempts(self.attempts).with_max_backoff(MAX_BACKOFF.min(self.operation / 8))
+    }
+
+    fn timeouts(&self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(self.connect)
+            .read_timeout(self.attempt)
+            .operation_attempt_timeout(self.attempt)
+            .operation_timeout(self.operation)
+            .build()
+    }
+}
+
+/// The environment lacks what every Lambda function is given.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SdkConfigError {
+    /// Credentials of the execution role are absent.
+    #[error(
+        "no AWS credentials: {} not set; Lambda sets them for every function that has an execution role",
+        list(variables)
+    )]
+    NoCredentials {
+        /// The variables that are missing or empty.
+        variables: Vec<&'static str>,
+    },
+}
+
+fn list(variables: &[&str]) -> String {
+    variables.iter().map(|variable| format!("`{variable}`")).collect::<Vec<_>>().join(" and ")
+}
+
+/// The configuration for every client of a function in `region`, from the environment that Lambda gives.
+///
+/// Reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and, for an endpoint other than AWS,
+/// `AWS_ENDPOINT_URL`. A function's credentials do not change while its process lives.
+///
+/// # Errors
+/// When a credential variable is missing.
+pub fn sdk_config(region: &Region, budget: &CallBudget) -> Result<SdkConfig, SdkConfigError> {
+    sdk_config_from(|variable| std::env::var(variable).ok(), region, budget)
+}
+
+/// The same configuration for another region. Connections, TLS roots and credentials are shared with `config`.
+pub fn with_region(config: &SdkConfig, region: &Region) -> SdkConfig {
+    config.to_builder().region(sdk_region(region)).build()
+}
+
+fn sdk_config_from(
+    lookup: impl Fn(&str) -> Option<String>,
+    region: &Region,
+    budget: &CallBudget,
+) -> Result<SdkConfig, SdkConfigError> {
+    let given = |variable| lookup(variable).filter(|text| !text.is_empty());
+    let endpoint_url = given("AWS_ENDPOINT_URL");
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(sdk_region(region))
+        .credentials_provider(SharedCredentialsProvider::new(credentials(given)?))
+        .http_client(http_client(endpoint_url.as_deref(), budget))
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .time_source(SharedTimeSource::new(SystemTimeSource::new()))
+        .retry_config(budget.retries())
+        .timeout_config(budget.timeouts());
+    Ok(match endpoint_url {
+        Some(url) => config.endpoint_url(url).build(),
+        None => config.build(),
+    })
+}
+
+fn credentials(given: impl Fn(&'static str) -> Option<String>) -> Result<Credentials, SdkConfigError> {
+    const KEY: &str = "AWS_ACCESS_KEY_ID";
+    const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
+    match (given(KEY), given(SECRET)) {
+        (Some(key), Some(secret)) => {
+            Ok(Credentials::new(key, secret, given("AWS_SESSION_TOKEN"), None, "lambda-environment"))
+        }
+        (key, secret) => {
+            let missing = [(KEY, key.is_none()), (SECRET, secret.is_none())];
+            let variables = missing.into_iter().filter(|(_, missing)| *missing).map(|(variable, _)| variable).collect();
+            Err(SdkConfigError::NoCredentials { variables })
+        }
+    }
+}
+
+/// One connector for all clients.
+///
+/// The SDK's own HTTP client builds a connector for each service client and for each timeout setting, and each of them
+/// parses the root certificates again.
+/// This one is built here, once; the settings that clients pass are those of the same budget.
+/// An endpoint without TLS needs no certificates at all.
+fn http_client(endpoint_url: Option<&str>, budget: &CallBudget) -> SharedHttpClient {
+    let settings =
+        HttpConnectorSettings::builder().connect_timeout(budget.connect).read_timeout(budget.attempt).build();
+    let builder = Connector::builder().connector_settings(settings).sleep_impl(TokioSleep::new());
+    let connector = if endpoint_url.is_some_and(|url| url.starts_with("http://")) {
+        SharedHttpConnector::new(builder.build_http())
+    } else {
+        SharedHttpConnector::new(builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build())
+    };
+    http_client_fn(move |_, _| connector.clone())
+}
+
+fn sdk_region(region: &Region) -> aws_types::region::Region {
+    aws_types::region::Region::new(region.as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn region(name: &str) -> Region {
+        Region::new(name).expect("a region")
+    }
+
+    fn lookup(variable: &str) -> Option<String> {
+        let value = match variable {
+            "AWS_ACCESS_KEY_ID" => "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY" => "secret",
+            "AWS_SESSION_TOKEN" => "",
+            "AWS_ENDPOINT_URL" => "http://127.0.0.1:4566",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    #[test]
+    fn everything_is_set_explicitly() {
+        let budget = CallBudget::within(Duration::from_secs(12));
+        let config = sdk_config_from(lookup, &region("us-west-2"), &budget).expect("complete");
+        assert_eq!(config.region().map(AsRef::as_ref), Some("us-west-2"));
+        assert_eq!(config.endpoint_url(), Some("http://127.0.0.1:4566"));
+        assert!(config.behavior_version().is_some() && config.sleep_impl().is_some() && config.time_source().is_some());
+        let timeouts = config.timeout_config().expect("timeouts");
+        assert_eq!(timeouts.connect_timeout(), Some(Duration::from_secs(1)));
+        assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(3)));
+        assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(12)));
+        assert_eq!(config.retry_config().map(RetryConfig::max_attempts), Some(3));
+    }
+
+    #[test]
+    fn the_peer_shares_everything_but_the_region() {
+        let config = sdk_config_from(lookup, &region("us-west-2"), &CallBudget::within(Duration::from_secs(4)))
+            .expect("complete");
+        let peer = with_region(&config, &region("us-east-1"));
+        assert_eq!(peer.region().map(AsRef::as_ref), Some("us-east-1"));
+        assert_eq!(peer.endpoint_url(), config.endpoint_url());
+        assert!(peer.http_client().is_some() && peer.credentials_provider().is_some());
+        assert_eq!(peer.timeout_config(), config.timeout_config());
+    }
+
+    #[test]
+    fn missing_credentials_are_named_together() {
+        let error = sdk_config_from(|_| None, &region("us-west-2"), &CallBudget::within(Duration::from_secs(1)))
+            .expect_err("nothing is set");
+        assert_eq!(
+            error.to_string(),
+            "no AWS credentials: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` not set; \
+             Lambda sets them for every function that has an execution role"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn attempts_and_pauses_fit_into_the_operation(millis in 1_000_u64..60_000) {
+            let budget = CallBudget::within(Duration::from_millis(millis));
+            let pauses = budget.retries().max_backoff() * (budget.attempts() - 1);
+            prop_assert!(budget.connect() <= budget.attempt());
+            prop_assert!(budget.attempt() * budget.attempts() + pauses <= budget.operation());
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Sorting what the SDK reports into the few kinds that callers decide by.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use std::error::Error;
+
+/// What went wrong with a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    /// The service's error code, or a word of ours when no answer came.
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// Too much at once; passes with time.
+    Throttled,
+    /// No answer, or the service's own fault; passes with time.
+    Unavailable,
+    /// The program may not do this, or the resource is not there: someone must repair the deployment.
+    Denied,
+    /// The service will never accept this request.
+    Refused,
+}
+
+const THROTTLED: &[&str] = &[
+    "KmsThrottled",
+    "KMS.ThrottlingException",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "TransactionConflictException",
+];
+
+const DENIED: &[&str] = &[
+    "AccessDenied",
+    "AccessDeniedException",
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAddress",
+    "InvalidClientTokenId",
+    "InvalidSecurity",
+    "InvalidSignatureException",
+    "KmsAccessDenied",
+    "KmsDisabled",
+    "KmsInvalidKeyUsage",
+    "KmsInvalidState",
+    "KmsNotFound",
+    "KmsOptInRequired",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "NotAuthorized",
+    "OptInRequired",
+    "QueueDoesNotExist",
+    "ResourceNotFoundException",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+
+/// Codes that blame the request's content. Only these, and 4xx answers without a known code, give a record up.
+const REFUSED: &[&str] = &[
+    "InvalidArgument",
+    "InvalidMessageContents",
+    "InvalidParameterValue",
+    "ItemCollectionSizeLimitExceededException",
+    "MalformedDetail",
+    "NotAuthorizedForDetailTypeException",
+    "NotAuthorizedForSourceException",
+    "SerializationException",
+    "ValidationError",
+    "ValidationException",
+];
+
+impl Failure {
+    /// The failure of a whole call.
+    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        match error {
+            SdkError::ServiceError(service) => {
+                let metadata = service.err().meta();
+                let status = service.raw().status().as_u16();
+                let code = metadata.code().map_or_else(|| format!("Http{status}"), ToOwned::to_owned);
+                let message = metadata.message().unwrap_or("the service gave no message").to_owned();
+                Self { kind: kind_of_code(&code).unwrap_or_else(|| kind_of_status(status)), code, message }
+            }
+            SdkError::ConstructionFailure(_) => Self::local(FailureKind::Refused, "ConstructionFailure", error),
+            SdkError::TimeoutError(_) => Self::local(FailureKind::Unavailable, "Timeout", error),
+            SdkError::DispatchFailure(_) => Self::local(FailureKind::Unavailable, "DispatchFailure", error),
+            _ => Self::local(FailureKind::Unavailable, "UnreadableResponse", error),
+        }
+    }
+
+    /// The failure of one entry of a call that itself succeeded. An unknown code is taken as the service's fault.
+    pub(crate) fn of_entry(code: &str, message: &str) -> Self {
+        let kind = kind_of_code(code).unwrap_or(FailureKind::Unavailable);
+        Self { kind, code: code.to_owned(), message: message.to_owned() }
+    }
+
+    fn local(kind: FailureKind, code: &str, error: &dyn Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            message.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        Self { kind, code: code.to_owned(), message }
+    }
+}
+
+fn kind_of_code(code: &str) -> Option<FailureKind> {
+    if THROTTLED.contains(&code) {
+        Some(FailureKind::Throttled)
+    } else if DENIED.contains(&code) {
+        Some(FailureKind::Denied)
+    } else if REFUSED.contains(&code) {
+        Some(FailureKind::Refused)
+    } else {
+        None
+    }
+}
+
+fn kind_of_status(status: u16) -> FailureKind {
+    match status {
+        429 => FailureKind::Throttled,
+        401 | 403 | 404 => FailureKind::Denied,
+        // 408 is a timeout that the service reports.
+        408 => FailureKind::Unavailable,
+        400..=499 => FailureKind::Refused,
+        _ => FailureKind::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_codes_decide_before_the_status() {
+        let check = |code, kind| assert_eq!(kind_of_code(code), Some(kind), "{code}");
+        check("ThrottlingException", FailureKind::Throttled);
+        check("AccessDeniedException", FailureKind::Denied);
+        check("ValidationException", FailureKind::Refused);
+        assert_eq!(kind_of_code("InternalFailure"), None);
+        assert_eq!(Failure::of_entry("InternalFailure", "m").kind, FailureKind::Unavailable);
+        assert_eq!(Failure::of_entry("SomethingNew", "m").kind, FailureKind::Unavailable);
+    }
+
+    #[test]
+    fn the_status_decides_without_a_known_code() {
+        let check = |status, kind| assert_eq!(kind_of_status(status), kind, "{status}");
+        check(400, FailureKind::Refused);
+        check(403, FailureKind::Denied);
+        check(408, FailureKind::Unavailable);
+        check(413, FailureKind::Refused);
+        check(429, FailureKind::Throttled);
+        check(500, FailureKind::Unavailable);
+        check(503, FailureKind::Unavailable);
+    }
+
+    #[test]
+    fn no_code_is_of_two_kinds() {
+        let all: Vec<_> = [THROTTLED, DENIED, REFUSED].concat();
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(all.len(), distinct.len());
+    }
+}

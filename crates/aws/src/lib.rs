@@ -1,0 +1,29 @@
+//! The typed ports to AWS: what the programs do to buses, queues and tables, and nothing else.
+//!
+//! One decision shapes this crate: **a caller never sees an SDK error.** Each port has its own small error type that
+//! says what the caller has to decide: try again later, or give this record up. A failure that is not the record's own
+//! fault (throttling, an outage, a missing permission) is never a reason to give a record up.
+//!
+//! - [`config`]: clients put together by hand, with every timeout written down.
+//! - [`publisher`]: events to an EventBridge bus, answered entry by entry, order kept per key.
+//! - [`dead_letters`]: records that cannot be processed, to an SQS queue with everything needed to replay them.
+//! - [`table_writer`]: the conditional write that makes redelivery and reordering harmless.
+//! - [`stream`]: one batch of a DynamoDB stream, from JSON to the partial-batch answer.
+//! - [`fakes`]: ports that only remember, for tests of the programs.
+//!
+//! Control planes (CloudFormation, Lambda, …) are not reached from here.
+
+pub mod config;
+pub mod dead_letters;
+mod failure;
+pub mod fakes;
+pub mod publisher;
+pub mod stream;
+pub mod table_writer;
+#[cfg(test)]
+mod testing;
+
+pub use config::{CallBudget, SdkConfigError, sdk_config, with_region};
+pub use dead_letters::{DeadLetterError, DeadLetters, SendDeadLetters};
+pub use publisher::{EventPublisher, OutgoingEvent, PublishError, PublishEvents};
+pub use table_writer::{Applied, TableNames, TableWriter, WriteError};

@@ -1,0 +1,682 @@
+//! Events to an EventBridge bus, with an answer for each event.
+//!
+//! What EventBridge leaves to its callers is done here: requests of at most ten entries and 1 MB, retry of just those
+//! entries that failed, and order. A bus keeps no order by itself; it is kept **per key** by never having two events of
+//! one key in flight, and by holding back what follows an event that could not be delivered.
+//!
+//! An answer of "failed" does not mean "not delivered": a request may have arrived whose answer did not.
+//! Receivers tell repeats apart by `event_id`.
+
+use crate::config::CallBudget;
+use crate::failure::{Failure, FailureKind};
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, TokioSleep};
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::SdkConfig;
+use contracts::{BusName, Region};
+use events::cross_region::{self, Envelope};
+use events::domain::{self, DomainEvent};
+use std::collections::HashSet;
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// Most entries of one `PutEvents` request (EventBridge API reference, `PutEvents`, read 2026-11).
+const MAX_ENTRIES: usize = 10;
+
+/// Most bytes of one request as it is sent. AWS's limit is 1 MB since 2026-01 and its pages do not agree whether it is
+/// meant for an entry or for a request, so the strict reading is taken, with 5 % to spare.
+const MAX_REQUEST_BYTES: usize = 950_000;
+
+/// Bytes of an entry besides its texts: names, quotes, separators.
+const ENTRY_OVERHEAD: usize = 96;
+
+/// Requests that one call has in flight, each with events of different keys.
+const CONCURRENT_REQUESTS: usize = 4;
+
+/// Pause before the first retry; it doubles with each further round.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Puts events onto a bus.
+pub trait PublishEvents: Sync {
+    /// Publishes `events` and answers for each, in the same order. Never takes much longer than until `deadline`.
+    ///
+    /// Events of one key arrive in the order given. After an event was given up for a reason that lies outside of it,
+    /// later events of its key, and those not yet tried, are answered with [`PublishError::HeldBack`].
+    fn publish(
+        &self,
+        events: Vec<OutgoingEvent>,
+        deadline: Instant,
+    ) -> impl Future<Output = Vec<Result<(), PublishError>>> + Send;
+}
+
+impl<P: PublishEvents> PublishEvents for &P {
+    fn publish(
+        &self,
+        events: Vec<OutgoingEvent>,
+        deadline: Instant,
+    ) -> impl Future<Output = Vec<Result<(), PublishError>>> + Send {
+        (**self).publish(events, deadline)
+    }
+}
+
+/// An event as a bus takes it.
+///
+/// Invariant: the detail is a JSON object, because it only comes from types that serialise as one. EventBridge refuses
+/// anything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingEvent {
+    source: &'static str,
+    detail_type: String,
+    detail: String,
+    order_key: String,
+}
+
+impl OutgoingEvent {
+    /// A domain event for the region's own bus.
+    pub fn domain(event: &DomainEvent) -> Self {
+        Self {
+            source: domain::SOURCE,
+            detail_type: event.event_type.to_string(),
+            detail: event.to_json(),
+            order_key: format!("{}/{}", event.entity.as_str(), event.key),
+        }
+    }
+
+    /// A sealed event for the peer region's bus.
+    pub fn cross_region(envelope: &Envelope) -> Self {
+        Self {
+            source: cross_region::SOURCE,
+            detail_type: cross_region::DETAIL_TYPE.to_owned(),
+            detail: envelope.to_json(),
+            order_key: format!("{}/{}", envelope.entity.as_str(), envelope.key),
+        }
+    }
+
+    /// EventBridge's `Source`.
+    pub fn source(&self) -> &str {
+        self.source
+    }
+
+    /// EventBridge's `DetailType`.
+    pub fn detail_type(&self) -> &str {
+        &self.detail_type
+    }
+
+    /// EventBridge's `Detail`: a JSON object as text.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Events with the same text here are kept in order.
+    pub fn order_key(&self) -> &str {
+        &self.order_key
+    }
+
+    /// Bytes that this event takes in a request to `bus`.
+    fn request_bytes(&self, bus: &BusName) -> usize {
+        let texts = [self.source, &self.detail_type, &self.detail, bus.as_str()];
+        ENTRY_OVERHEAD + texts.into_iter().map(json_text_bytes).sum::<usize>()
+    }
+}
+
+/// Why an event was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The bus had too much to do, until the last attempt.
+    #[error("the bus throttled the event ({code}: {message}); it is sent again with the batch")]
+    Throttled {
+        /// EventBridge's error code.
+        code: String,
+        /// EventBridge's words.
+        message: String,
+    },
+    /// No useful answer came, until the last attempt.
+    #[error("the bus could not be reached ({code}: {message}); the event is sent again with the batch")]
+    Unavailable {
+        /// EventBridge's error code or the kind of failure.
+        code: String,
+        /// What was reported.
+        message: String,
+    },
+    /// The program may not publish to this bus, or the bus is not there.
+    #[error("publishing was denied ({code}: {message}); check the function's role and the bus's name")]
+    Denied {
+        /// EventBridge's error code.
+        code: String,
+        /// EventBridge's words.
+        message: String,
+    },
+    /// The bus will never take this event.
+    #[error("the bus refused the event ({code}: {message})")]
+    Refused {
+        /// EventBridge's error code.
+        code: String,
+        /// EventBridge's words.
+        message: String,
+    },
+    /// The event is larger than a request may be; it was not sent.
+    #[error("the event takes {bytes} bytes in a request, and at most {MAX_REQUEST_BYTES} may be sent")]
+    TooLarge {
+        /// Bytes of the event in a request.
+        bytes: usize,
+    },
+    /// Not tried, because an event before it was not delivered.
+    #[error("an event before this one was not delivered; both are sent again with the batch")]
+    HeldBack,
+    /// The deadline came first.
+    #[error("no time was left before the function's deadline; the event is sent again with the batch")]
+    OutOfTime,
+}
+
+impl PublishError {
+    /// Whether the event itself is at fault, so that sending it again can never work.
+    pub fn is_poison(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::TooLarge { .. })
+    }
+
+    /// A word for metrics and dead letters.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Throttled { .. } => "publish_throttled",
+            Self::Unavailable { .. } => "publish_unavailable",
+            Self::Denied { .. } => "publish_denied",
+            Self::Refused { .. } => "publish_refused",
+            Self::TooLarge { .. } => "event_too_large",
+            Self::HeldBack => "held_back",
+            Self::OutOfTime => "out_of_time",
+        }
+    }
+}
+
+impl From<Failure> for PublishError {
+    fn from(Failure { kind, code, message }: Failure) -> Self {
+        match kind {
+            FailureKind::Throttled => Self::Throttled { code, message },
+            FailureKind::Unavailable => Self::Unavailable { code, message },
+            FailureKind::Denied => Self::Denied { code, message },
+            FailureKind::Refused => Self::Refused { code, message },
+        }
+    }
+}
+
+/// Publishes to one bus of one region.
+#[derive(Clone, Debug)]
+pub struct EventPublisher {
+    client: aws_sdk_eventbridge::Client,
+    bus: BusName,
+    region: Region,
+    budget: CallBudget,
+    sleep: SharedAsyncSleep,
+}
+
+impl EventPublisher {
+    /// A publisher to `bus` in `region`; `config` must be for that region.
+    ///
+    /// `budget.operation()` is the longest that one event may take with all its attempts.
+    pub fn new(config: &SdkConfig, region: Region, bus: BusName, budget: CallBudget) -> Self {
+        // The one retry loop is below, because it must look at single entries; the SDK's would multiply with it.
+        let config = aws_sdk_eventbridge::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        let client = aws_sdk_eventbridge::Client::from_conf(config);
+        Self { client, bus, region, budget, sleep: SharedAsyncSleep::new(TokioSleep::new()) }
+    }
+
+    async fn send(&self, entries: Vec<PutEventsRequestEntry>, deadline: Instant) -> RequestAnswer {
+        let count = entries.len();
+        let call = self.client.put_events().set_entries(Some(entries)).send();
+        let output = match timeout_at(deadline, call).await {
+            Err(_) => return RequestAnswer::OutOfTime,
+            Ok(Err(error)) => return RequestAnswer::Failed(Failure::of(&error)),
+            Ok(Ok(output)) => output,
+        };
+        if output.entries().len() != count {
+            let message = format!("the answer has {} entries for {count} events", output.entries().len());
+            return RequestAnswer::Failed(Failure::of_entry("UnreadableResponse", &message));
+        }
+        let answers = output.entries().iter().map(|entry| match (entry.event_id(), entry.error_code()) {
+            (_, Some(code)) => Err(Failure::of_entry(code, entry.error_message().unwrap_or("no message was given"))),
+            (Some(_), None) => Ok(()),
+            (None, None) => Err(Failure::of_entry("UnreadableResponse", "the answer has neither an id nor an error")),
+        });
+        RequestAnswer::Entries(answers.collect())
+    }
+
+    fn entry(&self, event: &OutgoingEvent) -> PutEventsRequestEntry {
+        PutEventsRequestEntry::builder()
+            .event_bus_name(self.bus.as_str())
+            .source(event.source)
+            .detail_type(&event.detail_type)
+            .detail(&event.detail)
+            .build()
+    }
+
+    fn count(&self, work: &Work) {
+        let region = self.region.as_str();
+        for item in &work.items {
+            match &item.result {
+                Some(Ok(())) => {
+                    telemetry::EVENTBRIDGE_EVENTS_PUBLISHED_TOTAL.inc(&[region, &item.event.detail_type]);
+                }
+                Some(Err(error)) => telemetry::EVENTBRIDGE_PUBLISH_ERRORS_TOTAL.inc(&[region, error.class()]),
+                None => {}
+            }
+        }
+    }
+}
+
+impl PublishEvents for EventPublisher {
+    async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Result<(), PublishError>> {
+        let mut work = Work::new(events, &self.bus, self.budget.attempts());
+        let mut failed_rounds = 0;
+        loop {
+            let requests = work.next_requests();
+            if requests.is_empty() {
+                break;
+            }
+            let calls = requests.iter().map(|request| {
+                let entries = request.iter().map(|index| self.entry(&work.items[*index].event)).collect();
+                self.send(entries, deadline)
+            });
+            let answers = futures::future::join_all(calls).await;
+            let mut retry = false;
+            for (request, answer) in requests.iter().zip(answers) {
+                retry |= work.settle(request, answer);
+            }
+            if Instant::now() >= deadline {
+                work.run_out_of_time();
+            } else if retry {
+                let pause = pause(failed_rounds, self.budget.operation() / 8);
+                self.sleep.sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
+                failed_rounds += 1;
+            }
+        }
+        self.count(&work);
+        work.into_results()
+    }
+}
+
+/// What came of one request.
+enum RequestAnswer {
+    Entries(Vec<Result<(), Failure>>),
+    Failed(Failure),
+    OutOfTime,
+}
+
+/// The events of one call and what became of them so far. No I/O, no clock.
+struct Work {
+    items: Vec<Item>,
+    max_attempts: u32,
+}
+
+struct Item {
+    event: OutgoingEvent,
+    bytes: usize,
+    attempts: u32,
+    /// Sent in a request of its own, to find out which entry of a refused request is at fault.
+    alone: bool,
+    result: Option<Result<(), PublishError>>,
+}
+
+impl Work {
+    fn new(events: Vec<OutgoingEvent>, bus: &BusName, max_attempts: u32) -> Self {
+        let items = events.into_iter().map(|event| {
+            let bytes = event.request_bytes(bus);
+            let result = (bytes > MAX_REQUEST_BYTES).then_some(Err(PublishError::TooLarge { bytes }));
+            Item { event, bytes, attempts: 0, alone: false, result }
+        });
+        Self { items: items.collect(), max_attempts }
+    }
+
+    /// The requests of the next round, as indices: of each key the first waiting event, and no other.
+    fn next_requests(&self) -> Vec<Vec<usize>> {
+        let mut keys = HashSet::new();
+        let mut requests = Vec::new();
+        let (mut request, mut bytes) = (Vec::new(), 0);
+        for (index, item) in self.items.iter().enumerate().filter(|(_, item)| item.result.is_none()) {
+            if requests.len() == CONCURRENT_REQUESTS {
+                return requests;
+            }
+            if !keys.insert(item.event.order_key.as_str()) {
+                continue;
+            }
+            if item.alone {
+                requests.push(vec![index]);
+                continue;
+            }
+            if request.len() == MAX_ENTRIES || bytes + item.bytes > MAX_REQUEST_BYTES {
+                requests.push(std::mem::take(&mut request));
+                bytes = 0;
+            }
+            request.push(index);
+            bytes += item.bytes;
+        }
+        if !request.is_empty() && requests.len() < CONCURRENT_REQUESTS {
+            requests.push(request);
+        }
+        requests
+    }
+
+    /// Takes in the answer to a request; true when something of it will be sent again.
+    fn settle(&mut self, request: &[usize], answer: RequestAnswer) -> bool {
+        match answer {
+            RequestAnswer::Entries(answers) => {
+                let settled = request.iter().zip(answers).map(|(index, answer)| match answer {
+                    Ok(()) => {
+                        self.items[*index].result = Some(Ok(()));
+                        false
+                    }
+                    Err(failure) => self.settle_failure(*index, failure),
+                });
+                settled.fold(false, |any, retry| any | retry)
+            }
+            RequestAnswer::Failed(failure) if failure.kind == FailureKind::Refused && request.len() > 1 => {
+                request.iter().for_each(|index| self.items[*index].alone = true);
+                false
+            }
+            RequestAnswer::Failed(failure) => {
+                request.iter().fold(false, |any, index| any | self.settle_failure(*index, failure.clone()))
+            }
+            RequestAnswer::OutOfTime => {
+                request.iter().for_each(|index| self.give_up(*index, PublishError::OutOfTime));
+                false
+            }
+        }
+    }
+
+    fn settle_failure(&mut self, index: usize, failure: Failure) -> bool {
+        let item = &mut self.items[index];
+        item.attempts += 1;
+        match failure.kind {
+            FailureKind::Throttled | FailureKind::Unavailable if item.attempts < self.max_attempts => {
+                // It may have been held back meanwhile, by a neighbour that was given up.
+                item.result.is_none()
+            }
+            FailureKind::Refused => {
+                // Its own fault: what follows it is not affected.
+                item.result = Some(Err(failure.into()));
+                false
+            }
+            FailureKind::Throttled | FailureKind::Unavailable | FailureKind::Denied => {
+                self.give_up(index, failure.into());
+                false
+            }
+        }
+    }
+
+    /// Ends an event for a reason that is not its own. The bus is in trouble and the caller will come again with all of
+    /// them, so nothing new is begun.
+    ///
+    /// What follows of the same key is among those not yet tried, because no two events of a key are ever in flight.
+    fn give_up(&mut self, index: usize, error: PublishError) {
+        self.items[index].result = Some(Err(error));
+        for later in &mut self.items[index + 1..] {
+            if later.result.is_none() && later.attempts == 0 {
+                later.result = Some(Err(PublishError::HeldBack));
+            }
+        }
+    }
+
+    fn run_out_of_time(&mut self) {
+        self.items.iter_mut().filter(|item| item.result.is_none()).for_each(|item| {
+            item.result = Some(Err(PublishError::OutOfTime));
+        });
+    }
+
+    fn into_results(self) -> Vec<Result<(), PublishError>> {
+        self.items.into_iter().map(|item| item.result.unwrap_or(Err(PublishError::HeldBack))).collect()
+    }
+}
+
+/// The pause after `failed_rounds` rounds with failures: doubling, at most `longest`, between half of it and all of it
+/// by chance, so that many functions do not come back at once.
+fn pause(failed_rounds: u32, longest: Duration) -> Duration {
+    let full = FIRST_PAUSE.saturating_mul(1 << failed_rounds.min(10)).min(longest);
+    let chance = RandomState::new().build_hasher().finish() % 1_000;
+    let jitter = full / 2 * (chance as u32) / 1_000;
+    full / 2 + jitter
+}
+
+/// Bytes of `text` as a JSON string without its quotes.
+fn json_text_bytes(text: &str) -> usize {
+    let bytes_of = |byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0C => 2,
+        0x00..=0x1F => 6,
+        _ => 1,
+    };
+    text.bytes().map(bytes_of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{InstantSleep, Script, event_bus, region, sdk_config};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn event(key: &str, detail: &str) -> OutgoingEvent {
+        OutgoingEvent {
+            source: "test",
+            detail_type: "customer.updated".to_owned(),
+            detail: json!({ "is": detail }).to_string(),
+            order_key: key.to_owned(),
+        }
+    }
+
+    fn publisher(script: &Script) -> (EventPublisher, InstantSleep) {
+        let budget = CallBudget::within(Duration::from_secs(8));
+        let sleep = InstantSleep::default();
+        let publisher = EventPublisher {
+            sleep: SharedAsyncSleep::new(sleep.clone()),
+            ..EventPublisher::new(&sdk_config(script), region("us-west-2"), event_bus("bus"), budget)
+        };
+        (publisher, sleep)
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    /// What each request carried: the details of its entries.
+    fn sent(script: &Script) -> Vec<Vec<String>> {
+        let detail = |entry: &Value| {
+            let detail: Value = serde_json::from_str(entry["Detail"].as_str().expect("text")).expect("JSON");
+            detail["is"].as_str().expect("text").to_owned()
+        };
+        let entries = |body: &Value| body["Entries"].as_array().expect("a list").iter().map(detail).collect();
+        script.bodies().iter().map(entries).collect()
+    }
+
+    /// An answer to `PutEvents` with one entry for each of `codes`; an empty code is success.
+    fn answer(codes: &[&str]) -> Value {
+        let entries: Vec<Value> = codes
+            .iter()
+            .map(|code| match *code {
+                "" => json!({ "EventId": "id" }),
+                code => json!({ "ErrorCode": code, "ErrorMessage": "told" }),
+            })
+            .collect();
+        let failed = codes.iter().filter(|code| !code.is_empty()).count();
+        json!({ "FailedEntryCount": failed, "Entries": entries })
+    }
+
+    #[tokio::test]
+    async fn entries_carry_what_a_bus_needs() {
+        let script = Script::new().ok(answer(&[""]));
+        let results = publisher(&script).0.publish(vec![event("k", "a")], soon()).await;
+        assert_eq!(results, [Ok(())]);
+        let expected = json!({ "Entries": [{
+            "Source": "test", "DetailType": "customer.updated", "Detail": "{\"is\":\"a\"}", "EventBusName": "bus",
+        }]});
+        assert_eq!(script.bodies(), [expected]);
+    }
+
+    #[tokio::test]
+    async fn nothing_to_publish_sends_nothing() {
+        let script = Script::new();
+        assert!(publisher(&script).0.publish(Vec::new(), soon()).await.is_empty());
+        assert!(script.bodies().is_empty());
+    }
+
+    #[tokio::test]
+    async fn only_failed_entries_are_sent_again() {
+        let script = Script::new().ok(answer(&["", "ThrottlingException", ""])).ok(answer(&[""]));
+        let (publisher, sleep) = publisher(&script);
+        let results = publisher.publish(vec![event("a", "1"), event("b", "2"), event("c", "3")], soon()).await;
+        assert_eq!(results, [Ok(()), Ok(()), Ok(())]);
+        assert_eq!(sent(&script), [vec!["1", "2", "3"], vec!["2"]]);
+        let pauses = sleep.taken();
+        assert_eq!(pauses.len(), 1);
+        assert!(pauses[0] >= FIRST_PAUSE / 2 && pauses[0] <= FIRST_PAUSE, "{pauses:?}");
+    }
+
+    #[tokio::test]
+    async fn events_of_one_key_go_one_after_the_other() {
+        let script = Script::new().ok(answer(&["InternalFailure", ""])).ok(answer(&[""])).ok(answer(&[""]));
+        let events = vec![event("a", "a1"), event("a", "a2"), event("b", "b1")];
+        let results = publisher(&script).0.publish(events, soon()).await;
+        assert!(results.iter().all(Result::is_ok));
+        assert_eq!(sent(&script), [vec!["a1", "b1"], vec!["a1"], vec!["a2"]]);
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_lost_event_is_held_back() {
+        let throttled = || answer(&["ThrottlingException"]);
+        let script = Script::new().ok(answer(&["ThrottlingException", ""])).ok(throttled()).ok(throttled());
+        let events = vec![event("a", "a1"), event("a", "a2"), event("b", "b1")];
+        let results = publisher(&script).0.publish(events, soon()).await;
+        assert!(matches!(results[0], Err(PublishError::Throttled { .. })));
+        assert_eq!(results[1..], [Err(PublishError::HeldBack), Ok(())]);
+        assert_eq!(sent(&script).len(), 3, "three attempts and no more");
+    }
+
+    #[tokio::test]
+    async fn poison_does_not_hold_back_what_follows() {
+        let script = Script::new().ok(answer(&["MalformedDetail"])).ok(answer(&[""]));
+        let results = publisher(&script).0.publish(vec![event("a", "a1"), event("a", "a2")], soon()).await;
+        let error = results[0].clone().expect_err("refused");
+        assert!(error.is_poison() && error.class() == "publish_refused");
+        assert_eq!(results[1], Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_refused_request_is_taken_apart() {
+        let script =
+            Script::new().error(400, "ValidationException").ok(answer(&[""])).error(400, "ValidationException");
+        let results = publisher(&script).0.publish(vec![event("a", "good"), event("b", "bad")], soon()).await;
+        assert_eq!(results[0], Ok(()));
+        assert!(matches!(results[1], Err(PublishError::Refused { .. })));
+        assert_eq!(sent(&script), [vec!["good", "bad"], vec!["good"], vec!["bad"]]);
+    }
+
+    #[tokio::test]
+    async fn denied_is_nobodys_poison_and_not_tried_again() {
+        let script = Script::new().error(400, "AccessDeniedException");
+        let results = publisher(&script).0.publish(vec![event("a", "1"), event("b", "2")], soon()).await;
+        for result in results {
+            let error = result.expect_err("denied");
+            assert!(!error.is_poison(), "{error}");
+        }
+        assert_eq!(sent(&script).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_server_error_and_a_lost_connection_are_tried_again() {
+        let script = Script::new().error(500, "InternalException").lost_connection().ok(answer(&[""]));
+        assert_eq!(publisher(&script).0.publish(vec![event("a", "1")], soon()).await, [Ok(())]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_fit_is_no_success() {
+        let script = Script::new().ok(answer(&[""])).ok(answer(&[""])).ok(answer(&["", "", ""]));
+        let results = publisher(&script).0.publish(vec![event("a", "1"), event("b", "2")], soon()).await;
+        assert!(results.iter().all(|result| matches!(result, Err(PublishError::Unavailable { .. }))), "{results:?}");
+    }
+
+    #[tokio::test]
+    async fn an_event_over_the_limit_is_not_sent() {
+        let script = Script::new().ok(answer(&[""]));
+        // Each quote takes two bytes in the request: the text alone would fit.
+        let large = event("a", &"\"".repeat(MAX_REQUEST_BYTES / 3));
+        let results = publisher(&script).0.publish(vec![large, event("a", "small")], soon()).await;
+        assert!(matches!(results[0], Err(PublishError::TooLarge { .. })));
+        assert_eq!(results[1], Ok(()));
+        assert_eq!(sent(&script), [vec!["small"]]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_begun_after_the_deadline() {
+        let script = Script::new().hangs();
+        let results = publisher(&script).0.publish(vec![event("a", "1"), event("b", "2")], Instant::now()).await;
+        assert!(results.iter().all(|result| *result == Err(PublishError::OutOfTime)), "{results:?}");
+    }
+
+    #[test]
+    fn requests_respect_entries_bytes_and_concurrency() {
+        let work = Work::new((0..100).map(|n| event(&n.to_string(), "x")).collect(), &event_bus("bus"), 3);
+        let requests = work.next_requests();
+        assert_eq!(requests.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 10, 10]);
+        let half = "x".repeat(MAX_REQUEST_BYTES / 2 - 1_000);
+        let work = Work::new((0..5).map(|n| event(&n.to_string(), &half)).collect(), &event_bus("bus"), 3);
+        assert_eq!(work.next_requests(), [vec![0, 1], vec![2, 3], vec![4]]);
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        for round in 0..40 {
+            let pause = pause(round, Duration::from_secs(1));
+            assert!(pause >= FIRST_PAUSE / 2 && pause <= Duration::from_secs(1), "{round}: {pause:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_size_is_never_underestimated(detail in ".{0,300}", key in "[a-z]{1,5}") {
+            let event = event(&key, &detail);
+            let entry = json!({
+                "Source": event.source, "DetailType": event.detail_type, "Detail": event.detail, "EventBusName": "bus",
+            });
+            prop_assert!(entry.to_string().len() <= event.request_bytes(&event_bus("bus")));
+        }
+
+        /// Whatever the bus answers: each key's successes are a prefix of its events, up to poison.
+        #[test]
+        fn order_per_key_is_kept(keys in prop::collection::vec(0..4_u8, 1..40), seed in any::<u64>()) {
+            let events: Vec<_> = keys.iter().enumerate().map(|(n, key)| event(&key.to_string(), &n.to_string())).collect();
+            let mut work = Work::new(events, &event_bus("bus"), 3);
+            let mut delivered: Vec<usize> = Vec::new();
+            let mut chance = seed | 1;
+            for _ in 0..1_000 {
+                let requests = work.next_requests();
+                if requests.is_empty() {
+                    break;
+                }
+                for request in requests {
+                    let answers = request.iter().map(|index| {
+                        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                        match (chance >> 33) % 4 {
+                            0 => Err(Failure::of_entry("InternalFailure", "m")),
+                            1 if index % 7 == 0 => Err(Failure::of_entry("MalformedDetail", "m")),
+                            _ => {
+                                delivered.push(*index);
+                                Ok(())
+                            }
+                        }
+                    });
+                    let answers = RequestAnswer::Entries(answers.collect());
+                    work.settle(&request, answers);
+                }
+            }
+            prop_assert!(work.next_requests().is_empty(), "it ends");
+            for key in 0..4_u8 {
+                let of_key: Vec<usize> = delivered.iter().copied().filter(|index| keys[*index] == key).collect();
+                prop_assert!(of_key.is_sorted_by(|a, b| a < b), "in order, once each: {of_key:?}");
+                let results: Vec<_> = (0..keys.len()).filter(|n| keys[*n] == key).map(|n| work.items[n].result.clone()).collect();
+                let lost = results.iter().position(|r| matches!(r, Some(Err(e)) if !e.is_poison()));
+                if let Some(lost) = lost {
+                    prop_assert!(results[lost..].iter().all(|r| !matches!(r, Some(Ok(())))), "nothing overtakes");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,678 @@
+//! The conditional write of one row.
+//!
+//! A row is only written when it is newer than what is stored, comes from the same source and from no overtaken
+//! authority. So a redelivered or late change does no harm, whoever delivers it and how often:
+//!
+//! ```text
+//! (attribute_not_exists(pk) OR (src = :src AND ver < :ver)) AND (attribute_not_exists(ep) OR ep <= :ep)
+//! ```
+//!
+//! When the condition does not hold, DynamoDB gives the stored item back, which tells why. A deletion is the
+//! write of a tombstone; nothing is ever removed here. Which changes to write, and in what order, is the caller's task.
+
+use crate::failure::{Failure, FailureKind};
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types as sdk;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::SdkConfig;
+use contracts::TableName;
+use events::row::names;
+use events::{AttributeValue, Columns, Entity, Item, RowChange, RowWrite};
+use std::collections::HashMap;
+use std::error::Error;
+
+/// The condition of every write.
+const NEWER: &str =
+    "(attribute_not_exists(#pk) OR (#src = :src AND #ver < :ver)) AND (attribute_not_exists(#ep) OR #ep <= :ep)";
+
+/// Columns that one request merges. DynamoDB takes at most 4 KB of expression and 300 operators in it (DynamoDB quotas,
+/// "Expression parameters", read 2026-11); a column needs up to 13 bytes and one operator.
+const COLUMNS_PER_MERGE: usize = 200;
+
+/// Rounds of a merge that meets a row which comes and goes at the same time.
+const MERGE_ROUNDS: u32 = 3;
+
+/// Where the rows of each entity are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableNames {
+    /// Table of customers.
+    pub customers: TableName,
+    /// Table of orders.
+    pub orders: TableName,
+    /// Table of products.
+    pub products: TableName,
+}
+
+impl TableNames {
+    /// The table of an entity.
+    pub fn of(&self, entity: Entity) -> &TableName {
+        match entity {
+            Entity::Customers => &self.customers,
+            Entity::Orders => &self.orders,
+            Entity::Products => &self.products,
+        }
+    }
+}
+
+/// What a write did. All three mean that the change needs nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The row now holds the change.
+    Written,
+    /// The row already held this very version.
+    Duplicate,
+    /// The row holds a newer version.
+    Stale,
+}
+
+impl Applied {
+    /// A word for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Duplicate => "duplicate",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+/// Why a row was not written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// Another source owns the row; versions of two sources cannot be compared.
+    #[error("the row belongs to source `{found}`, not to `{own}`; one task may own a table, check which one does")]
+    ForeignSource {
+        /// The source of the change.
+        own: String,
+        /// The source of the stored row; empty when the row has none.
+        found: String,
+    },
+    /// The row carries a higher epoch: authority has moved on, this writer must stop.
+    #[error("the row carries epoch {found} and this writer has epoch {own}; authority has moved, stop this writer")]
+    Fenced {
+        /// The writer's epoch.
+        own: u64,
+        /// The epoch of the stored row.
+        found: String,
+    },
+    /// DynamoDB will never accept this row, for example because it is larger than 400 KB.
+    #[error("the table refused the row ({code}: {message})")]
+    Invalid {
+        /// DynamoDB's error code.
+        code: String,
+        /// DynamoDB's words.
+        message: String,
+    },
+    /// The table had too much to do, after the SDK's retries.
+    #[error("the table throttled the write ({code}: {message})")]
+    Throttled {
+        /// DynamoDB's error code.
+        code: String,
+        /// DynamoDB's words.
+        message: String,
+    },
+    /// The program may not write to the table, or the table is not there.
+    #[error("the write was denied ({code}: {message}); check the program's role and the table's name")]
+    Denied {
+        /// DynamoDB's error code.
+        code: String,
+        /// DynamoDB's words.
+        message: String,
+    },
+    /// No useful answer came, after the SDK's retries. The write may have happened; writing again is safe.
+    #[error("the table could not be reached ({code}: {message})")]
+    Unavailable {
+        /// DynamoDB's error code or the kind of failure.
+        code: String,
+        /// What was reported.
+        message: String,
+    },
+}
+
+impl WriteError {
+    /// Whether the same write can succeed later. False means: give the change up ([`Self::Invalid`],
+    /// [`Self::ForeignSource`]) or stop writing ([`Self::Fenced`]).
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Throttled { .. } | Self::Denied { .. } | Self::Unavailable { .. } => true,
+            Self::ForeignSource { .. } | Self::Fenced { .. } | Self::Invalid { .. } => false,
+        }
+    }
+
+    /// A word for metrics and dead letters.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::ForeignSource { .. } => "foreign_source",
+            Self::Fenced { .. } => "fenced",
+            Self::Invalid { .. } => "invalid_row",
+            Self::Throttled { .. } => "write_throttled",
+            Self::Denied { .. } => "write_denied",
+            Self::Unavailable { .. } => "write_unavailable",
+        }
+    }
+}
+
+impl From<Failure> for WriteError {
+    fn from(Failure { kind, code, message }: Failure) -> Self {
+        match kind {
+            FailureKind::Throttled => Self::Throttled { code, message },
+            FailureKind::Unavailable => Self::Unavailable { code, message },
+            FailureKind::Denied => Self::Denied { code, message },
+            FailureKind::Refused => Self::Invalid { code, message },
+        }
+    }
+}
+
+/// Writes rows. Cheap to clone; clones share connections.
+#[derive(Clone, Debug)]
+pub struct TableWriter {
+    client: aws_sdk_dynamodb::Client,
+    tables: TableNames,
+}
+
+impl TableWriter {
+    /// A writer to `tables`; retries and timeouts are those of `config`.
+    pub fn new(config: &SdkConfig, tables: TableNames) -> Self {
+        Self { client: aws_sdk_dynamodb::Client::new(config), tables }
+    }
+
+    /// Writes a row if it is newer than what is stored.
+    ///
+    /// A whole row or a tombstone replaces the item. A partial image is merged into the stored columns; when there is no
+    /// row to merge into, it becomes the row.
+    ///
+    /// A partial image of more than 200 columns takes several requests. The version is written with the last of them, so
+    /// that a merge which ended half-way starts over when it is applied again.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; [`WriteError::is_retryable`] says whether to come again.
+    pub async fn apply(&self, write: &RowWrite) -> Result<Applied, WriteError> {
+        match &write.change {
+            RowChange::Put(_) | RowChange::Tombstone { .. } => match self.put(write, Over::Anything).await? {
+                Outcome::Applied(applied) => Ok(applied),
+                // The condition failed although the stored row is older: it was replaced in between.
+                Outcome::NoRow | Outcome::Older { .. } => Err(contended()),
+            },
+            RowChange::Merge(columns) => self.merge(write, columns).await,
+        }
+    }
+
+    async fn merge(&self, write: &RowWrite, columns: &Columns) -> Result<Applied, WriteError> {
+        for _ in 0..MERGE_ROUNDS {
+            match self.update_all(write, columns).await? {
+                Outcome::Applied(applied) => return Ok(applied),
+                Outcome::NoRow | Outcome::Older { live: false } => {
+                    // A row that appears before this write must not lose the columns that the change does not carry.
+                    if let Outcome::Applied(applied) = self.put(write, Over::NoLiveRow).await? {
+                        return Ok(applied);
+                    }
+                }
+                Outcome::Older { live: true } => {}
+            }
+        }
+        Err(contended())
+    }
+
+    async fn update_all(&self, write: &RowWrite, columns: &Columns) -> Result<Outcome, WriteError> {
+        let columns: Vec<_> = columns.iter().collect();
+        // The last part may be empty, but there always is one: it carries the head.
+        let (first, last) = columns.split_at(columns.len().saturating_sub(1) / COLUMNS_PER_MERGE * COLUMNS_PER_MERGE);
+        for part in first.chunks(COLUMNS_PER_MERGE) {
+            let outcome = self.update(write, part, Item::new()).await?;
+            if !matches!(outcome, Outcome::Applied(Applied::Written)) {
+                return Ok(outcome);
+            }
+        }
+        self.update(write, last, write.head.attributes()).await
+    }
+
+    async fn put(&self, write: &RowWrite, over: Over) -> Result<Outcome, WriteError> {
+        let condition = match over {
+            Over::Anything => NEWER.to_owned(),
+            Over::NoLiveRow => format!("{NEWER} AND attribute_not_exists(#d)"),
+        };
+        let request = self
+            .client
+            .put_item()
+            .table_name(self.tables.of(write.head.entity).as_str())
+            .set_item(Some(sdk_item(write.item())))
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(match over {
+                Over::Anything => guard_names(),
+                Over::NoLiveRow => with_data_name(guard_names()),
+            }))
+            .set_expression_attribute_values(Some(guard_values(write)))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let sent = request.send().await.map(|_| ()).map_err(|error| {
+            let stored = failed_condition(&error, |error| match error {
+                aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(failed) => {
+                    Some(failed)
+                }
+                _ => None,
+            });
+            stored.ok_or_else(|| Failure::of(&error))
+        });
+        settle("put_item", write, sent)
+    }
+
+    async fn update(
+        &self,
+        write: &RowWrite,
+        columns: &[(&String, &AttributeValue)],
+        head: Item,
+    ) -> Result<Outcome, WriteError> {
+        let mut sets = Vec::new();
+        let mut names = with_data_name(guard_names());
+        let mut values = guard_values(write);
+        // `src`, `ver` and `ep` have their placeholders from the condition; the others are counted through, because a
+        // column may have any name and the expression must stay short.
+        for (index, (name, value)) in head.into_iter().enumerate() {
+            let placeholder = match name.as_str() {
+                names::SRC | names::VER | names::EP => name,
+                _ => {
+                    let placeholder = format!("h{index}");
+                    names.insert(format!("#{placeholder}"), name);
+                    values.insert(format!(":{placeholder}"), sdk_value(value));
+                    placeholder
+                }
+            };
+            sets.push(format!("#{placeholder}=:{placeholder}"));
+        }
+        for (index, (name, value)) in columns.iter().enumerate() {
+            names.insert(format!("#{index}"), (*name).clone());
+            values.insert(format!(":{index}"), sdk_value((*value).clone()));
+            sets.push(format!("#d.#{index}=:{index}"));
+        }
+        names.insert("#deleted".to_owned(), names::DELETED.to_owned());
+        names.insert("#expires".to_owned(), names::EXPIRES_AT.to_owned());
+        let request = self
+            .client
+            .update_item()
+            .table_name(self.tables.of(write.head.entity).as_str())
+            .key(names::PK, sdk::AttributeValue::S(write.head.key.as_str().to_owned()))
+            .update_expression(format!("SET {} REMOVE #deleted,#expires", sets.join(",")))
+            .condition_expression(format!("{NEWER} AND attribute_exists(#d)"))
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let sent = request.send().await.map(|_| ()).map_err(|error| {
+            let stored = failed_condition(&error, |error| match error {
+                aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(failed) => {
+                    Some(failed)
+                }
+                _ => None,
+            });
+            stored.ok_or_else(|| Failure::of(&error))
+        });
+        settle("update_item", write, sent)
+    }
+}
+
+/// What a put may replace, besides what [`NEWER`] demands.
+#[derive(Clone, Copy)]
+enum Over {
+    Anything,
+    NoLiveRow,
+}
+
+/// What came of one request.
+enum Outcome {
+    Applied(Applied),
+    /// The condition failed and there is no item.
+    NoRow,
+    /// The condition failed although the change is newer than the stored item; `live` says whether that has columns.
+    Older {
+        live: bool,
+    },
+}
+
+/// The item that made a condition fail, as far as it matters. `None` inside when there was no item.
+struct Stored(Option<StoredRow>);
+
+struct StoredRow {
+    source: String,
+    version: String,
+    epoch: Option<String>,
+    live: bool,
+}
+
+fn failed_condition<E>(
+    error: &SdkError<E, HttpResponse>,
+    pick: impl Fn(&E) -> Option<&ConditionalCheckFailedException>,
+) -> Option<Stored>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let failed = pick(error.as_service_error()?)?;
+    Some(Stored(failed.item().map(|item| {
+        let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+        StoredRow {
+            source: text(names::SRC),
+            version: text(names::VER),
+            epoch: item.get(names::EP).and_then(|value| value.as_n().ok()).cloned(),
+            live: item.contains_key(names::DATA),
+        }
+    })))
+}
+
+/// Turns the answer to one request into what it means, and counts it.
+fn settle(
+    operation: &'static str,
+    write: &RowWrite,
+    sent: Result<(), Result<Stored, Failure>>,
+) -> Result<Outcome, WriteError> {
+    let outcome = match sent {
+        Ok(()) => Ok(Outcome::Applied(Applied::Written)),
+        Err(Ok(Stored(None))) => Ok(Outcome::NoRow),
+        Err(Ok(Stored(Some(stored)))) => compare(write, stored),
+        Err(Err(failure)) => Err(failure.into()),
+    };
+    let word = match &outcome {
+        Ok(Outcome::Applied(applied)) => applied.as_str(),
+        Ok(Outcome::NoRow | Outcome::Older { .. }) => "no_row_to_merge",
+        Err(error) => {
+            telemetry::DYNAMODB_ERRORS_TOTAL.inc(&[operation, error.class()]);
+            "error"
+        }
+    };
+    telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation, word]);
+    outcome
+}
+
+/// Why the stored row did not let the change in. Authority comes first: a fenced writer must learn it at once.
+fn compare(write: &RowWrite, stored: StoredRow) -> Result<Outcome, WriteError> {
+    let StoredRow { source, version, epoch, live } = stored;
+    if let Some(found) = epoch.filter(|found| is_greater(found, write.head.epoch)) {
+        return Err(WriteError::Fenced { own: write.head.epoch, found });
+    }
+    if source != write.head.source.as_str() {
+        return Err(WriteError::ForeignSource { own: write.head.source.as_str().to_owned(), found: source });
+    }
+    Ok(match version.as_str().cmp(write.head.version.as_str()) {
+        std::cmp::Ordering::Equal => Outcome::Applied(Applied::Duplicate),
+        std::cmp::Ordering::Greater => Outcome::Applied(Applied::Stale),
+        std::cmp::Ordering::Less => Outcome::Older { live },
+    })
+}
+
+/// Whether a stored epoch is above ours. One that does not fit into our type certainly is.
+fn is_greater(stored: &str, own: u64) -> bool {
+    stored.parse::<u64>().map_or(true, |stored| stored > own)
+}
+
+fn contended() -> WriteError {
+    WriteError::Unavailable {
+        code: "Contended".to_owned(),
+        message: "the row changed between the requests of this write".to_owned(),
+    }
+}
+
+fn guard_names() -> HashMap<String, String> {
+    [names::PK, names::SRC, names::VER, names::EP]
+        .into_iter()
+        .map(|name| (format!("#{name}"), name.to_owned()))
+        .collect()
+}
+
+fn with_data_name(mut names: HashMap<String, String>) -> HashMap<String, String> {
+    names.insert("#d".to_owned(), names::DATA.to_owned());
+    names
+}
+
+fn guard_values(write: &RowWrite) -> HashMap<String, sdk::AttributeValue> {
+    let head = &write.head;
+    HashMap::from([
+        (":src".to_owned(), sdk::AttributeValue::S(head.source.as_str().to_owned())),
+        (":ver".to_owned(), sdk::AttributeValue::S(head.version.as_str().to_owned())),
+        (":ep".to_owned(), sdk::AttributeValue::N(head.epoch.to_string())),
+    ])
+}
+
+fn sdk_item(item: Item) -> HashMap<String, sdk::AttributeValue> {
+    item.into_iter().map(|(name, value)| (name, sdk_value(value))).collect()
+}
+
+fn sdk_value(value: AttributeValue) -> sdk::AttributeValue {
+    match value {
+        AttributeValue::S(text) => sdk::AttributeValue::S(text),
+        AttributeValue::N(number) => sdk::AttributeValue::N(number),
+        AttributeValue::B(bytes) => sdk::AttributeValue::B(Blob::new(bytes)),
+        AttributeValue::Bool(value) => sdk::AttributeValue::Bool(value),
+        AttributeValue::Null => sdk::AttributeValue::Null(true),
+        AttributeValue::L(list) => sdk::AttributeValue::L(list.into_iter().map(sdk_value).collect()),
+        AttributeValue::M(map) => sdk::AttributeValue::M(sdk_item(map)),
+        AttributeValue::Ss(texts) => sdk::AttributeValue::Ss(texts),
+        AttributeValue::Ns(numbers) => sdk::AttributeValue::Ns(numbers),
+        AttributeValue::Bs(list) => sdk::AttributeValue::Bs(list.into_iter().map(Blob::new).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Script, row_write, sdk_config};
+    use serde_json::{Value, json};
+
+    fn writer(script: &Script) -> TableWriter {
+        let name = |name: &str| name.parse().expect("a table name");
+        let tables = TableNames {
+            customers: name("tandem-test-customers"),
+            orders: name("tandem-test-orders"),
+            products: name("tandem-test-products"),
+        };
+        TableWriter::new(&sdk_config(script), tables)
+    }
+
+    fn columns() -> Columns {
+        Columns::from([("name".to_owned(), AttributeValue::S("Ada".to_owned()))])
+    }
+
+    fn put() -> RowWrite {
+        row_write(RowChange::Put(columns()))
+    }
+
+    fn merge() -> RowWrite {
+        row_write(RowChange::Merge(columns()))
+    }
+
+    /// An answer that the condition failed on an item with these attributes.
+    #[expect(clippy::needless_pass_by_value, reason = "reads better at the calls")]
+    fn condition_failed(script: Script, item: Value) -> Script {
+        script.error_with(400, "ConditionalCheckFailedException", json!({ "Item": item }))
+    }
+
+    fn stored(source: &str, version: &str, epoch: u64) -> Value {
+        json!({ "src": { "S": source }, "ver": { "S": version }, "ep": { "N": epoch.to_string() }, "data": { "M": {} } })
+    }
+
+    /// The answer to a put that meets a stored row.
+    async fn put_meets(item: Value) -> Result<Applied, WriteError> {
+        writer(&condition_failed(Script::new(), item)).apply(&put()).await
+    }
+
+    const OLDER: &str = "0000000001|1|00000000000000000000000000000000001";
+    const NEWER_VERSION: &str = "0000000009|1|00000000000000000000000000000000001";
+
+    #[tokio::test]
+    async fn a_whole_row_is_put_under_the_condition() {
+        let script = Script::new().ok(json!({}));
+        assert_eq!(writer(&script).apply(&put()).await, Ok(Applied::Written));
+        let request = &script.bodies()[0];
+        assert_eq!(request["TableName"], "tandem-test-customers");
+        assert_eq!(request["ConditionExpression"], NEWER);
+        assert_eq!(request["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
+        assert_eq!(request["Item"]["data"], json!({ "M": { "name": { "S": "Ada" } } }));
+        assert_eq!(request["ExpressionAttributeValues"][":ver"]["S"], put().head.version.as_str());
+        assert_eq!(
+            request["ExpressionAttributeNames"],
+            json!({ "#pk": "pk", "#src": "src", "#ver": "ver", "#ep": "ep" })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_deletion_is_a_put_of_a_tombstone() {
+        let script = Script::new().ok(json!({}));
+        let write = row_write(RowChange::Tombstone { expires_at: 1_900_000_000 });
+        assert_eq!(writer(&script).apply(&write).await, Ok(Applied::Written));
+        let item = &script.bodies()[0]["Item"];
+        assert_eq!((&item["deleted"]["BOOL"], &item["expires_at"]["N"]), (&json!(true), &json!("1900000000")));
+        assert!(item.get("data").is_none());
+    }
+
+    #[tokio::test]
+    async fn the_stored_row_tells_why() {
+        let head = put().head;
+        let (source, version, epoch) = (head.source.as_str(), head.version.as_str(), head.epoch);
+        assert_eq!(put_meets(stored(source, version, epoch)).await, Ok(Applied::Duplicate));
+        assert_eq!(put_meets(stored(source, NEWER_VERSION, epoch)).await, Ok(Applied::Stale));
+        assert!(matches!(put_meets(stored("other", OLDER, epoch)).await, Err(WriteError::ForeignSource { .. })));
+        assert!(matches!(put_meets(stored(source, OLDER, epoch + 1)).await, Err(WriteError::Fenced { .. })));
+        assert!(matches!(put_meets(stored("other", version, epoch + 1)).await, Err(WriteError::Fenced { .. })));
+        assert!(matches!(put_meets(json!({ "pk": { "S": "k" } })).await, Err(WriteError::ForeignSource { .. })));
+        let contended = put_meets(stored(source, OLDER, epoch)).await.expect_err("it changed in between");
+        assert!(contended.is_retryable());
+    }
+
+    #[tokio::test]
+    async fn failures_are_sorted() {
+        let check = async |status, code, retryable, class| {
+            let error = writer(&Script::new().error(status, code)).apply(&put()).await.expect_err(code);
+            assert_eq!((error.is_retryable(), error.class()), (retryable, class), "{code}");
+        };
+        check(400, "ValidationException", false, "invalid_row").await;
+        check(400, "ItemCollectionSizeLimitExceededException", false, "invalid_row").await;
+        check(400, "ProvisionedThroughputExceededException", true, "write_throttled").await;
+        check(400, "TransactionConflictException", true, "write_throttled").await;
+        check(400, "AccessDeniedException", true, "write_denied").await;
+        check(400, "ResourceNotFoundException", true, "write_denied").await;
+        check(500, "InternalServerError", true, "write_unavailable").await;
+        let error = writer(&Script::new().lost_connection()).apply(&put()).await.expect_err("lost");
+        assert_eq!(error.class(), "write_unavailable");
+    }
+
+    #[tokio::test]
+    async fn a_partial_image_is_merged() {
+        let script = Script::new().ok(json!({}));
+        assert_eq!(writer(&script).apply(&merge()).await, Ok(Applied::Written));
+        let request = &script.bodies()[0];
+        assert_eq!(request["Key"], json!({ "pk": { "S": merge().head.key.as_str() } }));
+        assert_eq!(request["ConditionExpression"], format!("{NEWER} AND attribute_exists(#d)"));
+        let expression = request["UpdateExpression"].as_str().expect("text");
+        assert!(expression.contains("#d.#0=:0") && expression.ends_with("REMOVE #deleted,#expires"), "{expression}");
+        assert_eq!(request["ExpressionAttributeNames"]["#0"], "name");
+        assert_eq!(request["ExpressionAttributeValues"][":0"], json!({ "S": "Ada" }));
+        for (name, value) in merge().head.attributes() {
+            let names = request["ExpressionAttributeNames"].as_object().expect("names");
+            let (placeholder, _) = names.iter().find(|(_, real)| **real == json!(name)).expect(&name);
+            let bare = &placeholder[1..];
+            assert!(expression.contains(&format!("#{bare}=:{bare}")), "{name} is set");
+            let sent = &request["ExpressionAttributeValues"][format!(":{bare}")];
+            assert_eq!(*sent, serde_json::to_value(&value).expect("JSON"), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wide_merge_takes_several_requests_and_the_last_carries_the_version() {
+        let wide: Columns =
+            (0..COLUMNS_PER_MERGE * 2 + 1).map(|n| (format!("column {n}"), AttributeValue::Null)).collect();
+        let script = Script::new().ok(json!({})).ok(json!({})).ok(json!({}));
+        let write = row_write(RowChange::Merge(wide.clone()));
+        assert_eq!(writer(&script).apply(&write).await, Ok(Applied::Written));
+        let mut merged = std::collections::BTreeSet::new();
+        for (index, request) in script.bodies().iter().enumerate() {
+            let expression = request["UpdateExpression"].as_str().expect("text");
+            assert!(expression.len() < 4_096, "{} bytes", expression.len());
+            assert!(expression.matches('=').count() < 300);
+            assert_eq!(expression.contains("#ver=:ver"), index == 2);
+            let names = request["ExpressionAttributeNames"].as_object().expect("names");
+            let names = names.values().map(|name| name.as_str().expect("text").to_owned());
+            merged.extend(names.filter(|name| name.starts_with("column")));
+        }
+        assert_eq!(merged, wide.into_keys().collect());
+    }
+
+    #[tokio::test]
+    async fn a_full_part_is_not_followed_by_an_empty_one() {
+        let full: Columns = (0..COLUMNS_PER_MERGE).map(|n| (n.to_string(), AttributeValue::Null)).collect();
+        let script = Script::new().ok(json!({}));
+        assert_eq!(writer(&script).apply(&row_write(RowChange::Merge(full))).await, Ok(Applied::Written));
+        let script = Script::new().ok(json!({}));
+        assert_eq!(writer(&script).apply(&row_write(RowChange::Merge(Columns::new()))).await, Ok(Applied::Written));
+        assert_eq!(script.bodies().len(), 1, "an empty merge still writes the head");
+    }
+
+    #[tokio::test]
+    async fn a_merge_without_a_row_becomes_the_row() {
+        for first in [json!(null), {
+            let mut tombstone = stored(merge().head.source.as_str(), OLDER, 1);
+            tombstone.as_object_mut().expect("an object").remove("data");
+            tombstone
+        }] {
+            let script = if first.is_null() {
+                Script::new().error(400, "ConditionalCheckFailedException")
+            } else {
+                condition_failed(Script::new(), first)
+            };
+            let script = script.ok(json!({}));
+            assert_eq!(writer(&script).apply(&merge()).await, Ok(Applied::Written));
+            let put = &script.bodies()[1];
+            assert_eq!(put["ConditionExpression"], format!("{NEWER} AND attribute_not_exists(#d)"));
+            assert_eq!(put["Item"]["data"]["M"]["name"], json!({ "S": "Ada" }));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_merge_survives_a_row_that_appears_meanwhile() {
+        let row = stored(merge().head.source.as_str(), OLDER, 1);
+        let script = Script::new().error(400, "ConditionalCheckFailedException");
+        let script = condition_failed(script, row).ok(json!({}));
+        assert_eq!(writer(&script).apply(&merge()).await, Ok(Applied::Written));
+        let kinds: Vec<bool> = script.bodies().iter().map(|body| body.get("UpdateExpression").is_some()).collect();
+        assert_eq!(kinds, [true, false, true]);
+    }
+
+    #[tokio::test]
+    async fn a_merge_that_never_settles_ends() {
+        let mut script = Script::new();
+        for _ in 0..MERGE_ROUNDS * 2 {
+            script = condition_failed(script, stored(merge().head.source.as_str(), OLDER, 1));
+        }
+        assert!(writer(&script).apply(&merge()).await.expect_err("contended").is_retryable());
+    }
+
+    #[tokio::test]
+    async fn a_stale_merge_writes_nothing() {
+        let script = condition_failed(Script::new(), stored(merge().head.source.as_str(), NEWER_VERSION, 1));
+        assert_eq!(writer(&script).apply(&merge()).await, Ok(Applied::Stale));
+        assert_eq!(script.bodies().len(), 1);
+    }
+
+    #[test]
+    fn every_kind_of_value_is_carried_over() {
+        let value = AttributeValue::M(
+            [
+                ("n", AttributeValue::N("90071992547409931.10".to_owned())),
+                ("b", AttributeValue::B(vec![0, 255])),
+                ("z", AttributeValue::Null),
+                ("l", AttributeValue::L(vec![AttributeValue::Bool(false)])),
+                ("ss", AttributeValue::Ss(vec!["a".to_owned()])),
+                ("ns", AttributeValue::Ns(vec!["1".to_owned()])),
+                ("bs", AttributeValue::Bs(vec![vec![1]])),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+        );
+        let sdk::AttributeValue::M(map) = sdk_value(value) else { panic!("a map stays a map") };
+        assert_eq!(map["n"], sdk::AttributeValue::N("90071992547409931.10".to_owned()));
+        assert_eq!(map["b"], sdk::AttributeValue::B(Blob::new([0, 255])));
+        assert_eq!(map["z"], sdk::AttributeValue::Null(true));
+        assert_eq!(map["l"], sdk::AttributeValue::L(vec![sdk::AttributeValue::Bool(false)]));
+        assert_eq!(map["ss"], sdk::AttributeValue::Ss(vec!["a".to_owned()]));
+        assert_eq!(map["ns"], sdk::AttributeValue::Ns(vec!["1".to_owned()]));
+        assert_eq!(map["bs"], sdk::AttributeValue::Bs(vec![Blob::new([1])]));
+    }
+}

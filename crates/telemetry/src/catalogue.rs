@@ -1,0 +1,190 @@
+//! Every metric of the system, declared once.
+//!
+//! A name, its labels and its unit are a contract with dashboards, alarms and the autoscaler: change one only together
+//! with them. Label values must come from a bounded set (an entity, an outcome, an error class), never from data.
+
+use crate::metric::{Counter, Gauge, Histogram, Metric};
+
+/// Bucket bounds in seconds for work inside one process: 0.5 ms to 60 s, the longest function timeout.
+const WORK_SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Bucket bounds in seconds for ways across machines and queues: 5 ms to one hour.
+const JOURNEY_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
+
+/// Invocations of a function.
+pub static LAMBDA_INVOCATIONS_TOTAL: Counter<1> =
+    Counter::new("lambda_invocations_total", "Invocations of a function.", &["function"]);
+
+/// Invocations that ended in an error or gave records back to be retried.
+pub static LAMBDA_ERRORS_TOTAL: Counter<2> = Counter::new(
+    "lambda_errors_total",
+    "Invocations that ended in an error (kind invocation) or gave records back to be retried (kind partial_batch).",
+    &["function", "kind"],
+);
+
+/// Time from the handler's start to its answer.
+pub static LAMBDA_DURATION_SECONDS: Histogram<1> = Histogram::new(
+    "lambda_duration_seconds",
+    "Time from the handler's start to its answer.",
+    &["function"],
+    WORK_SECONDS,
+);
+
+/// Time spent in one stage of a program's start.
+pub static INIT_STAGE_SECONDS: Histogram<1> =
+    Histogram::new("init_stage_seconds", "Time spent in one stage of the program's start.", &["stage"], WORK_SECONDS);
+
+/// Messages read from Kafka.
+pub static KAFKA_MESSAGES_CONSUMED_TOTAL: Counter<1> =
+    Counter::new("kafka_messages_consumed_total", "Messages read from Kafka.", &["topic"]);
+
+/// High watermark minus committed offset.
+pub static KAFKA_CONSUMER_LAG_RECORDS: Gauge<2> = Gauge::new(
+    "kafka_consumer_lag_records",
+    "Records between the committed offset and the high watermark.",
+    &["topic", "partition"],
+);
+
+/// Age of the oldest record that is not yet processed; 0 when caught up.
+pub static KAFKA_CONSUMER_LAG_SECONDS: Gauge<2> = Gauge::new(
+    "kafka_consumer_lag_seconds",
+    "Age of the oldest record that is not yet processed, 0 when caught up.",
+    &["topic", "partition"],
+);
+
+/// Time from reading a message to its lasting effect.
+pub static KAFKA_PROCESSING_DURATION_SECONDS: Histogram<1> = Histogram::new(
+    "kafka_processing_duration_seconds",
+    "Time from reading a message to its lasting effect.",
+    &["topic"],
+    WORK_SECONDS,
+);
+
+/// Changes handled, by what became of them.
+pub static CDC_EVENTS_PROCESSED_TOTAL: Counter<3> = Counter::new(
+    "cdc_events_processed_total",
+    "Changes handled, by entity, operation and outcome.",
+    &["entity", "operation", "outcome"],
+);
+
+/// Changes that carried only some of the row's columns and were merged.
+pub static CDC_PARTIAL_IMAGE_TOTAL: Counter<1> = Counter::new(
+    "cdc_partial_image_total",
+    "Changes that carried only some of the row's columns and were merged.",
+    &["entity"],
+);
+
+/// Events that a bus accepted.
+pub static EVENTBRIDGE_EVENTS_PUBLISHED_TOTAL: Counter<2> = Counter::new(
+    "eventbridge_events_published_total",
+    "Events that a bus accepted, by the bus's region and the detail type.",
+    &["region", "detail_type"],
+);
+
+/// Events that a bus did not take in the end.
+pub static EVENTBRIDGE_PUBLISH_ERRORS_TOTAL: Counter<2> = Counter::new(
+    "eventbridge_publish_errors_total",
+    "Events that a bus did not take after all retries, by the bus's region and the class of the error.",
+    &["region", "class"],
+);
+
+/// Calls to DynamoDB.
+pub static DYNAMODB_OPERATIONS_TOTAL: Counter<2> = Counter::new(
+    "dynamodb_operations_total",
+    "Calls to DynamoDB, by operation and outcome.",
+    &["operation", "outcome"],
+);
+
+/// Calls to DynamoDB that failed after all retries.
+pub static DYNAMODB_ERRORS_TOTAL: Counter<2> = Counter::new(
+    "dynamodb_errors_total",
+    "Calls to DynamoDB that failed after all retries, by operation and class of the error.",
+    &["operation", "class"],
+);
+
+/// Records that went to a dead-letter queue or topic.
+pub static DEAD_LETTERS_TOTAL: Counter<2> = Counter::new(
+    "dead_letters_total",
+    "Records that went to a dead-letter queue or topic, by the program that gave up and its reason.",
+    &["source", "reason"],
+);
+
+/// Events handled on their way to the peer region, by what became of them.
+pub static CROSS_REGION_EVENTS_TOTAL: Counter<3> = Counter::new(
+    "cross_region_events_total",
+    "Events on their way to the peer region, by both regions and outcome.",
+    &["source_region", "target_region", "outcome"],
+);
+
+/// Time from the commit at the source to acceptance by the peer's bus, by two machines' clocks.
+pub static CROSS_REGION_LATENCY_SECONDS: Histogram<2> = Histogram::new(
+    "cross_region_latency_seconds",
+    "Time from the commit at the source to acceptance by the peer's bus; clocks of two machines are compared.",
+    &["source_region", "target_region"],
+    JOURNEY_SECONDS,
+);
+
+/// Every metric, in the order in which exporters write them.
+pub static ALL: [Metric; 17] = [
+    LAMBDA_INVOCATIONS_TOTAL.metric(),
+    LAMBDA_ERRORS_TOTAL.metric(),
+    LAMBDA_DURATION_SECONDS.metric(),
+    INIT_STAGE_SECONDS.metric(),
+    KAFKA_MESSAGES_CONSUMED_TOTAL.metric(),
+    KAFKA_CONSUMER_LAG_RECORDS.metric(),
+    KAFKA_CONSUMER_LAG_SECONDS.metric(),
+    KAFKA_PROCESSING_DURATION_SECONDS.metric(),
+    CDC_EVENTS_PROCESSED_TOTAL.metric(),
+    CDC_PARTIAL_IMAGE_TOTAL.metric(),
+    EVENTBRIDGE_EVENTS_PUBLISHED_TOTAL.metric(),
+    EVENTBRIDGE_PUBLISH_ERRORS_TOTAL.metric(),
+    DYNAMODB_OPERATIONS_TOTAL.metric(),
+    DYNAMODB_ERRORS_TOTAL.metric(),
+    DEAD_LETTERS_TOTAL.metric(),
+    CROSS_REGION_EVENTS_TOTAL.metric(),
+    CROSS_REGION_LATENCY_SECONDS.metric(),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_whole_list() {
+        let list: String = ALL
+            .iter()
+            .map(|metric| {
+                format!("{} {}{:?} — {}\n", metric.name(), metric.kind().as_str(), metric.labels(), metric.help())
+            })
+            .collect();
+        insta::assert_snapshot!(list);
+    }
+
+    #[test]
+    fn names_follow_the_rules() {
+        let names: BTreeSet<_> = ALL.iter().map(Metric::name).collect();
+        assert_eq!(names.len(), ALL.len(), "a name is used twice");
+        for metric in &ALL {
+            let name = metric.name();
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+            assert_eq!(metric.kind() == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert_eq!(
+                metric.kind() == Kind::Histogram,
+                name.ends_with("_seconds") && !name.contains("_lag_"),
+                "{name}"
+            );
+            assert!(metric.help().ends_with('.'), "{name}");
+        }
+    }
+
+    #[test]
+    fn bucket_bounds_rise() {
+        for bounds in [WORK_SECONDS, JOURNEY_SECONDS] {
+            assert!(bounds.is_sorted_by(|a, b| a < b));
+        }
+    }
+}

@@ -9,3 +9,12 @@ pub(crate) mod scope;
 pub(crate) mod table;
 
 pub(crate) use scope::Scope;
+
+use cfn::{Declared, RemovalPolicy, Resource};
+
+/// A resource that holds what can't be made again: it stays when its stack goes or when a change replaces it.
+///
+/// Except when its own creation is rolled back: then it holds nothing, and would block the next try by its name.
+pub(crate) fn stateful<R: Resource>(resource: R) -> Declared<R> {
+    resource.deletion_policy(RemovalPolicy::RetainExceptOnCreate).update_replace_policy(RemovalPolicy::Retain)
+}

@@ -230,9 +230,9 @@ impl Environment {
     }
 
     fn read(file_name: &str, root: &mut Section<'_>) -> Option<Self> {
-        let name = root.required("name", environment_name());
-        let target = root.required("target", one_of(&[("aws", Target::Aws), ("local", Target::Local)]));
-        let account = root.required("account", account());
+        let name = root.required("name", &environment_name());
+        let target = root.required("target", &one_of(&[("aws", Target::Aws), ("local", Target::Local)]));
+        let account = root.required("account", &account());
         let regions = regions::read(root);
         let logs = root.section("logs", LogSettings::read);
         let archive = root.section("archive", ArchiveSettings::read);

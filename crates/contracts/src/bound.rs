@@ -21,12 +21,7 @@ where
 {
     /// `address` is what the variable holds (a name or URL); `resources` are the ARNs that the permission covers.
     pub fn new(address: V, resources: Vec<V>) -> Self {
-        Self {
-            address,
-            resources,
-            key: None,
-            marker: PhantomData,
-        }
+        Self { address, resources, key: None, marker: PhantomData }
     }
 
     /// Says that the resource is encrypted by the customer-managed key with this ARN.
@@ -41,10 +36,7 @@ where
     where
         V: Clone,
     {
-        Variable {
-            name,
-            value: Text::Template(self.address.clone()),
-        }
+        Variable { name, value: Text::Template(self.address.clone()) }
     }
 
     #[doc(hidden)]
@@ -57,28 +49,15 @@ where
             field,
             actions: K::ACTIONS,
             resources: self.resources.clone(),
-            key: key.map(|key| KeyNeed {
-                key,
-                actions: K::KEY_ACTIONS,
-                via_service: K::SERVICE,
-            }),
+            key: key.map(|key| KeyNeed { key, actions: K::KEY_ACTIONS, via_service: K::SERVICE }),
         }
     }
 }
 
 impl<V: fmt::Debug, K, A> fmt::Debug for Bound<V, K, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            address,
-            resources,
-            key,
-            marker: _,
-        } = self;
-        f.debug_struct("Bound")
-            .field("address", address)
-            .field("resources", resources)
-            .field("key", key)
-            .finish()
+        let Self { address, resources, key, marker: _ } = self;
+        f.debug_struct("Bound").field("address", address).field("resources", resources).field("key", key).finish()
     }
 }
 

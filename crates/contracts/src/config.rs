@@ -49,10 +49,7 @@ pub struct Reader<F> {
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
     /// A reader over `lookup`, which gives a variable's text.
     pub fn new(lookup: F) -> Self {
-        Self {
-            lookup,
-            mistakes: Vec::new(),
-        }
+        Self { lookup, mistakes: Vec::new() }
     }
 
     /// Reads a variable that has no default.
@@ -60,10 +57,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         match (self.lookup)(variable) {
             Some(text) => self.parsed(variable, &text, parse),
             None => {
-                self.mistakes.push(Mistake {
-                    variable,
-                    problem: "is missing".to_owned(),
-                });
+                self.mistakes.push(Mistake { variable, problem: "is missing".to_owned() });
                 None
             }
         }
@@ -87,14 +81,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     /// # Errors
     /// When anything was missing or malformed.
     pub fn finish(self, program: &'static str) -> Result<(), ConfigError> {
-        if self.mistakes.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigError {
-                program,
-                mistakes: self.mistakes,
-            })
-        }
+        if self.mistakes.is_empty() { Ok(()) } else { Err(ConfigError { program, mistakes: self.mistakes }) }
     }
 
     fn parsed<T>(
@@ -105,10 +92,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     ) -> Option<T> {
         parse(text)
             .map_err(|problem| {
-                self.mistakes.push(Mistake {
-                    variable,
-                    problem: format!("is `{text}`, which is {problem}"),
-                });
+                self.mistakes.push(Mistake { variable, problem: format!("is `{text}`, which is {problem}") });
             })
             .ok()
     }

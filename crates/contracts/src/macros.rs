@@ -127,10 +127,6 @@ pub(crate) fn in_range<T: PartialOrd + crate::Setting>(
     if range.contains(value) {
         Ok(())
     } else {
-        Err(format!(
-            "outside its range {} to {}",
-            range.start().render(),
-            range.end().render()
-        ))
+        Err(format!("outside its range {} to {}", range.start().render(), range.end().render()))
     }
 }

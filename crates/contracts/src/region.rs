@@ -27,11 +27,7 @@ impl Region {
             }
             _ => false,
         };
-        if well_formed {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidRegion(text.to_owned()))
-        }
+        if well_formed { Ok(Self(text.to_owned())) } else { Err(InvalidRegion(text.to_owned())) }
     }
 
     /// The name as text.
@@ -68,18 +64,9 @@ mod tests {
         for good in ["us-west-2", "us-east-1", "ap-southeast-2", "us-gov-west-1"] {
             assert_eq!(Region::new(good).expect(good).as_str(), good);
         }
-        for bad in [
-            "",
-            "us",
-            "us-west",
-            "US-WEST-2",
-            "us-west-0",
-            "us--2",
-            "us-west-2a",
-            "us-west-2 ",
-            "west-2",
-            "us-2",
-        ] {
+        for bad in
+            ["", "us", "us-west", "US-WEST-2", "us-west-0", "us--2", "us-west-2a", "us-west-2 ", "west-2", "us-2"]
+        {
             assert!(Region::new(bad).is_err(), "{bad}");
         }
     }

@@ -90,10 +90,7 @@ macro_rules! kind {
 }
 
 fn is_name(text: &str, lengths: std::ops::RangeInclusive<usize>, extra: &[u8]) -> bool {
-    lengths.contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || extra.contains(&byte))
+    lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || extra.contains(&byte))
 }
 
 kind! {

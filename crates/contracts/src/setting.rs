@@ -34,11 +34,7 @@ unsigned!(u16, u32, u64);
 
 impl Setting for String {
     fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            Err("empty".to_owned())
-        } else {
-            Ok(text.to_owned())
-        }
+        if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.to_owned()) }
     }
 
     fn render(&self) -> String {
@@ -70,13 +66,7 @@ impl Setting for Duration {
 pub mod duration {
     use std::time::Duration;
 
-    const UNITS: [(&str, u64); 5] = [
-        ("ms", 1),
-        ("s", 1_000),
-        ("m", 60_000),
-        ("h", 3_600_000),
-        ("d", 86_400_000),
-    ];
+    const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
     /// Parses a duration.
     ///
@@ -87,22 +77,15 @@ pub mod duration {
         let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(malformed)?;
         let (number, unit) = text.split_at(digits);
         let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(malformed)?;
-        let millis = number
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(*factor))
-            .ok_or_else(malformed)?;
+        let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor)).ok_or_else(malformed)?;
         Ok(Duration::from_millis(millis))
     }
 
     /// Writes a duration in the largest unit that holds it exactly; parts below a millisecond are dropped.
     pub fn render(duration: Duration) -> String {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let (unit, factor) = UNITS
-            .iter()
-            .rev()
-            .find(|(_, factor)| millis > 0 && millis.is_multiple_of(*factor))
-            .unwrap_or(&UNITS[1]);
+        let (unit, factor) =
+            UNITS.iter().rev().find(|(_, factor)| millis > 0 && millis.is_multiple_of(*factor)).unwrap_or(&UNITS[1]);
         format!("{}{unit}", millis / factor)
     }
 }

@@ -17,10 +17,7 @@ fn binding(settings: EventRouterSettings) -> EventRouterBinding<String> {
 
 #[test]
 fn what_a_stack_binds_is_what_the_program_reads() {
-    let bound = binding(EventRouterSettings {
-        publish_timeout: Duration::from_millis(2500),
-        ..Default::default()
-    });
+    let bound = binding(EventRouterSettings { publish_timeout: Duration::from_millis(2500), ..Default::default() });
     let mut environment: BTreeMap<&str, String> = bound
         .variables()
         .into_iter()
@@ -72,12 +69,6 @@ fn all_mistakes_at_once() {
 
 #[test]
 fn a_stack_cannot_bind_a_setting_out_of_range() {
-    let bound = binding(EventRouterSettings {
-        publish_timeout: Duration::from_secs(31),
-        ..Default::default()
-    });
-    assert_eq!(
-        bound.mistakes(),
-        ["event-router: `publish_timeout` is `31s`, which is outside its range 1s to 30s"]
-    );
+    let bound = binding(EventRouterSettings { publish_timeout: Duration::from_secs(31), ..Default::default() });
+    assert_eq!(bound.mistakes(), ["event-router: `publish_timeout` is `31s`, which is outside its range 1s to 30s"]);
 }

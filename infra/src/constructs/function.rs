@@ -6,14 +6,14 @@ use cfn::lambda::event_source_mapping::{DestinationConfig, Filter, FilterCriteri
 use cfn::lambda::function::{
     Architecture, Code, Environment as Variables, LogFormat, LoggingConfig, Runtime, SystemLogLevel,
 };
-use cfn::{Arn, Handle, Id, Resource, Value, iam, kms, lambda, logs, s3};
+use cfn::{Arn, Handle, Id, Value, iam, kms, lambda, logs, s3};
 use contracts::{Binding, KeyNeed, Need, Text};
 use events::Entity;
 use serde_json::json;
 
 use crate::constructs::policy::{Statement, document, statements_of};
 use crate::constructs::queue::{Queue, whole_seconds};
-use crate::constructs::{Scope, table};
+use crate::constructs::{Scope, stateful, table};
 use crate::environment::Program;
 use crate::system::Source;
 
@@ -100,7 +100,7 @@ fn log_group(
     let retention = scope.environment.logs().retention.days();
     scope.add(
         &format!("{logical_id}Log"),
-        logs::LogGroup::new().log_group_name(name).retention_in_days(retention).kms_key_id(key).retain(),
+        stateful(logs::LogGroup::new().log_group_name(name).retention_in_days(retention).kms_key_id(key)),
     )
 }
 

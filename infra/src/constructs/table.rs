@@ -5,11 +5,11 @@ use cfn::dynamodb::global_table::{
     ReplicaSSESpecification, ReplicaSpecification, SSESpecification, SSEType, StreamSpecification, StreamViewType,
     TimeToLiveSpecification,
 };
-use cfn::{Arn, RemovalPolicy, Resource, Value, dynamodb, kms};
+use cfn::{Arn, Value, dynamodb, kms};
 use contracts::{Bound, Region, resource};
 use events::Entity;
 
-use crate::constructs::Scope;
+use crate::constructs::{Scope, stateful};
 
 /// Adds the Global Table of an entity with a replica in each region.
 ///
@@ -33,11 +33,8 @@ pub(crate) fn add(scope: &mut Scope<'_>, entity: Entity, keys: &[(&Region, Value
         .key_schema([KeySchema::new("pk", KeyType::Hash)])
         .stream_specification(StreamSpecification::new(StreamViewType::NewAndOldImages))
         .time_to_live_specification(TimeToLiveSpecification::new(true).attribute_name("expires_at"))
-        .sse_specification(SSESpecification::new(true).sse_type(SSEType::Kms))
-        // A table made by a creation that failed holds nothing; kept, it would block the next try by its name.
-        .deletion_policy(RemovalPolicy::RetainExceptOnCreate)
-        .update_replace_policy(RemovalPolicy::Retain);
-    scope.add(logical_id(entity), table);
+        .sse_specification(SSESpecification::new(true).sse_type(SSEType::Kms));
+    scope.add(logical_id(entity), stateful(table));
 }
 
 /// The table's name, the same in each region.

@@ -105,14 +105,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Vec<FunctionSettings>> {
 }
 
 fn function(section: &mut Section<'_>) -> Option<FunctionSettings> {
-    let memory = section.required("memory", memory(128..=10_240));
-    let timeout = section.required("timeout", seconds(Duration::from_secs(1)..=LONGEST_RUN));
-    let log_level = section.required("log_level", log_level());
-    let reserved_concurrency = section.optional("reserved_concurrency", whole(1..=10_000));
+    let memory = section.required("memory", &memory(128..=10_240));
+    let timeout = section.required("timeout", &seconds(Duration::from_secs(1)..=LONGEST_RUN));
+    let log_level = section.required("log_level", &log_level());
+    let reserved_concurrency = section.optional("reserved_concurrency", &whole(1..=10_000));
     let publish_timeout =
-        section.required("publish_timeout", duration(Duration::from_secs(1)..=Duration::from_secs(30)));
+        section.required("publish_timeout", &duration(Duration::from_secs(1)..=Duration::from_secs(30)));
     let deadline_margin =
-        section.required("deadline_margin", duration(Duration::from_millis(100)..=Duration::from_secs(30)));
+        section.required("deadline_margin", &duration(Duration::from_millis(100)..=Duration::from_secs(30)));
     let stream = section.section("stream", stream);
     if let (Some(timeout), Some(publish_timeout), Some(deadline_margin)) = (timeout, publish_timeout, deadline_margin)
         && publish_timeout + deadline_margin >= timeout
@@ -134,10 +134,10 @@ fn function(section: &mut Section<'_>) -> Option<FunctionSettings> {
 }
 
 fn stream(section: &mut Section<'_>) -> Option<StreamSettings> {
-    let batch_size = section.required("batch_size", whole(1..=10_000));
-    let retries = section.required("retries", whole(0..=10_000));
-    let max_age = section.required("max_age", seconds(Duration::from_secs(60)..=OLDEST_RECORD));
-    let parallelization = section.required("parallelization", whole(1..=10));
+    let batch_size = section.required("batch_size", &whole(1..=10_000));
+    let retries = section.required("retries", &whole(0..=10_000));
+    let max_age = section.required("max_age", &seconds(Duration::from_secs(60)..=OLDEST_RECORD));
+    let parallelization = section.required("parallelization", &whole(1..=10));
     Some(StreamSettings {
         batch_size: batch_size?,
         retries: retries?,

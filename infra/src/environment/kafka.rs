@@ -41,12 +41,12 @@ pub enum KafkaCluster {
 
 impl KafkaSettings {
     pub(super) fn read(section: &mut Section<'_>, target: Option<Target>) -> Option<Self> {
-        let retention = section.required("retention", days(1..=365));
+        let retention = section.required("retention", &days(1..=365));
         let brokers = section.list("brokers", &broker());
-        let schema_registry = section.optional("schema_registry", url());
-        let security = section.optional("security", security());
-        let credentials_secret = section.optional("credentials_secret", secret());
-        let schema_registry_secret = section.optional("schema_registry_secret", secret());
+        let schema_registry = section.optional("schema_registry", &url());
+        let security = section.optional("security", &security());
+        let credentials_secret = section.optional("credentials_secret", &secret());
+        let schema_registry_secret = section.optional("schema_registry_secret", &secret());
         let cluster = match target? {
             Target::Local => platform(section),
             Target::Aws => {
@@ -131,15 +131,15 @@ pub struct ConsumerSettings {
 
 impl ConsumerSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        let source_id = section.required("source_id", identifier());
-        let generation = section.optional("generation", whole(0..=u32::MAX));
-        let partitions = section.required("partitions", whole(1..=1_000));
-        let shards = section.required("shards", whole(1..=1_024));
-        let in_flight_per_partition = section.required("in_flight_per_partition", whole(1..=100_000));
-        let fetch_wait = section.required("fetch_wait", duration(Duration::from_millis(1)..=Duration::from_secs(1)));
+        let source_id = section.required("source_id", &identifier());
+        let generation = section.optional("generation", &whole(0..=u32::MAX));
+        let partitions = section.required("partitions", &whole(1..=1_000));
+        let shards = section.required("shards", &whole(1..=1_024));
+        let in_flight_per_partition = section.required("in_flight_per_partition", &whole(1..=100_000));
+        let fetch_wait = section.required("fetch_wait", &duration(Duration::from_millis(1)..=Duration::from_secs(1)));
         let drain_deadline =
-            section.required("drain_deadline", duration(Duration::from_secs(1)..=Duration::from_secs(29)));
-        let tombstone_retention = section.required("tombstone_retention", days(1..=365));
+            section.required("drain_deadline", &duration(Duration::from_secs(1)..=Duration::from_secs(29)));
+        let tombstone_retention = section.required("tombstone_retention", &days(1..=365));
         Some(Self {
             source_id: source_id?,
             generation: generation?.unwrap_or(0),

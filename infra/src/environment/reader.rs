@@ -93,9 +93,9 @@ impl<'read> Section<'read> {
     }
 
     /// Reads a key that must be there.
-    pub(super) fn required<T: 'static>(&mut self, key: &'static str, rule: Rule<T>) -> Option<T> {
+    pub(super) fn required<T: 'static>(&mut self, key: &'static str, rule: &Rule<T>) -> Option<T> {
         match self.find(key) {
-            Some(value) => self.value(&self.path_of(key), value, &rule),
+            Some(value) => self.value(&self.path_of(key), value, rule),
             None => {
                 self.missing.push((key, format!("add `{key} = …`: {}", rule.hint())));
                 None
@@ -104,9 +104,9 @@ impl<'read> Section<'read> {
     }
 
     /// Reads a key that may be left out: `Some(None)` then.
-    pub(super) fn optional<T: 'static>(&mut self, key: &'static str, rule: Rule<T>) -> Option<Option<T>> {
+    pub(super) fn optional<T: 'static>(&mut self, key: &'static str, rule: &Rule<T>) -> Option<Option<T>> {
         match self.find(key) {
-            Some(value) => self.value(&self.path_of(key), value, &rule).map(Some),
+            Some(value) => self.value(&self.path_of(key), value, rule).map(Some),
             None => Some(None),
         }
     }

@@ -79,9 +79,9 @@ pub struct RegionSettings {
 /// Reads all regions: at least two, one of them primary, none twice. The primary comes first, the others in file order.
 pub(super) fn read(root: &mut Section<'_>) -> Option<Vec<RegionSettings>> {
     let mut regions = root.sections("regions", |section| {
-        let region = section.required("name", region());
-        let role = section.required("role", one_of(&[("primary", Role::Primary), ("secondary", Role::Secondary)]));
-        let wave = section.required("wave", whole(1..=9));
+        let region = section.required("name", &region());
+        let role = section.required("role", &one_of(&[("primary", Role::Primary), ("secondary", Role::Secondary)]));
+        let wave = section.required("wave", &whole(1..=9));
         Some(RegionSettings { region: region?, role: role?, wave: wave? })
     })?;
     if !relations_hold(root, &regions) {

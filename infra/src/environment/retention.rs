@@ -20,7 +20,7 @@ pub struct LogSettings {
 
 impl LogSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        Some(Self { retention: section.required("retention", log_retention())? })
+        Some(Self { retention: section.required("retention", &log_retention())? })
     }
 }
 
@@ -34,7 +34,7 @@ pub struct ArchiveSettings {
 
 impl ArchiveSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        Some(Self { retention: section.required("retention", days(1..=3650))? })
+        Some(Self { retention: section.required("retention", &days(1..=3650))? })
     }
 }
 
@@ -49,7 +49,7 @@ pub struct QueueSettings {
 impl QueueSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let range = Duration::from_secs(60)..=Duration::from_secs(14 * 86_400);
-        Some(Self { retention: section.required("retention", seconds(range))? })
+        Some(Self { retention: section.required("retention", &seconds(range))? })
     }
 }
 
@@ -65,8 +65,8 @@ pub struct TableSettings {
 
 impl TableSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        let deletion_protection = section.required("deletion_protection", flag());
-        let point_in_time_recovery = section.required("point_in_time_recovery", flag());
+        let deletion_protection = section.required("deletion_protection", &flag());
+        let point_in_time_recovery = section.required("point_in_time_recovery", &flag());
         Some(Self { deletion_protection: deletion_protection?, point_in_time_recovery: point_in_time_recovery? })
     }
 }

@@ -39,8 +39,8 @@ pub struct DomainSettings {
 
 impl DomainSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        let name = section.required("name", host());
-        let hosted_zone = section.required("hosted_zone", hosted_zone());
+        let name = section.required("name", &host());
+        let hosted_zone = section.required("hosted_zone", &hosted_zone());
         Some(Self { name: name?, hosted_zone: hosted_zone? })
     }
 }
@@ -63,7 +63,7 @@ impl LocalSettings {
     const KEYS: [&str; 4] = ["emulator_port", "kafka_port", "schema_registry_port", "consumer_port"];
 
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        let ports = Self::KEYS.map(|key| section.optional(key, whole::<u16>(1024..=u16::MAX)));
+        let ports = Self::KEYS.map(|key| section.optional(key, &whole::<u16>(1024..=u16::MAX)));
         let [emulator_port, kafka_port, schema_registry_port, consumer_port] = ports;
         let mut good = true;
         for (index, key) in Self::KEYS.iter().enumerate() {

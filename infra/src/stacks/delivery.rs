@@ -6,11 +6,11 @@ use cfn::s3::bucket::{
     SSEAlgorithm, ServerSideEncryptionByDefault, ServerSideEncryptionRule, VersioningConfiguration,
     VersioningConfigurationStatus,
 };
-use cfn::{RemovalPolicy, Resource, Value, s3};
+use cfn::{Value, s3};
 use contracts::Region;
 
 use crate::constructs::policy::{Statement, document};
-use crate::constructs::{Scope, key};
+use crate::constructs::{Scope, key, stateful};
 use crate::environment::Environment;
 use crate::system::StackInstance;
 
@@ -40,10 +40,8 @@ pub(crate) fn stack(environment: &Environment, region: &Region) -> StackInstance
             OwnershipControlsRule::new().object_ownership(ObjectOwnership::BucketOwnerEnforced)
         ]))
         .versioning_configuration(VersioningConfiguration::new(VersioningConfigurationStatus::Enabled))
-        .lifecycle_configuration(LifecycleConfiguration::new([clean_up]))
-        .deletion_policy(RemovalPolicy::RetainExceptOnCreate)
-        .update_replace_policy(RemovalPolicy::Retain);
-    let bucket = scope.add("Artifacts", bucket);
+        .lifecycle_configuration(LifecycleConfiguration::new([clean_up]));
+    let bucket = scope.add("Artifacts", stateful(bucket));
 
     let arn: Value<String> = bucket.arn().into();
     let objects = cfn::join("/", [arn.clone(), "*".into()]);

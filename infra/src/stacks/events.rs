@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cfn::events::rule::{DeadLetterConfig, RuleState, Target};
-use cfn::{Arn, Handle, Resource, Value, iam, kms};
+use cfn::{Arn, Handle, Value, iam, kms};
 use contracts::{
     Binding, EventRouterBinding, EventRouterSettings, Region, StreamProcessorBinding, StreamProcessorSettings,
 };
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::constructs::function::{self, Streams};
 use crate::constructs::policy::{Statement, document, statements_of};
 use crate::constructs::queue::OpenQueue;
-use crate::constructs::{Scope, bus, key, table};
+use crate::constructs::{Scope, bus, key, stateful, table};
 use crate::consumer::{self, KafkaEndpoints};
 use crate::environment::{Environment, Program};
 use crate::system::{Source, StackInstance};
@@ -101,12 +101,13 @@ fn event_bus(scope: &mut Scope<'_>, key: &Value<Arn<kms::Key>>) -> Handle<cfn::e
     let days = scope.environment.archive().retention.days();
     scope.add(
         "EventArchive",
-        cfn::events::Archive::new(bus.arn())
-            .archive_name(scope.environment.name("events"))
-            .description("everything that was on the bus, for replay")
-            .kms_key_identifier(key)
-            .retention_days(days)
-            .retain(),
+        stateful(
+            cfn::events::Archive::new(bus.arn())
+                .archive_name(scope.environment.name("events"))
+                .description("everything that was on the bus, for replay")
+                .kms_key_identifier(key)
+                .retention_days(days),
+        ),
     );
     scope.output("EventBusName", "The region's bus", bus.reference());
     bus

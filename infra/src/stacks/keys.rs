@@ -1,9 +1,9 @@
 //! `keys`: the environment's multi-region key in the primary region, its replica in each secondary.
 
-use cfn::{Arn, RemovalPolicy, Resource, Value, kms};
+use cfn::{Arn, Value, kms};
 use contracts::Region;
 
-use crate::constructs::{Scope, key};
+use crate::constructs::{Scope, key, stateful};
 use crate::environment::Environment;
 use crate::system::{Source, StackId, StackInstance};
 
@@ -15,10 +15,8 @@ pub(crate) fn primary(environment: &Environment) -> StackInstance {
         .key_policy(key::policy(environment.primary()))
         .multi_region(true)
         .enable_key_rotation(true)
-        .pending_window_in_days(30)
-        .deletion_policy(RemovalPolicy::RetainExceptOnCreate)
-        .update_replace_policy(RemovalPolicy::Retain);
-    let key = scope.add("Key", key);
+        .pending_window_in_days(30);
+    let key = scope.add("Key", stateful(key));
     scope.output("KeyArn", "ARN of the key in this region", key.arn());
     scope.finish()
 }
@@ -34,10 +32,8 @@ pub(crate) fn replica(environment: &Environment, region: &Region) -> StackInstan
     );
     let replica = kms::ReplicaKey::new(key::policy(region), primary_arn)
         .description(format!("encrypts everything of {}", environment.environment_name()))
-        .pending_window_in_days(30)
-        .deletion_policy(RemovalPolicy::RetainExceptOnCreate)
-        .update_replace_policy(RemovalPolicy::Retain);
-    let replica = scope.add("Key", replica);
+        .pending_window_in_days(30);
+    let replica = scope.add("Key", stateful(replica));
     scope.output("KeyArn", "ARN of the key in this region", replica.arn());
     scope.finish()
 }

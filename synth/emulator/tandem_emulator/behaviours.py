@@ -29,6 +29,7 @@ from tandem_emulator import (
     region_outage,
     runtime_api_latency,
     secret_references,
+    secure_transport,
     stream_mapping,
     table_extras,
 )
@@ -52,6 +53,7 @@ ALL: tuple[ModuleType, ...] = (
     cloudformation_physical_names,
     cloudformation_stack_events,
     cloudformation_stack_states,
+    secure_transport,
     event_source_permissions,
     kms_encrypted_resources,
     region_outage,

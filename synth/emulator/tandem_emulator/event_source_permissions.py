@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ministack.core.responses import error_response_json
+from ministack.core.responses import error_response_json, get_region
 from ministack.services import dynamodb, lambda_svc, sqs
 
 from tandem_emulator import iam, kms_encrypted_resources
@@ -91,7 +91,8 @@ def stream_problem(source: str, role_arn: str) -> str | None:
 
 def key_problem(source: str, role_arn: str) -> str | None:
     actions, key_arn = kms_encrypted_resources.key_use("dynamodb:GetRecords", source)
-    if all(iam.role_allows(role_arn, action, key_arn) for action in actions):
+    via = kms_encrypted_resources.via_service("dynamodb", get_region())
+    if all(iam.role_allows(role_arn, action, key_arn, via) for action in actions):
         return None
     return (
         f"The function execution role does not have permissions to call Decrypt on KMS: {key_arn}"

@@ -16,7 +16,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam
 
 RuleOrigin = dict[str, str]
-"""Condition keys of a service's request: `aws:sourcearn`, `aws:sourceaccount`."""
+"""Condition keys of a service's request: `aws:sourcearn`, `aws:sourceaccount`, `kms:viaservice`."""
 
 
 def enforced() -> bool:
@@ -27,7 +27,9 @@ def origin(source_arn: str) -> RuleOrigin:
     return {"aws:sourcearn": source_arn, "aws:sourceaccount": get_account_id()}
 
 
-def role_allows(role_arn: str, action: str, resource_arn: str) -> bool:
+def role_allows(
+    role_arn: str, action: str, resource_arn: str, request_context: RuleOrigin | None = None
+) -> bool:
     """Whether a role may do one action: its policies, its boundary, and the resource's own policy.
 
     The resource's policy counts as it does for a caller: within the account an allow there
@@ -44,6 +46,7 @@ def role_allows(role_arn: str, action: str, resource_arn: str) -> bool:
         action=action,
         resource_arn=resource_arn,
         region=get_region(),
+        service_context=dict(request_context or {}),
     )
     policies = iam_evaluator._gather_role_policies(name, account)
     boundary = iam_evaluator._permissions_boundary(iam._roles, name, account)

@@ -63,7 +63,7 @@ def apply() -> None:
         if denied is not None:
             return denied
         actions, key_arn = key_use(iam_action, resource_arn)
-        via = {"kms:viaservice": f"{service}.{region}.amazonaws.com"}
+        via = via_service(service, region)
         for action in actions:
             denied = stock(access_key_id, action, "kms", region, key_arn, via)
             if denied is not None:
@@ -139,7 +139,7 @@ def service_may_send(queue_arn: str, service: str, request_origin: iam.RuleOrigi
         return True
     found = kms.key_policy_for_arn(key_arn)
     policy = found[0] if found else None
-    via = {"kms:viaservice": f"sqs.{get_region()}.amazonaws.com"}
+    via = via_service("sqs", get_region())
     return all(
         iam.resource_policy_allows(policy, service, action, key_arn, {**request_origin, **via})
         for action in SEND_ACTIONS
@@ -151,4 +151,10 @@ def role_may_send(queue_arn: str, role_arn: str) -> bool:
     key_arn = queue_key(queue_arn)
     if key_arn is None:
         return True
-    return all(iam.role_allows(role_arn, action, key_arn) for action in SEND_ACTIONS)
+    via = via_service("sqs", get_region())
+    return all(iam.role_allows(role_arn, action, key_arn, via) for action in SEND_ACTIONS)
+
+
+def via_service(service: str, region: str) -> iam.RuleOrigin:
+    """The condition key that says through which service a key is used."""
+    return {"kms:viaservice": f"{service}.{region}.amazonaws.com"}

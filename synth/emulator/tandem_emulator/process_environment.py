@@ -10,8 +10,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "PYTHONPATH", "TZ")
-"""Variables that stay, when the caller has them."""
+INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "PYTHONPATH", "TANDEM_PLATFORM", "TZ")
+"""Variables that stay, when the caller has them.
+
+`TANDEM_PLATFORM` marks every process of a platform, functions included, so that the tool finds them.
+"""
 
 ROOT_ACCESS_KEY_ID = "test"
 ROOT_SECRET_ACCESS_KEY = "test"

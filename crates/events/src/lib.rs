@@ -1,0 +1,36 @@
+//! What flows through Tandem: change records, rows, domain events and the cross-region envelope.
+//!
+//! One decision shaped this crate: it is pure.
+//! It does no I/O, reads no clock and knows no AWS SDK, so each program can test what it does with an event without a cloud,
+//! and two programs that meet only through a table or a bus share the same types.
+//!
+//! The way of a change: [`qlik`] decodes a Kafka message into a [`qlik::Change`], which becomes [`row::RowWrite`]s;
+//! a table's stream gives [`stream::Record`]s, which become [`domain::DomainEvent`]s; [`cross_region`] carries those to the peer region.
+//!
+//! Numbers are kept as the text that the source gave, from the first byte to the last:
+//! nothing here turns an integer above 2^53 or a decimal into a floating-point number.
+
+pub mod attribute;
+pub mod cross_region;
+pub mod dead_letter;
+pub mod domain;
+mod entity;
+mod id;
+mod json;
+mod key;
+pub mod qlik;
+pub mod row;
+pub mod stream;
+mod text;
+mod version;
+
+pub use attribute::{AttributeValue, Item};
+pub use contracts::Region;
+pub use domain::DomainEvent;
+pub use entity::{Entity, Operation, UnknownName};
+pub use id::{EventId, InvalidEventId, InvalidSourceId, SourceId};
+pub use jiff::Timestamp;
+pub use json::{InvalidJson, JsonText};
+pub use key::{EntityKey, InvalidKey};
+pub use row::{Columns, Row, RowChange, RowHead, RowState, RowWrite, Trace};
+pub use version::{ChangeSequence, InvalidChangeSequence, InvalidVersion, Version};

@@ -1,0 +1,206 @@
+//! Which row a message is about.
+//!
+//! A Kafka key is either an Avro record of the key columns (Qlik's `KeyRecord`) or plain text. Both are supported:
+//!
+//! - a key record names its columns, so it decides which columns form the key, and for a deletion it decides the key itself:
+//!   the images of a deletion may be empty or hold defaults;
+//! - plain text carries no names. It must agree with an image that has all key columns, because Qlik can also be set to use
+//!   the table's name as the key, and then every row would collapse into one.
+//!
+//! Without a Kafka key the images decide: for a deletion the before image if it is there, else the data.
+
+use crate::{AttributeValue, Columns, Entity, EntityKey, InvalidKey, Operation};
+
+/// The key of a Kafka message.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum MessageKey {
+    /// There is none.
+    Absent,
+    /// Names and values of the key columns, in key order.
+    Record(Vec<(String, AttributeValue)>),
+    /// A text.
+    Text(String),
+}
+
+/// The row that a message is about, and the one that it was before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Keys {
+    pub(super) key: EntityKey,
+    /// Set when an update moved the row to another key.
+    pub(super) previous: Option<EntityKey>,
+}
+
+/// Finds the keys.
+pub(super) fn keys(
+    entity: Entity,
+    operation: Operation,
+    message: &MessageKey,
+    data: Option<&Columns>,
+    before: Option<&Columns>,
+) -> Result<Keys, KeyError> {
+    let names: Vec<&str> = match message {
+        MessageKey::Record(parts) => parts.iter().map(|(name, _)| name.as_str()).collect(),
+        MessageKey::Text(_) | MessageKey::Absent => entity.key_columns().to_vec(),
+    };
+    let of_image = |image: Option<&Columns>| image.map_or(Ok(None), |image| image_key(&names, image));
+    let (of_data, of_before) = (of_image(data)?, of_image(before)?);
+    let given = match message {
+        MessageKey::Absent => None,
+        MessageKey::Text(text) => Some(text.parse()?),
+        MessageKey::Record(parts) => Some(from_values(parts.iter().map(|(_, value)| value))?),
+    };
+    if operation == Operation::Delete {
+        let of_images = of_before.or(of_data);
+        return match (given, of_images, message) {
+            (Some(key), Some(image), MessageKey::Text(_)) if key != image => Err(KeyError::mismatch(&key, &image)),
+            (Some(key), _, _) | (None, Some(key), _) => Ok(Keys { key, previous: None }),
+            (None, None, _) => Err(KeyError::missing(&names)),
+        };
+    }
+    let previous = match (operation, &of_data, of_before) {
+        (Operation::Update, Some(new), Some(old)) if *new != old => Some(old),
+        _ => None,
+    };
+    match (given, of_data) {
+        (Some(key), Some(image)) if key != image && previous.as_ref() != Some(&key) => {
+            Err(KeyError::mismatch(&key, &image))
+        }
+        (_, Some(key)) | (Some(key), None) => Ok(Keys { key, previous }),
+        (None, None) => Err(KeyError::missing(&names)),
+    }
+}
+
+/// The key of an image that holds every key column with a value.
+fn image_key(names: &[&str], image: &Columns) -> Result<Option<EntityKey>, KeyError> {
+    let values: Option<Vec<&AttributeValue>> = names
+        .iter()
+        .map(|name| {
+            let exact = image.get(*name);
+            exact.or_else(|| image.iter().find(|(column, _)| column.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+        })
+        .map(|value| value.filter(|value| **value != AttributeValue::Null))
+        .collect();
+    values.map(|values| from_values(values.into_iter())).transpose()
+}
+
+fn from_values<'v>(values: impl Iterator<Item = &'v AttributeValue>) -> Result<EntityKey, KeyError> {
+    let parts: Vec<&str> = values
+        .map(|value| match value {
+            AttributeValue::S(text) | AttributeValue::N(text) => Ok(text.as_str()),
+            AttributeValue::Bool(true) => Ok("true"),
+            AttributeValue::Bool(false) => Ok("false"),
+            _ => Err(KeyError::Type),
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(EntityKey::from_parts(&parts)?)
+}
+
+/// Why a message's row can't be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Neither the message's key nor an image has the key columns.
+    #[error(
+        "neither the Kafka key nor an image holds the key column(s) {columns}; have Qlik send the primary key as the message key"
+    )]
+    Missing {
+        /// The key columns.
+        columns: String,
+    },
+    /// The message's key and the image name different rows.
+    #[error("the Kafka key says `{key}`, the image says `{image}`; have Qlik send the primary key as the message key")]
+    Mismatch {
+        /// The message's key.
+        key: String,
+        /// The image's key.
+        image: String,
+    },
+    /// A key column is null, bytes or nested.
+    #[error("a key column is neither text nor number nor boolean")]
+    Type,
+    /// The key is empty or too long.
+    #[error("the key can't be a row's key")]
+    Invalid(#[from] InvalidKey),
+}
+
+impl KeyError {
+    fn missing(names: &[&str]) -> Self {
+        Self::Missing { columns: names.join(", ") }
+    }
+
+    fn mismatch(key: &EntityKey, image: &EntityKey) -> Self {
+        Self::Mismatch { key: key.to_string(), image: image.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `42` gives an image with that key, `-` one with a null key, the empty text none at all.
+    fn image(text: &str) -> Option<Columns> {
+        let value = match text {
+            "" => return None,
+            "-" => AttributeValue::Null,
+            key => AttributeValue::text(key),
+        };
+        Some(Columns::from([("CUSTOMER_ID".to_owned(), value)]))
+    }
+
+    fn check(operation: Operation, message: &MessageKey, data: &str, before: &str, expected: &str) {
+        let found = keys(Entity::Customers, operation, message, image(data).as_ref(), image(before).as_ref());
+        let found = match found {
+            Ok(Keys { key, previous: None }) => key.to_string(),
+            Ok(Keys { key, previous: Some(old) }) => format!("{old}->{key}"),
+            Err(KeyError::Missing { .. }) => "missing".to_owned(),
+            Err(KeyError::Mismatch { .. }) => "mismatch".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(found, expected, "{operation} {message:?} data={data} before={before}");
+    }
+
+    #[test]
+    fn where_keys_come_from() {
+        use Operation::{Delete, Insert, Update};
+        let absent = MessageKey::Absent;
+        let text = MessageKey::Text("1".to_owned());
+        let record = MessageKey::Record(vec![("customer_id".to_owned(), AttributeValue::N("1".to_owned()))]);
+        for key in [&absent, &text, &record] {
+            check(Insert, key, "1", "", "1");
+            check(Update, key, "1", "1", "1");
+            check(Update, key, "1", "2", "2->1");
+            check(Delete, key, "1", "", "1");
+            check(Delete, key, "-", "1", "1");
+        }
+        for key in [&text, &record] {
+            check(Delete, key, "", "", "1");
+            check(Delete, key, "-", "-", "1");
+            check(Insert, key, "2", "", "mismatch");
+            // The key of an update that moves a row may name either place.
+            check(Update, key, "2", "1", "1->2");
+            check(Update, key, "3", "2", "mismatch");
+        }
+        check(Delete, &absent, "2", "1", "1");
+        check(Delete, &absent, "2", "", "2");
+        check(Delete, &absent, "-", "", "missing");
+        check(Insert, &absent, "-", "", "missing");
+        // A key record is certain; plain text might be the table's name.
+        check(Delete, &record, "2", "", "1");
+        check(Delete, &text, "2", "", "mismatch");
+    }
+
+    #[test]
+    fn key_records_decide_the_columns() {
+        let record = MessageKey::Record(vec![
+            ("tenant".to_owned(), AttributeValue::text("a#")),
+            ("nr".to_owned(), AttributeValue::N("7".to_owned())),
+        ]);
+        let data = Columns::from([
+            ("NR".to_owned(), AttributeValue::N("7".to_owned())),
+            ("TENANT".to_owned(), AttributeValue::text("a#")),
+        ]);
+        let found = keys(Entity::Orders, Operation::Insert, &record, Some(&data), None).expect("a key");
+        assert_eq!(found.key.as_str(), "a%23#7");
+        let bytes = MessageKey::Record(vec![("nr".to_owned(), AttributeValue::B(vec![1]))]);
+        assert_eq!(keys(Entity::Orders, Operation::Delete, &bytes, None, None), Err(KeyError::Type));
+    }
+}

@@ -1,0 +1,69 @@
+//! Column masks: which columns an image holds.
+//!
+//! A mask is bytes in little-endian order with trailing zeros cut off; a bit stands for a column's ordinal.
+//! Whether ordinals start at 0, at 1 or after a byte of header columns differs between deployments
+//! (samples with a leading zero byte exist), so the start is found by what the image itself shows:
+//! a column with a value must have its bit, and a bit must have its column.
+
+/// Which columns of an image are present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// All of them.
+    Complete,
+    /// Those whose entry is true.
+    Partial(Vec<bool>),
+    /// The mask fits the image in no known way.
+    Unclear,
+}
+
+/// Reads a mask over columns of which `has_value` says whether they hold something other than null.
+pub(super) fn presence(mask: &[u8], has_value: &[bool]) -> Presence {
+    let set: Vec<usize> = (0..mask.len() * 8).filter(|bit| mask[bit / 8] >> (bit % 8) & 1 == 1).collect();
+    if set.len() >= has_value.len() {
+        return Presence::Complete;
+    }
+    let starts = [0, 1].into_iter().chain((8..=64).step_by(8));
+    for start in starts {
+        let mut present = vec![false; has_value.len()];
+        let fits = set.iter().all(|bit| {
+            let column = bit.checked_sub(start).and_then(|column| present.get_mut(column));
+            column.map(|column| *column = true).is_some()
+        });
+        if fits && has_value.iter().zip(&present).all(|(value, present)| *present || !value) {
+            return Presence::Partial(present);
+        }
+    }
+    Presence::Unclear
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(mask: &[u8], has_value: &str, expected: &str) {
+        let has_value: Vec<bool> = has_value.chars().map(|column| column == 'x').collect();
+        let found = match presence(mask, &has_value) {
+            Presence::Complete => "complete".to_owned(),
+            Presence::Unclear => "unclear".to_owned(),
+            Presence::Partial(present) => present.iter().map(|present| if *present { 'x' } else { '.' }).collect(),
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn masks_over_columns() {
+        // A dot is null in the second column and absent in the third.
+        check(&[0b0000_1111], "xxxx", "complete");
+        check(&[0b0000_1111], "x..x", "complete");
+        check(&[0b0000_0101], "x...", "x.x.");
+        check(&[0b0000_1010], "x...", "x.x.");
+        check(&[0b0000_0110], ".xx.", ".xx.");
+        check(&[0x00, 0b0000_0101], "x.x.", "x.x.");
+        check(&[0x00, 0xFF, 0xFF], "xxxxxxxxxxxxxxxx", "complete");
+        check(&[0x00, 0x80, 0x80], "xxxxxxxxxxxxxxxx", "unclear");
+        check(&[0b0000_0001], ".x..", "unclear");
+        check(&[], "....", "....");
+        check(&[], "x", "unclear");
+        check(&[], "", "complete");
+    }
+}

@@ -224,17 +224,17 @@ mod tests {
         attribute(value, writer.schema(), &writer)
     }
 
-    fn check(schema: &str, value: Value, expected: AttributeValue) {
-        assert_eq!(convert_one(schema, &value), Ok(expected), "{schema}");
+    fn check(schema: &str, value: &Value, expected: AttributeValue) {
+        assert_eq!(convert_one(schema, value), Ok(expected), "{schema}");
     }
 
     #[test]
     fn numbers_are_exact() {
         let number = |text: &str| AttributeValue::N(text.to_owned());
-        check(r#""long""#, Value::Long(i64::MAX), number("9223372036854775807"));
-        check(r#""double""#, Value::Double(0.1), number("0.1"));
-        check(r#""double""#, Value::Double(-1.5e300), AttributeValue::text("-1.5e300"));
-        check(r#""double""#, Value::Double(f64::NAN), AttributeValue::text("NaN"));
+        check(r#""long""#, &Value::Long(i64::MAX), number("9223372036854775807"));
+        check(r#""double""#, &Value::Double(0.1), number("0.1"));
+        check(r#""double""#, &Value::Double(-1.5e300), AttributeValue::text("-1.5e300"));
+        check(r#""double""#, &Value::Double(f64::NAN), AttributeValue::text("NaN"));
         let decimal = r#"{"type":"bytes","logicalType":"decimal","precision":38,"scale":2}"#;
         for (unscaled, expected) in [
             (0_i128, "0.00"),
@@ -245,7 +245,7 @@ mod tests {
             (12_345_678_901_234_567_890, "123456789012345678.90"),
             (i128::from(i64::MIN), "-92233720368547758.08"),
         ] {
-            check(decimal, Value::Decimal(Decimal::from(unscaled.to_be_bytes())), number(expected));
+            check(decimal, &Value::Decimal(Decimal::from(unscaled.to_be_bytes())), number(expected));
         }
         let too_long = convert_one(decimal, &Value::Decimal(Decimal::from(vec![1_u8; 129])));
         assert_eq!(too_long, Err(UnsupportedValue::Decimal));
@@ -255,14 +255,14 @@ mod tests {
     fn times_are_iso_8601() {
         let text = AttributeValue::text;
         let logical = |base: &str, logical: &str| format!(r#"{{"type":"{base}","logicalType":"{logical}"}}"#);
-        check(&logical("int", "date"), Value::Date(-1), text("1969-12-31"));
-        check(&logical("long", "time-micros"), Value::TimeMicros(3_600_000_001), text("01:00:00.000001"));
+        check(&logical("int", "date"), &Value::Date(-1), text("1969-12-31"));
+        check(&logical("long", "time-micros"), &Value::TimeMicros(3_600_000_001), text("01:00:00.000001"));
         check(
             &logical("long", "timestamp-micros"),
-            Value::TimestampMicros(1_694_402_605_000_001),
+            &Value::TimestampMicros(1_694_402_605_000_001),
             text("2023-09-11T03:23:25.000001Z"),
         );
-        check(&logical("long", "local-timestamp-millis"), Value::LocalTimestampMillis(0), text("1970-01-01T00:00:00"));
+        check(&logical("long", "local-timestamp-millis"), &Value::LocalTimestampMillis(0), text("1970-01-01T00:00:00"));
         let out_of_range = convert_one(&logical("long", "timestamp-micros"), &Value::TimestampMicros(i64::MAX));
         assert_eq!(out_of_range, Err(UnsupportedValue::Time));
     }

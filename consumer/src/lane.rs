@@ -1,0 +1,642 @@
+//! One partition's work: decode, apply, and know what is done.
+//!
+//! A lane is a task that owns everything about its partition, so there are no locks on the way of a message.
+//! Its bounds: the inbox and the messages in work together hold what [`Limits`] allow, then the pipeline pauses the partition, and that one only.
+//! A message that waits for its next attempt holds up its own key and nothing else.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use aws::Applied;
+use events::dead_letter::chain;
+use events::qlik::{self, Change, DecodeError, Decoded, Fence, KEY_SCHEMA_HEADER, Origin, VALUE_SCHEMA_HEADER};
+use events::{Entity, EntityKey, RowWrite, Timestamp};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use rdkafka::message::{Headers, Message, OwnedMessage};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::backoff::Backoff;
+use crate::dead_letter::{DeadLetterSink, Diagnosis};
+use crate::keyed::KeyQueues;
+use crate::registry::{FetchError, Registry};
+use crate::sink::{Sink, SinkError};
+use crate::tracker::PrefixTracker;
+
+/// The longest that one write may take before it counts as failed and is tried again.
+/// The sink's own timeouts are shorter; this is the net below them.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a schema that the registry doesn't have is asked for before the message is given up.
+const ABSENCE_ATTEMPTS: u32 = 3;
+
+/// How much one partition may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Messages of one partition that may be unfinished.
+    pub messages: usize,
+    /// Bytes of one partition that may be unfinished.
+    pub bytes: usize,
+}
+
+/// What every lane works with.
+#[derive(Debug)]
+pub struct Tools<S, D> {
+    /// Where rows go.
+    pub sink: S,
+    /// Where messages go that can't be applied.
+    pub dead_letters: D,
+    /// Where schemas come from.
+    pub registry: Registry,
+    /// What is added to every row.
+    pub fence: Fence,
+    /// How much one partition may hold.
+    pub limits: Limits,
+    /// Writes of all partitions that may be under way at once.
+    pub writes: Semaphore,
+    /// Waiting times between attempts: the first and the longest.
+    pub backoff: (Duration, Duration),
+}
+
+/// The waits between the attempts of one message, cut short when the lane stops:
+/// a message that waits for its next attempt has nothing under way, so leaving it to the partition's next owner is safe.
+struct Patience {
+    backoff: Backoff,
+    stop: watch::Receiver<bool>,
+}
+
+/// The lane stops.
+struct Stopped;
+
+impl Patience {
+    fn new<S, D>(tools: &Tools<S, D>, stop: watch::Receiver<bool>) -> Self {
+        Self { backoff: Backoff::new(tools.backoff.0, tools.backoff.1), stop }
+    }
+
+    /// The number of the attempt that just failed, from 1.
+    fn attempt(&self) -> u32 {
+        self.backoff.attempts() + 1
+    }
+
+    async fn wait(&mut self) -> Result<(), Stopped> {
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stopping| *stopping) => Err(Stopped),
+            () = self.backoff.wait() => Ok(()),
+        }
+    }
+}
+
+/// What lanes tell the pipeline.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// Rung when a lane has room again or the pipeline must stop.
+    pub wake: Notify,
+    /// Why the pipeline must stop, if a lane found out so.
+    pub fenced: OnceLock<String>,
+}
+
+/// What a lane shows of its state, for the pipeline, commits and metrics.
+#[derive(Debug)]
+pub struct Progress {
+    in_flight: AtomicUsize,
+    bytes: AtomicUsize,
+    /// The offset to commit; negative before the first message.
+    position: AtomicI64,
+    /// The offset that the broker has acknowledged; negative before the first commit.
+    committed: AtomicI64,
+    /// Time of the oldest unfinished message in milliseconds since 1970; negative when there is none.
+    oldest_millis: AtomicI64,
+    paused: AtomicBool,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            in_flight: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            position: AtomicI64::new(-1),
+            committed: AtomicI64::new(-1),
+            oldest_millis: AtomicI64::new(-1),
+            paused: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Progress {
+    /// The offset to commit, if it is ahead of what is committed.
+    pub fn to_commit(&self) -> Option<i64> {
+        let position = self.position();
+        position.filter(|position| *position > self.committed.load(Ordering::Acquire))
+    }
+
+    /// One past the last message of the done prefix. None before the first message.
+    pub fn position(&self) -> Option<i64> {
+        Some(self.position.load(Ordering::Acquire)).filter(|position| *position >= 0)
+    }
+
+    /// Remembers what the broker has acknowledged.
+    pub fn set_committed(&self, offset: i64) {
+        self.committed.fetch_max(offset, Ordering::AcqRel);
+    }
+
+    /// How old the oldest unfinished message is.
+    pub fn oldest_age(&self, now: Timestamp) -> Option<Duration> {
+        let millis = Some(self.oldest_millis.load(Ordering::Acquire)).filter(|millis| *millis >= 0)?;
+        Some(Duration::from_millis(u64::try_from(now.as_millisecond() - millis).unwrap_or(0)))
+    }
+}
+
+/// A lane as its owner holds it.
+#[derive(Debug)]
+pub struct Lane {
+    inbox: mpsc::Sender<Arrived>,
+    stop: watch::Sender<bool>,
+    /// True when the task has returned; closed without it when the task was aborted or has panicked.
+    ended: watch::Receiver<bool>,
+    task: JoinHandle<()>,
+    limits: Limits,
+    progress: Arc<Progress>,
+}
+
+#[derive(Debug)]
+struct Arrived {
+    message: OwnedMessage,
+    at: Instant,
+}
+
+impl Lane {
+    /// Starts a lane.
+    pub fn spawn<S: Sink, D: DeadLetterSink>(
+        entity: Entity,
+        tools: Arc<Tools<S, D>>,
+        signals: Arc<Signals>,
+        runtime: &tokio::runtime::Handle,
+    ) -> Self {
+        // Twice the limit: the partition is paused at the limit, and what librdkafka hands over until the pause holds needs room.
+        let (inbox, arrivals) = mpsc::channel(tools.limits.messages.saturating_mul(2).max(2));
+        let (stop, stopped) = watch::channel(false);
+        let progress = Arc::new(Progress::default());
+        let limits = tools.limits;
+        let worker = Worker {
+            entity,
+            stop: stopped,
+            tools,
+            signals,
+            progress: Arc::clone(&progress),
+            tracker: PrefixTracker::default(),
+            queues: KeyQueues::default(),
+            jobs: HashMap::new(),
+            running: FuturesUnordered::new(),
+            waiting_for_schema: None,
+        };
+        let (has_ended, ended) = watch::channel(false);
+        let task = runtime.spawn(async move {
+            worker.run(arrivals).await;
+            has_ended.send_replace(true);
+        });
+        Self { inbox, stop, ended, task, limits, progress }
+    }
+
+    /// Hands over a message. True when the partition must be paused now.
+    ///
+    /// # Errors
+    /// When the lane's task is gone, which only a panic can cause.
+    pub async fn hand_over(&self, message: OwnedMessage) -> Result<bool, LaneGone> {
+        let size = message_size(&message);
+        let in_flight = self.progress.in_flight.fetch_add(1, Ordering::AcqRel) + 1;
+        let bytes = self.progress.bytes.fetch_add(size, Ordering::AcqRel) + size;
+        let arrived = Arrived { message, at: Instant::now() };
+        self.inbox.send(arrived).await.map_err(|_| LaneGone)?;
+        let full = in_flight >= self.limits.messages || bytes >= self.limits.bytes;
+        Ok(full && !self.progress.paused.swap(true, Ordering::AcqRel))
+    }
+
+    /// Whether the partition was paused and has room again; says so once.
+    pub fn take_relief(&self) -> bool {
+        let has_room = self.progress.in_flight.load(Ordering::Acquire) <= self.limits.messages / 2
+            && self.progress.bytes.load(Ordering::Acquire) <= self.limits.bytes / 2;
+        has_room && self.progress.paused.swap(false, Ordering::AcqRel)
+    }
+
+    /// The lane's state.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Whether the lane's task has ended without being told to.
+    pub fn is_gone(&self) -> bool {
+        self.task.is_finished() && !*self.stop.borrow()
+    }
+
+    /// Tells the lane to finish what has begun and to leave the rest.
+    pub fn begin_drain(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until the lane has ended. True when everything that had begun was finished.
+    /// Past the deadline the lane is aborted; what it had not finished is delivered again.
+    pub async fn drained(&self, deadline: tokio::time::Instant) -> bool {
+        let mut ended = self.ended.clone();
+        let in_time = tokio::time::timeout_at(deadline, ended.wait_for(|ended| *ended)).await;
+        self.task.abort();
+        matches!(in_time, Ok(Ok(_)))
+    }
+}
+
+impl Drop for Lane {
+    /// A lane without an owner must not go on writing: its partition may belong to someone else.
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A lane's task has ended by a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a partition's worker has ended unexpectedly; its last log lines say why")]
+pub struct LaneGone;
+
+fn message_size(message: &OwnedMessage) -> usize {
+    message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len)
+}
+
+struct Worker<S, D> {
+    entity: Entity,
+    stop: watch::Receiver<bool>,
+    tools: Arc<Tools<S, D>>,
+    signals: Arc<Signals>,
+    progress: Arc<Progress>,
+    tracker: PrefixTracker,
+    queues: KeyQueues<EntityKey, i64>,
+    /// Unfinished messages by offset.
+    jobs: HashMap<i64, Job>,
+    running: FuturesUnordered<Pin<Box<dyn Future<Output = Finished> + Send>>>,
+    /// The message that can't be decoded before a schema has come. Later ones wait behind it, because their keys are unknown.
+    waiting_for_schema: Option<Arrived>,
+}
+
+struct Job {
+    size: usize,
+    arrived: Instant,
+    millis: i64,
+    keys: Vec<EntityKey>,
+    /// What is to be done; taken when it begins.
+    work: Option<Work>,
+}
+
+enum Work {
+    Apply { change: Box<Change>, writes: Vec<RowWrite>, message: OwnedMessage },
+    GiveUp { message: OwnedMessage, diagnosis: Diagnosis },
+}
+
+enum Finished {
+    Done {
+        offset: i64,
+    },
+    Schema {
+        result: Result<(), FetchError>,
+    },
+    Fenced {
+        message: String,
+    },
+    /// Given back undone, because the lane stops.
+    Left,
+}
+
+impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
+    async fn run(mut self, mut arrivals: mpsc::Receiver<Arrived>) {
+        let mut stop = self.stop.clone();
+        loop {
+            let stopping = *stop.borrow_and_update();
+            if stopping && self.running.is_empty() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                changed = stop.changed(), if !stopping => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                Some(finished) = self.running.next() => self.finished(finished, stopping),
+                Some(arrived) = arrivals.recv(), if !stopping && self.waiting_for_schema.is_none() => self.take_up(arrived),
+                else => return,
+            }
+        }
+    }
+
+    fn take_up(&mut self, arrived: Arrived) {
+        let message = &arrived.message;
+        if !self.tracker.start(message.offset()) {
+            // Kafka repeats messages after a seek or a broken fetch; this one is in work or done.
+            self.release(message_size(message));
+            return;
+        }
+        let topic = message.topic();
+        telemetry::KAFKA_MESSAGES_CONSUMED_TOTAL.inc(&[topic]);
+        let job = Job {
+            size: message_size(message),
+            arrived: arrived.at,
+            millis: message.timestamp().to_millis().unwrap_or(0),
+            keys: Vec::new(),
+            work: None,
+        };
+        self.jobs.insert(message.offset(), job);
+        self.decode(arrived);
+        self.publish_progress();
+    }
+
+    fn decode(&mut self, arrived: Arrived) {
+        let message = &arrived.message;
+        let view = view(self.entity, message);
+        match qlik::decode(&self.tools.registry, &view) {
+            Ok(Decoded::Change(change)) => self.begin_change(change, arrived.message),
+            Ok(Decoded::CompactionMark) => {
+                count(self.entity, "none", "compaction_mark");
+                self.done(message.offset());
+            }
+            Err(DecodeError::UnknownSchema(id)) => {
+                let tools = Arc::clone(&self.tools);
+                let patience = Patience::new(&tools, self.stop.clone());
+                self.waiting_for_schema = Some(arrived);
+                self.running.push(Box::pin(async move {
+                    match fetch_schema(&tools, id, patience).await {
+                        Ok(result) => Finished::Schema { result },
+                        Err(Stopped) => Finished::Left,
+                    }
+                }));
+            }
+            Err(DecodeError::Poison(poison)) => {
+                let diagnosis = diagnosis(poison.class(), &poison, &view, 1, Timestamp::now());
+                self.give_up(arrived.message, diagnosis);
+            }
+        }
+    }
+
+    fn begin_change(&mut self, change: Box<Change>, message: OwnedMessage) {
+        if change.is_partial() {
+            telemetry::CDC_PARTIAL_IMAGE_TOTAL.inc(&[self.entity.as_str()]);
+        }
+        let now = Timestamp::now();
+        let message_time = message.timestamp().to_millis().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+        let offset = message.offset();
+        let writes = change.writes(
+            &self.tools.fence,
+            &Origin {
+                topic: message.topic(),
+                partition: message.partition(),
+                offset,
+                message_time: message_time.unwrap_or(now),
+                now,
+            },
+        );
+        let keys: Vec<EntityKey> = writes.iter().map(|write| write.head.key.clone()).collect();
+        let ready = self.queues.add(offset, &keys);
+        if let Some(job) = self.jobs.get_mut(&offset) {
+            job.keys = keys;
+            job.work = Some(Work::Apply { change, writes, message });
+        }
+        if ready {
+            self.begin(offset);
+        }
+    }
+
+    fn give_up(&mut self, message: OwnedMessage, diagnosis: Diagnosis) {
+        let offset = message.offset();
+        if let Some(job) = self.jobs.get_mut(&offset) {
+            job.work = Some(Work::GiveUp { message, diagnosis });
+        }
+        self.begin(offset);
+    }
+
+    fn begin(&mut self, offset: i64) {
+        let Some(work) = self.jobs.get_mut(&offset).and_then(|job| job.work.take()) else {
+            return;
+        };
+        let (entity, tools, stop) = (self.entity, Arc::clone(&self.tools), self.stop.clone());
+        self.running.push(Box::pin(async move {
+            let finished = match work {
+                Work::Apply { change, writes, message } => {
+                    apply(entity, &tools, &change, &writes, &message, &stop).await
+                }
+                Work::GiveUp { message, diagnosis } => {
+                    let sent = send_dead_letter(&tools, &message, &diagnosis, &stop).await;
+                    sent.map(|()| {
+                        count(entity, "none", "dead_letter");
+                        Finished::Done { offset }
+                    })
+                }
+            };
+            finished.unwrap_or_else(|Stopped| Finished::Left)
+        }));
+    }
+
+    fn finished(&mut self, finished: Finished, stopping: bool) {
+        match finished {
+            Finished::Done { offset } => {
+                let keys = self.jobs.get(&offset).map(|job| job.keys.clone()).unwrap_or_default();
+                let ready = self.queues.finish(&keys);
+                self.done(offset);
+                // When stopping, what hasn't begun is left for the partition's next owner.
+                for offset in ready.into_iter().filter(|_| !stopping) {
+                    self.begin(offset);
+                }
+            }
+            Finished::Schema { result } => {
+                let Some(arrived) = self.waiting_for_schema.take() else {
+                    return;
+                };
+                if stopping {
+                    return;
+                }
+                match result {
+                    Ok(()) => self.decode(arrived),
+                    Err(error) => {
+                        let view = view(self.entity, &arrived.message);
+                        let diagnosis = diagnosis(error.class(), &error, &view, ABSENCE_ATTEMPTS, Timestamp::now());
+                        self.give_up(arrived.message, diagnosis);
+                    }
+                }
+            }
+            Finished::Fenced { message } => {
+                // The message stays undone, so its offset is never committed by this writer.
+                let _ = self.signals.fenced.set(message);
+                self.signals.wake.notify_one();
+            }
+            Finished::Left => {}
+        }
+        self.publish_progress();
+    }
+
+    fn done(&mut self, offset: i64) {
+        self.tracker.complete(offset);
+        if let Some(job) = self.jobs.remove(&offset) {
+            telemetry::KAFKA_PROCESSING_DURATION_SECONDS
+                .observe_duration(&[self.entity.topic()], job.arrived.elapsed());
+            self.release(job.size);
+        }
+    }
+
+    fn release(&self, size: usize) {
+        self.progress.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.progress.bytes.fetch_sub(size, Ordering::AcqRel);
+        if self.progress.paused.load(Ordering::Acquire) {
+            self.signals.wake.notify_one();
+        }
+    }
+
+    fn publish_progress(&self) {
+        let Some(position) = self.tracker.position() else {
+            return;
+        };
+        self.progress.position.store(position, Ordering::Release);
+        let oldest = self.jobs.get(&position).map_or(-1, |job| job.millis);
+        self.progress.oldest_millis.store(oldest, Ordering::Release);
+    }
+}
+
+fn view(entity: Entity, message: &OwnedMessage) -> qlik::Message<'_> {
+    let has_schema_header = message.headers().is_some_and(|headers| {
+        headers.iter().any(|header| [VALUE_SCHEMA_HEADER, KEY_SCHEMA_HEADER].contains(&header.key))
+    });
+    qlik::Message { entity, key: message.key(), value: message.payload(), has_schema_header }
+}
+
+fn diagnosis(
+    class: &'static str,
+    error: &dyn std::error::Error,
+    view: &qlik::Message<'_>,
+    attempts: u32,
+    first_seen: Timestamp,
+) -> Diagnosis {
+    Diagnosis { class, message: chain(error), schema_id: view.schema_id(), attempts, first_seen }
+}
+
+fn count(entity: Entity, operation: &str, outcome: &str) {
+    telemetry::CDC_EVENTS_PROCESSED_TOTAL.inc(&[entity.as_str(), operation, outcome]);
+}
+
+/// Asks until the registry gives an answer; an absence is believed after a few.
+async fn fetch_schema<S, D>(
+    tools: &Tools<S, D>,
+    id: u32,
+    mut patience: Patience,
+) -> Result<Result<(), FetchError>, Stopped> {
+    loop {
+        let error = match tools.registry.fetch(id).await {
+            Ok(()) => return Ok(Ok(())),
+            Err(error) => error,
+        };
+        let doubted = matches!(error, FetchError::NotFound { .. }) && patience.attempt() < ABSENCE_ATTEMPTS;
+        if !error.is_retryable() && !doubted {
+            return Ok(Err(error));
+        }
+        tracing::warn!(schema = id, attempt = patience.attempt(), error = chain(&error), "schema_fetch_failed");
+        patience.wait().await?;
+    }
+}
+
+async fn apply<S: Sink, D: DeadLetterSink>(
+    entity: Entity,
+    tools: &Tools<S, D>,
+    change: &Change,
+    writes: &[RowWrite],
+    message: &OwnedMessage,
+    stop: &watch::Receiver<bool>,
+) -> Result<Finished, Stopped> {
+    let first_seen = Timestamp::now();
+    let mut refused: Option<(Diagnosis, &RowWrite)> = None;
+    for write in writes {
+        match write_row(tools, write, stop).await? {
+            Ok(applied) => count(entity, write.head.operation.as_str(), applied.as_str()),
+            Err(Refused::Fenced(message)) => return Ok(Finished::Fenced { message }),
+            // The other half of a move is applied all the same.
+            Err(Refused::Poison { class, error, attempts }) => {
+                let view = view(entity, message);
+                let diagnosis = diagnosis(class, &error, &view, attempts, first_seen);
+                refused.get_or_insert((diagnosis, write));
+            }
+        }
+    }
+    if let Some((diagnosis, write)) = refused {
+        tracing::error!(
+            entity = entity.as_str(),
+            partition = message.partition(),
+            offset = message.offset(),
+            version = write.head.version.as_str(),
+            class = diagnosis.class,
+            error = diagnosis.message,
+            "row_refused"
+        );
+        send_dead_letter(tools, message, &diagnosis, stop).await?;
+        count(entity, change.operation.as_str(), "dead_letter");
+    }
+    Ok(Finished::Done { offset: message.offset() })
+}
+
+enum Refused {
+    Poison { class: &'static str, error: SinkError, attempts: u32 },
+    Fenced(String),
+}
+
+/// Writes one row, trying again for as long as that can help.
+async fn write_row<S: Sink, D>(
+    tools: &Tools<S, D>,
+    write: &RowWrite,
+    stop: &watch::Receiver<bool>,
+) -> Result<Result<Applied, Refused>, Stopped> {
+    let mut patience = Patience::new(tools, stop.clone());
+    loop {
+        let result = {
+            let _permit = tools.writes.acquire().await;
+            tokio::time::timeout(WRITE_TIMEOUT, tools.sink.apply(write)).await
+        };
+        let attempt = patience.attempt();
+        let problem = match result {
+            Ok(Ok(applied)) => return Ok(Ok(applied)),
+            Ok(Err(error @ SinkError::Fenced(_))) => return Ok(Err(Refused::Fenced(chain(&error)))),
+            Ok(Err(error @ SinkError::Poison { class, .. })) => {
+                return Ok(Err(Refused::Poison { class, error, attempts: attempt }));
+            }
+            Ok(Err(error @ SinkError::Retryable(_))) => chain(&error),
+            Err(_) => format!("no answer within {} s", WRITE_TIMEOUT.as_secs()),
+        };
+        tracing::warn!(entity = write.head.entity.as_str(), attempt, problem, "row_write_failed");
+        patience.wait().await?;
+    }
+}
+
+/// Puts a message onto the dead-letter topic, trying again for ever: a message is never dropped because its last refuge is down.
+/// Meanwhile its offset stays uncommitted, so its partition comes to a stand when its limit is reached.
+async fn send_dead_letter<S, D: DeadLetterSink>(
+    tools: &Tools<S, D>,
+    message: &OwnedMessage,
+    diagnosis: &Diagnosis,
+    stop: &watch::Receiver<bool>,
+) -> Result<(), Stopped> {
+    let mut patience = Patience::new(tools, stop.clone());
+    while let Err(error) = tools.dead_letters.send(message, diagnosis).await {
+        tracing::error!(
+            topic = message.topic(),
+            partition = message.partition(),
+            offset = message.offset(),
+            attempt = patience.attempt(),
+            error = chain(&error),
+            "dead_letter_failed"
+        );
+        patience.wait().await?;
+    }
+    telemetry::DEAD_LETTERS_TOTAL.inc(&["consumer", diagnosis.class]);
+    tracing::warn!(
+        topic = message.topic(),
+        partition = message.partition(),
+        offset = message.offset(),
+        class = diagnosis.class,
+        error = diagnosis.message,
+        "dead_letter_sent"
+    );
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! The consumer's process. What it does is in the library; here its parts are put together.
+//!
+//! Exit codes: 0 after a drain, 1 when it can't start or go on, 3 when it was fenced, 130 after a second signal.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws::{CallBudget, TableNames, TableWriter};
+use consumer::dead_letter::DeadLetterTopic;
+use consumer::lane::{Limits, Tools};
+use consumer::pipeline::{Complete, Pipeline, StopReason};
+use consumer::registry::Registry;
+use consumer::signals::{INTERRUPTED, Termination};
+use consumer::{http, kafka};
+use contracts::CdcConsumer;
+use events::dead_letter::chain;
+use events::qlik::Fence;
+use tokio::sync::{Notify, Semaphore};
+
+/// A writer with a higher authority epoch has taken over; starting again with the same epoch is useless.
+const FENCED: u8 = 3;
+/// The longest that one write may take, with its retries.
+const WRITE_BUDGET: Duration = Duration::from_secs(10);
+/// Bytes of one partition that may be unfinished.
+const PARTITION_BYTES: usize = 16 * 1024 * 1024;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    telemetry::init_logging(CdcConsumer::NAME);
+    match run().await {
+        Ok(complete) => report(&complete),
+        Err(error) => {
+            tracing::error!(error = chain(error.as_ref()), "start_failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<Complete, Box<dyn Error>> {
+    let config = CdcConsumer::from_env()?;
+    let settings = &config.settings;
+    let mut signals = Termination::catch()?;
+    let producer = kafka::producer_config(&config)?.create()?;
+    let tools = Tools {
+        sink: table_writer(&config).await,
+        dead_letters: DeadLetterTopic::new(producer, &settings.dead_letter_topic, &settings.group_id),
+        registry: Registry::new(&config.schema_registry_url)?,
+        fence: Fence {
+            source: config.source_id.parse()?,
+            generation: settings.generation,
+            epoch: settings.epoch,
+            origin_region: config.region.clone(),
+            tombstone_retention: settings.tombstone_retention,
+        },
+        limits: Limits { messages: usize::try_from(settings.in_flight_per_partition)?, bytes: PARTITION_BYTES },
+        writes: Semaphore::new(usize::from(settings.shards)),
+        backoff: (Duration::from_millis(100), Duration::from_secs(10)),
+    };
+    let listener = http::listen(settings.http_port).await?;
+    tracing::info!(address = listener.local_addr()?.to_string(), "listening");
+    let pipeline = Pipeline::start(&kafka::consumer_config(&config)?, settings.drain_deadline, tools)?;
+
+    let closing = Arc::new(Notify::new());
+    let stop = Arc::clone(&closing);
+    let server = tokio::spawn(http::serve(listener, pipeline.status(), async move { stop.notified().await }));
+    let draining = pipeline.run(signals.next()).await;
+    tracing::info!("draining");
+    let complete = tokio::select! {
+        complete = draining.drain() => complete,
+        () = signals.next() => end_at_once(),
+    };
+    closing.notify_one();
+    // A client that keeps its connection open must not hold the process up.
+    let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
+    Ok(complete)
+}
+
+async fn table_writer(config: &CdcConsumer) -> TableWriter {
+    let budget = CallBudget::within(WRITE_BUDGET);
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
+            aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
+    let sdk = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+        .region(aws_config::Region::new(config.region.to_string()))
+        .http_client(http)
+        .retry_config(aws_config::retry::RetryConfig::standard().with_max_attempts(budget.attempts()))
+        .timeout_config(
+            aws_config::timeout::TimeoutConfig::builder()
+                .connect_timeout(budget.connect())
+                .operation_attempt_timeout(budget.attempt())
+                .operation_timeout(budget.operation())
+                .build(),
+        )
+        .load()
+        .await;
+    let tables = TableNames {
+        customers: config.customers.clone(),
+        orders: config.orders.clone(),
+        products: config.products.clone(),
+    };
+    TableWriter::new(&sdk, tables)
+}
+
+fn report(complete: &Complete) -> ExitCode {
+    match &complete.reason {
+        StopReason::Shutdown => {
+            tracing::info!(clean = complete.clean, "stopped");
+            ExitCode::SUCCESS
+        }
+        StopReason::Fenced { message } => {
+            tracing::error!(clean = complete.clean, error = message, "fenced");
+            ExitCode::from(FENCED)
+        }
+        StopReason::Failed(error) => {
+            tracing::error!(clean = complete.clean, error = chain(error), "failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "a second signal asks for exactly this: an end without a drain"
+)]
+fn end_at_once() -> ! {
+    tracing::warn!("interrupted");
+    std::process::exit(INTERRUPTED)
+}

@@ -1,0 +1,240 @@
+//! The pipeline against librdkafka's in-process broker, a stub of the Schema Registry and sinks in memory.
+//!
+//! The law behind most of these tests: whatever is repeated, refused, crashed or moved between members,
+//! the table ends as the fold of the source's log, and each change is written exactly once.
+
+#[path = "pipeline/source.rs"]
+mod source;
+#[path = "pipeline/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use consumer::dead_letter::{DeadLetterTopic, HEADER_PREFIX};
+use consumer::pipeline::{PipelineError, StopReason};
+use events::Entity;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use source::{Log, schema_id};
+use world::{Broken, Options, World, eventually};
+
+/// Repetitions, moves, partial images, poison, refused and lost writes, and a crash in the middle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_table_is_the_fold_of_the_log_across_a_crash() {
+    let world = World::start(3).await;
+    let log = Log::generate(1200, 60);
+    world.produce(&log.messages).await;
+    world.sink.set_broken(Broken::SomeWrites);
+    world.registry.fail_next(3);
+
+    let first = world.consumer(Options::default());
+    eventually("half of the changes", || world.sink.applied() > log.writes() / 2).await;
+    first.crash().await;
+
+    let second = world.consumer(Options::default());
+    eventually("all changes", || world.sink.written() == log.expected_writes()).await;
+    eventually("all dead letters", || world.dead_letters.offsets().len() == log.poison).await;
+    let complete = second.stop().await;
+    assert!(complete.clean);
+    assert!(matches!(complete.reason, StopReason::Shutdown));
+
+    assert_eq!(world.sink.rows(), log.fold());
+    let repeated: Vec<_> = world.sink.writes().into_iter().filter(|(_, count)| *count != 1).collect();
+    assert!(repeated.is_empty(), "written more than once: {repeated:?}");
+    assert_eq!(world.committed("tandem-cdc-consumers"), world.ends());
+}
+
+/// Partitions move to a second member and back while changes flow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_lost_when_members_come_and_go() {
+    let world = World::start(2).await;
+    let log = Log::generate(900, 40);
+    let (early, late) = log.messages.split_at(600);
+    world.produce(&early[..300]).await;
+    let first = world.consumer(Options::default());
+    eventually("some changes", || world.sink.applied() > 100).await;
+    let second = world.consumer(Options::default());
+    world.produce(&early[300..]).await;
+    eventually("the second member's partitions", || second.has_partitions()).await;
+    world.produce(late).await;
+    assert!(first.stop().await.clean);
+    eventually("all changes", || world.sink.written() == log.expected_writes()).await;
+    assert!(second.stop().await.clean);
+    assert_eq!(world.sink.rows(), log.fold());
+    assert!(world.sink.writes().values().all(|count| *count == 1));
+    assert_eq!(world.committed("tandem-cdc-consumers"), world.ends());
+}
+
+/// While the dead-letter topic is down, the partition's offset stays before the message that needs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_waits_for_the_dead_letter_topic() {
+    let world = World::start(1).await;
+    let mut messages = Log::generate_clean(20, 5).messages;
+    messages.retain(|message| message.entity == Entity::Orders);
+    messages.truncate(6);
+    messages[2].value = Some(b"no Avro".to_vec());
+    world.produce(&messages).await;
+    world.dead_letters.set_broken(true);
+    let consumer = world.consumer(Options::default());
+    eventually("the other changes", || world.sink.written() == 5).await;
+    eventually("a commit", || world.committed_offset(Entity::Orders, 0) == Some(2)).await;
+    assert!(world.dead_letters.attempts() > 0);
+    // A drain doesn't wait for a topic that is down: the message is given back.
+    assert!(consumer.stop().await.clean);
+    assert_eq!(world.committed_offset(Entity::Orders, 0), Some(2));
+
+    world.dead_letters.set_broken(false);
+    let consumer = world.consumer(Options::default());
+    eventually("a commit", || world.committed_offset(Entity::Orders, 0) == Some(6)).await;
+    consumer.stop().await;
+    assert_eq!(world.dead_letters.offsets(), [(Entity::Orders, 0, 2)].into());
+}
+
+/// A row that the table refuses for good goes the same way, with the number of attempts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_hold_everything() {
+    let world = World::start(1).await;
+    let messages = Log::generate_clean(30, 4).messages;
+    let mut message = messages.into_iter().find(|message| message.entity == Entity::Products).expect("a product");
+    message.headers.push(("traceparent".to_owned(), b"00-1-2-01".to_vec()));
+    world.sink.set_broken(Broken::Poison);
+    world.produce(std::slice::from_ref(&message)).await;
+    let topic = DeadLetterTopic::new(world.producer(), "tandem.cdc.dead-letters", "tandem-cdc-consumers");
+    let consumer = world.consumer_with(Options::default(), topic);
+
+    let reader: BaseConsumer = world.client("reader").create().expect("a consumer");
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset("tandem.cdc.dead-letters", 0, Offset::Beginning).expect("valid");
+    reader.assign(&assignment).expect("assigned");
+    let letter = tokio::task::spawn_blocking(move || {
+        let letter = reader.poll(Duration::from_secs(20)).expect("a dead letter").expect("no error");
+        letter.detach()
+    })
+    .await
+    .expect("read");
+    assert_eq!(letter.key(), message.key.as_deref());
+    assert_eq!(letter.payload(), message.value.as_deref());
+    let headers = letter.headers().expect("headers");
+    let header = |name: &str| {
+        let header = headers.iter().find(|header| header.key == name);
+        String::from_utf8_lossy(header.unwrap_or_else(|| panic!("no {name}")).value.unwrap_or_default()).into_owned()
+    };
+    assert_eq!(header("traceparent"), "00-1-2-01");
+    for (name, value) in [
+        ("topic", "qlik.products"),
+        ("partition", "0"),
+        ("offset", "0"),
+        ("schema-id", &schema_id(Entity::Products).to_string()),
+        ("error-class", "invalid_row"),
+        ("message", "the row can't be written: larger than 400 KB"),
+        ("attempts", "1"),
+        ("group", "tandem-cdc-consumers"),
+        ("program", "consumer"),
+        ("program-version", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert_eq!(header(&format!("{HEADER_PREFIX}{name}")), value, "{name}");
+    }
+    for name in ["first-seen", "failed-at"] {
+        header(&format!("{HEADER_PREFIX}{name}")).parse::<events::Timestamp>().expect(name);
+    }
+    consumer.stop().await;
+    assert_eq!(world.committed_offset(Entity::Products, 0), Some(1));
+}
+
+/// A writer that lost its authority stops, and commits nothing of what it couldn't write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fenced_writer_stops() {
+    let world = World::start(1).await;
+    let log = Log::generate_clean(10, 3);
+    world.sink.set_broken(Broken::Fenced);
+    world.produce(&log.messages).await;
+    let complete = world.consumer(Options::default()).ended().await;
+    match complete.reason {
+        StopReason::Fenced { message } => assert!(message.contains("lost its authority"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(world.committed("tandem-cdc-consumers").values().all(|offset| *offset == 0));
+    assert_eq!(world.sink.written(), 0);
+}
+
+/// A slow sink holds the intake back: what is in work stays within the limit, and nothing is lost by pausing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_sink_holds_the_intake_back() {
+    let world = World::start(1).await;
+    let log = Log::generate_clean(150, 50);
+    world.sink.set_broken(Broken::Slow);
+    world.produce(&log.messages).await;
+    let options = Options { in_flight: 5 };
+    let consumer = world.consumer(options);
+    eventually("all changes", || world.sink.written() == log.expected_writes()).await;
+    assert!(consumer.stop().await.clean);
+    // Three topics with one partition each.
+    assert!(world.sink.most_at_once() <= 15, "{} at once", world.sink.most_at_once());
+    assert_eq!(world.sink.rows(), log.fold());
+    assert_eq!(world.committed("tandem-cdc-consumers"), world.ends());
+}
+
+/// An offset that Kafka no longer has stops the consumer, instead of skipping or repeating changes in silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_offset_stops_the_consumer() {
+    let world = World::start(1).await;
+    world.produce(&Log::generate_clean(10, 3).messages).await;
+    let committer: BaseConsumer = world.client("tandem-cdc-consumers").create().expect("a consumer");
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(Entity::Customers.topic(), 0, Offset::Offset(5000)).expect("valid");
+    tokio::task::spawn_blocking(move || committer.commit(&offsets, CommitMode::Sync).expect("committed"))
+        .await
+        .expect("committed");
+    let complete = world.consumer(Options::default()).ended().await;
+    assert!(matches!(complete.reason, StopReason::Failed(PipelineError::OffsetExpired(_))), "{:?}", complete.reason);
+}
+
+/// A schema that the registry doesn't have is poison; a registry that is down is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn absent_schemas_are_poison_and_a_dead_registry_is_not() {
+    let world = World::start(1).await;
+    let mut messages = Log::generate_clean(12, 3).messages;
+    messages.retain(|message| message.entity == Entity::Customers);
+    messages.truncate(3);
+    let mut unknown = messages[0].clone();
+    unknown.value.as_mut().expect("a value")[4] = 99;
+    messages.insert(0, unknown);
+    world.registry.fail_next(8);
+    world.produce(&messages).await;
+    let consumer = world.consumer(Options::default());
+    eventually("the changes", || world.sink.written() == 3).await;
+    consumer.stop().await;
+    assert_eq!(world.dead_letters.classes(), ["schema_not_found"]);
+    assert_eq!(world.committed_offset(Entity::Customers, 0), Some(4));
+    // The absence was doubted, then believed: after the failures one question for the known schema, one for the unknown.
+    assert_eq!(world.registry.requests(), 8 + 2);
+}
+
+/// Liveness, readiness and metrics, as Kubernetes and Prometheus see them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_readiness_and_metrics() {
+    let world = World::start(1).await;
+    let log = Log::generate_clean(10, 3);
+    world.produce(&log.messages).await;
+    let consumer = world.consumer(Options::default());
+    let listener = consumer::http::listen(0).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = tokio::spawn(consumer::http::serve(listener, consumer.status(), std::future::pending()));
+    eventually("all changes", || world.sink.written() == log.expected_writes()).await;
+    world::eventually_async("readiness", async || world::get(address, "/ready").await.0 == 200).await;
+    assert_eq!(world::get(address, "/health").await, (200, "alive\n".to_owned()));
+    let lag = format!("kafka_consumer_lag_records{{topic=\"{}\"", Entity::Orders.topic());
+    world::eventually_async("lag", async || world::get(address, "/metrics").await.1.contains(&lag)).await;
+    let metrics = world::get(address, "/metrics").await.1;
+    for expected in [
+        "kafka_messages_consumed_total{topic=\"qlik.customers\"}",
+        "cdc_events_processed_total{entity=\"customers\",operation=\"insert\",outcome=\"written\"}",
+        "kafka_processing_duration_seconds_count{topic=\"qlik.customers\"}",
+    ] {
+        assert!(metrics.contains(expected), "{expected} in\n{metrics}");
+    }
+    consumer.stop().await;
+    assert_eq!(world::get(address, "/ready").await.0, 503);
+    server.abort();
+}

@@ -1,0 +1,465 @@
+//! What surrounds a consumer in these tests: a broker, a registry, a table, a dead-letter topic.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws::Applied;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use consumer::dead_letter::{DeadLetterError, DeadLetterSink, DeadLetterTopic, Diagnosis};
+use consumer::lane::{Limits, Tools};
+use consumer::pipeline::{Complete, Pipeline, Status};
+use consumer::registry::Registry;
+use consumer::sink::{Sink, SinkError};
+use contracts::{CdcConsumer, Region};
+use events::qlik::Fence;
+use events::qlik::encode::schema_json;
+use events::{Columns, Entity, RowChange, RowWrite};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+
+use crate::source::{GENERATION, KafkaMessage, Rows, schema_id};
+
+/// Waits until something holds; fails the test when it doesn't in 40 seconds.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_async(what, async || holds()).await;
+}
+
+/// The same for a question that takes time.
+pub(crate) async fn eventually_async(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(40);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Everything around a consumer.
+pub(crate) struct World {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    partitions: i32,
+    ends: Mutex<BTreeMap<(Entity, i32), i64>>,
+    pub(crate) registry: RegistryStub,
+    pub(crate) sink: MemorySink,
+    pub(crate) dead_letters: MemoryDeadLetters,
+}
+
+/// How a consumer is set up.
+#[derive(Clone, Copy)]
+pub(crate) struct Options {
+    /// Messages of one partition that may be unfinished.
+    pub(crate) in_flight: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { in_flight: 200 }
+    }
+}
+
+impl World {
+    pub(crate) async fn start(partitions: i32) -> Self {
+        if std::env::var_os("RUST_LOG").is_some() {
+            telemetry::init_logging("consumer");
+        }
+        let cluster = MockCluster::new(1).expect("a broker");
+        for entity in Entity::ALL {
+            cluster.create_topic(entity.topic(), partitions, 1).expect("a topic");
+        }
+        cluster.create_topic("tandem.cdc.dead-letters", 1, 1).expect("a topic");
+        Self {
+            cluster,
+            partitions,
+            ends: Mutex::default(),
+            registry: RegistryStub::start().await,
+            sink: MemorySink::default(),
+            dead_letters: MemoryDeadLetters::default(),
+        }
+    }
+
+    /// The settings of a plain client.
+    pub(crate) fn client(&self, group: &str) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", self.cluster.bootstrap_servers())
+            .set("group.id", group)
+            .set("enable.auto.commit", "false");
+        client
+    }
+
+    pub(crate) fn producer(&self) -> FutureProducer {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", self.cluster.bootstrap_servers()).set("acks", "all").set("linger.ms", "0");
+        client.create().expect("a producer")
+    }
+
+    /// Produces messages in order.
+    pub(crate) async fn produce(&self, messages: &[KafkaMessage]) {
+        let producer = self.producer();
+        let sent: Vec<_> = messages
+            .iter()
+            .map(|message| {
+                let headers = message.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+                    headers.insert(Header { key, value: Some(value) })
+                });
+                let mut record = FutureRecord::to(message.entity.topic()).headers(headers);
+                record.key = message.key.as_ref();
+                record.payload = message.value.as_ref();
+                let queued = producer.send_result(record).map_err(|(error, _)| error).expect("queued");
+                (message.entity, queued)
+            })
+            .collect();
+        for (entity, queued) in sent {
+            let delivery = queued.await.expect("an answer").map_err(|(error, _)| error).expect("delivered");
+            let mut ends = self.ends.lock().expect("no panic");
+            let end = ends.entry((entity, delivery.partition)).or_default();
+            *end = (*end).max(delivery.offset + 1);
+        }
+    }
+
+    /// The end of each partition that has messages.
+    pub(crate) fn ends(&self) -> BTreeMap<(Entity, i32), i64> {
+        let mut ends = self.ends.lock().expect("no panic").clone();
+        for entity in Entity::ALL {
+            for partition in 0..self.partitions {
+                ends.entry((entity, partition)).or_default();
+            }
+        }
+        ends
+    }
+
+    /// The committed offset of each partition, 0 where nothing is.
+    pub(crate) fn committed(&self, group: &str) -> BTreeMap<(Entity, i32), i64> {
+        let reader: BaseConsumer = self.client(group).create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        for entity in Entity::ALL {
+            list.add_partition_range(entity.topic(), 0, self.partitions - 1);
+        }
+        let committed = reader.committed_offsets(list, Duration::from_secs(10)).expect("an answer");
+        let elements = committed.elements();
+        let offsets = elements.iter().map(|element| {
+            let offset = match element.offset() {
+                Offset::Offset(offset) => offset,
+                _ => 0,
+            };
+            ((Entity::from_topic(element.topic()).expect("known"), element.partition()), offset)
+        });
+        offsets.collect()
+    }
+
+    pub(crate) fn committed_offset(&self, entity: Entity, partition: i32) -> Option<i64> {
+        self.committed("tandem-cdc-consumers").get(&(entity, partition)).copied()
+    }
+
+    pub(crate) fn consumer(&self, options: Options) -> Running {
+        self.consumer_with(options, self.dead_letters.clone())
+    }
+
+    pub(crate) fn consumer_with<D: DeadLetterSink>(&self, options: Options, dead_letters: D) -> Running {
+        let variables = HashMap::from([
+            ("AWS_REGION", "us-west-2".to_owned()),
+            ("KAFKA_BROKERS", self.cluster.bootstrap_servers()),
+            ("KAFKA_SECURITY", "plaintext".to_owned()),
+            ("SCHEMA_REGISTRY_URL", self.registry.url()),
+            ("SOURCE_ID", "shop".to_owned()),
+            ("CUSTOMERS_TABLE", "customers".to_owned()),
+            ("ORDERS_TABLE", "orders".to_owned()),
+            ("PRODUCTS_TABLE", "products".to_owned()),
+        ]);
+        let config = CdcConsumer::from_lookup(|name| variables.get(name).cloned()).expect("complete");
+        let mut client = consumer::kafka::consumer_config(&config).expect("no credentials needed");
+        // The mock lets a group wait for its session timeout whenever a member comes or goes.
+        client.set("session.timeout.ms", "3500").set("heartbeat.interval.ms", "500");
+        let tools = Tools {
+            sink: self.sink.clone(),
+            dead_letters,
+            registry: Registry::new(&self.registry.url()).expect("a URL"),
+            fence: Fence {
+                source: "shop".parse().expect("valid"),
+                generation: GENERATION,
+                epoch: 1,
+                origin_region: Region::new("us-west-2").expect("valid"),
+                tombstone_retention: Duration::from_secs(86_400),
+            },
+            limits: Limits { messages: options.in_flight, bytes: 16 * 1024 * 1024 },
+            writes: Semaphore::new(32),
+            backoff: (Duration::from_millis(5), Duration::from_millis(50)),
+        };
+        let pipeline = Pipeline::start(&client, Duration::from_secs(10), tools).expect("started");
+        let status = pipeline.status();
+        let stop = Arc::new(Notify::new());
+        let stopped = Arc::clone(&stop);
+        let task =
+            tokio::spawn(async move { pipeline.run(async move { stopped.notified().await }).await.drain().await });
+        Running { status, stop, task }
+    }
+}
+
+/// A consumer that runs.
+pub(crate) struct Running {
+    status: Arc<Status>,
+    stop: Arc<Notify>,
+    task: JoinHandle<Complete>,
+}
+
+impl Running {
+    pub(crate) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    pub(crate) fn has_partitions(&self) -> bool {
+        self.status.partitions() > 0
+    }
+
+    /// Stops it as SIGTERM would.
+    pub(crate) async fn stop(self) -> Complete {
+        self.stop.notify_one();
+        self.ended().await
+    }
+
+    pub(crate) async fn ended(self) -> Complete {
+        tokio::time::timeout(Duration::from_secs(40), self.task).await.expect("ends in time").expect("no panic")
+    }
+
+    /// Cuts it off at whatever it is doing.
+    pub(crate) async fn crash(self) {
+        self.task.abort();
+        assert!(self.task.await.is_err_and(|error| error.is_cancelled()));
+    }
+}
+
+/// A Schema Registry with the value schemas of all entities.
+pub(crate) struct RegistryStub {
+    address: SocketAddr,
+    state: Arc<RegistryState>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct RegistryState {
+    failures: AtomicUsize,
+    requests: AtomicUsize,
+}
+
+impl RegistryStub {
+    async fn start() -> Self {
+        let state = Arc::new(RegistryState::default());
+        let router =
+            axum::Router::new().route("/schemas/ids/{id}", axum::routing::get(answer)).with_state(Arc::clone(&state));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
+        Self { address, state, server }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// The next `count` requests get a 503.
+    pub(crate) fn fail_next(&self, count: usize) {
+        self.state.failures.store(count, Ordering::SeqCst);
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for RegistryStub {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer(State(state): State<Arc<RegistryState>>, Path(id): Path<u32>) -> (StatusCode, String) {
+    state.requests.fetch_add(1, Ordering::SeqCst);
+    let failing = state.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    if failing.is_ok() {
+        return (StatusCode::SERVICE_UNAVAILABLE, String::new());
+    }
+    match Entity::ALL.into_iter().find(|entity| schema_id(*entity) == id) {
+        Some(entity) => {
+            let body = serde_json::json!({ "schema": schema_json(entity) });
+            (StatusCode::OK, body.to_string())
+        }
+        None => (StatusCode::NOT_FOUND, r#"{"error_code":40403,"message":"Schema not found"}"#.to_owned()),
+    }
+}
+
+/// What is wrong with the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Broken {
+    #[default]
+    Nothing,
+    /// Some writes are refused for now, of some the answer is lost after the write was made.
+    SomeWrites,
+    /// Every write takes 20 milliseconds.
+    Slow,
+    /// Every write is refused for good.
+    Poison,
+    /// Another writer has taken over.
+    Fenced,
+}
+
+/// A table in memory with the same conditions as the real one.
+#[derive(Clone, Default)]
+pub(crate) struct MemorySink(Arc<MemoryTable>);
+
+#[derive(Default)]
+struct MemoryTable {
+    rows: Mutex<Rows>,
+    /// How often each version of each key was written.
+    writes: Mutex<BTreeMap<(Entity, String, String), usize>>,
+    broken: Mutex<Broken>,
+    calls: AtomicUsize,
+    under_way: AtomicUsize,
+    most_at_once: AtomicUsize,
+}
+
+impl MemorySink {
+    pub(crate) fn set_broken(&self, broken: Broken) {
+        *self.0.broken.lock().expect("no panic") = broken;
+    }
+
+    /// How many writes, with repetitions, have had an effect.
+    pub(crate) fn applied(&self) -> usize {
+        self.0.writes.lock().expect("no panic").values().sum()
+    }
+
+    /// How many different writes have had an effect.
+    pub(crate) fn written(&self) -> usize {
+        self.0.writes.lock().expect("no panic").len()
+    }
+
+    pub(crate) fn writes(&self) -> BTreeMap<(Entity, String, String), usize> {
+        self.0.writes.lock().expect("no panic").clone()
+    }
+
+    pub(crate) fn rows(&self) -> Rows {
+        self.0.rows.lock().expect("no panic").clone()
+    }
+
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.0.most_at_once.load(Ordering::SeqCst)
+    }
+
+    fn write(&self, write: &RowWrite) -> Applied {
+        let key = (write.head.entity, write.head.key.to_string());
+        let version = write.head.version.to_string();
+        let mut rows = self.0.rows.lock().expect("no panic");
+        if let Some((stored, _)) = rows.get(&key) {
+            match version.cmp(stored) {
+                std::cmp::Ordering::Less => return Applied::Stale,
+                std::cmp::Ordering::Equal => return Applied::Duplicate,
+                std::cmp::Ordering::Greater => {}
+            }
+        }
+        let row = rows.entry(key.clone()).or_default();
+        row.0.clone_from(&version);
+        match &write.change {
+            RowChange::Put(columns) => row.1 = Some(columns.clone()),
+            RowChange::Tombstone { .. } => row.1 = None,
+            RowChange::Merge(columns) => row.1.get_or_insert_with(Columns::new).extend(columns.clone()),
+        }
+        let mut writes = self.0.writes.lock().expect("no panic");
+        *writes.entry((key.0, key.1, version)).or_default() += 1;
+        Applied::Written
+    }
+}
+
+impl Sink for MemorySink {
+    async fn apply(&self, write: &RowWrite) -> Result<Applied, SinkError> {
+        let call = self.0.calls.fetch_add(1, Ordering::SeqCst);
+        let now = self.0.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.most_at_once.fetch_max(now, Ordering::SeqCst);
+        let broken = *self.0.broken.lock().expect("no panic");
+        // Different waits bring keys out of step.
+        let wait = if broken == Broken::Slow { 20 } else { u64::try_from(call % 4).expect("small") };
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+        match broken {
+            Broken::SomeWrites if call % 7 == 3 => Err(SinkError::Retryable("throttled".into())),
+            Broken::SomeWrites if call % 11 == 5 => {
+                self.write(write);
+                Err(SinkError::Retryable("the answer is lost".into()))
+            }
+            Broken::Poison => Err(SinkError::Poison { class: "invalid_row", source: "larger than 400 KB".into() }),
+            Broken::Fenced => Err(SinkError::Fenced("epoch 2 has taken over".into())),
+            _ => Ok(self.write(write)),
+        }
+    }
+}
+
+/// Topic, partition and offset.
+type Place = (Entity, i32, i64);
+
+/// A dead-letter topic in memory.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryDeadLetters(Arc<MemoryLetters>);
+
+#[derive(Default)]
+struct MemoryLetters {
+    letters: Mutex<Vec<(Place, &'static str)>>,
+    broken: Mutex<bool>,
+    attempts: AtomicUsize,
+}
+
+impl MemoryDeadLetters {
+    pub(crate) fn set_broken(&self, broken: bool) {
+        *self.0.broken.lock().expect("no panic") = broken;
+    }
+
+    pub(crate) fn attempts(&self) -> usize {
+        self.0.attempts.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn offsets(&self) -> BTreeSet<(Entity, i32, i64)> {
+        self.0.letters.lock().expect("no panic").iter().map(|(place, _)| *place).collect()
+    }
+
+    pub(crate) fn classes(&self) -> Vec<&'static str> {
+        self.0.letters.lock().expect("no panic").iter().map(|(_, class)| *class).collect()
+    }
+}
+
+impl DeadLetterSink for MemoryDeadLetters {
+    async fn send(&self, message: &OwnedMessage, diagnosis: &Diagnosis) -> Result<(), DeadLetterError> {
+        self.0.attempts.fetch_add(1, Ordering::SeqCst);
+        if *self.0.broken.lock().expect("no panic") {
+            // The error of the real one, from a broker that isn't there.
+            return unreachable_topic().send(message, diagnosis).await;
+        }
+        let entity = Entity::from_topic(message.topic()).expect("known");
+        let place = (entity, message.partition(), message.offset());
+        self.0.letters.lock().expect("no panic").push((place, diagnosis.class));
+        Ok(())
+    }
+}
+
+fn unreachable_topic() -> DeadLetterTopic {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", "127.0.0.1:1").set("message.timeout.ms", "50");
+    DeadLetterTopic::new(client.create().expect("a producer"), "nowhere", "group")
+}
+
+/// Asks a server on this machine.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let client: Client<_, Empty<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let uri = format!("http://{address}{path}").parse().expect("a URI");
+    let response = client.get(uri).await.expect("an answer");
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    (status, String::from_utf8(body.to_vec()).expect("text"))
+}

@@ -3,27 +3,34 @@
 //! It changes files of the checkout and talks to the package registry; it never talks to AWS and is no part of what
 //! is deployed.
 
+mod features;
 mod schemas;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask schemas [--check]
+const USAGE: &str = "usage: cargo xtask schemas [--check] | features
 
   schemas          copy the resource schemas listed in crates/cfn/schemas/types.txt out of the pinned package
-  schemas --check  compare the checked-in schemas with the package, change nothing";
+  schemas --check  compare the checked-in schemas with the package, change nothing
+  features         check that every build uses the same features of the dependencies";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome = match arguments.as_slice() {
-        ["schemas"] => schemas::write(),
-        ["schemas", "--check"] => schemas::check(),
+    match arguments.as_slice() {
+        ["schemas"] => end(schemas::write()),
+        ["schemas", "--check"] => end(schemas::check()),
+        ["features"] => end(features::check()),
         _ => {
             say(USAGE);
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
-    };
+    }
+}
+
+/// Says how a chore ended, with every cause.
+fn end<E: std::error::Error>(outcome: Result<String, E>) -> ExitCode {
     match outcome {
         Ok(summary) => {
             say(&summary);
@@ -31,7 +38,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             let mut text = format!("error: {error}");
-            let mut source = std::error::Error::source(&error);
+            let mut source = error.source();
             while let Some(cause) = source {
                 text.push_str(&format!("\n  because {cause}"));
                 source = cause.source();

@@ -10,6 +10,7 @@ from types import ModuleType
 
 from tandem_emulator import (
     api_cors,
+    call_record,
     cloudformation_existing_names,
     cloudformation_physical_names,
     cloudformation_stack_events,
@@ -57,6 +58,7 @@ ALL: tuple[ModuleType, ...] = (
     event_source_permissions,
     kms_encrypted_resources,
     region_outage,
+    call_record,
     local_api,
 )
 

@@ -4,6 +4,7 @@
 - `GET /_local/version`: versions of the emulator and of Python.
 - `GET /_local/resource-types`: the CloudFormation types that a stack can hold. `provisioned` ones
   are made, `placeholders` are accepted, get an id, and do nothing.
+- `GET /_local/calls`: see `call_record`.
 - `GET /_local/region`, `POST /_local/region/REGION/down|up`: see `region_outage`.
 
 They carry no secrets and need no signature; the server listens on loopback.

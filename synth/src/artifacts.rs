@@ -1,0 +1,96 @@
+//! The functions' code, built and packed: the same sources give the same bytes, on every machine with one toolchain.
+//!
+//! An artifact is named by the digest of its bytes, so an upload never changes what an earlier deployment runs, and
+//! "is it there already" is one question. Uploading and deploying belong to [`crate::deploy`].
+
+mod build;
+mod pack;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ring::digest::{SHA256, digest};
+
+pub use build::{Built, Target, build};
+pub use pack::PackError;
+
+/// The programs that run as Lambda functions.
+pub const FUNCTIONS: [&str; 2] = ["event-router", "stream-processor"];
+
+/// The program that consumes the change topics.
+pub const CONSUMER: &str = "consumer";
+
+/// The code of one function, packed for Lambda.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// The program: `event-router`.
+    pub program: String,
+    /// Its key in an artifact bucket: `functions/event-router/<sha256>.zip`.
+    pub key: String,
+    /// Base64 SHA-256 of the zip, which Lambda reports as `CodeSha256`.
+    pub digest: String,
+    /// Bytes of the zip.
+    pub size: u64,
+    /// The zip file.
+    pub path: PathBuf,
+}
+
+impl Artifact {
+    /// The bytes of the zip.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub async fn read(&self) -> io::Result<Vec<u8>> {
+        tokio::fs::read(&self.path).await
+    }
+}
+
+/// The packed functions, by program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Artifacts(BTreeMap<String, Artifact>);
+
+impl Artifacts {
+    /// Packs each built function into a zip below `folder`; a zip that is there already is taken as it is.
+    ///
+    /// # Errors
+    /// An executable can't be read or a zip can't be written.
+    pub fn pack(built: &Built, folder: &Path) -> Result<Self, PackError> {
+        let functions = built.functions();
+        let packed = functions.map(|(program, executable)| {
+            let artifact = pack::pack(program, executable, folder)?;
+            Ok((program.to_owned(), artifact))
+        });
+        Ok(Self(packed.collect::<Result<_, _>>()?))
+    }
+
+    /// The artifact of a program.
+    pub fn get(&self, program: &str) -> Option<&Artifact> {
+        self.0.get(program)
+    }
+
+    /// All artifacts, in order of program.
+    pub fn iter(&self) -> impl Iterator<Item = &Artifact> {
+        self.0.values()
+    }
+
+    /// Keys in an artifact bucket, by program.
+    pub fn keys(&self) -> BTreeMap<String, String> {
+        self.0.iter().map(|(program, artifact)| (program.clone(), artifact.key.clone())).collect()
+    }
+}
+
+impl FromIterator<Artifact> for Artifacts {
+    fn from_iter<I: IntoIterator<Item = Artifact>>(artifacts: I) -> Self {
+        Self(artifacts.into_iter().map(|artifact| (artifact.program.clone(), artifact)).collect())
+    }
+}
+
+/// Lower-case hexadecimal SHA-256.
+pub(crate) fn hex_sha256(bytes: &[u8]) -> String {
+    hex(digest(&SHA256, bytes).as_ref())
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

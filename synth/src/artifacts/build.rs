@@ -1,0 +1,190 @@
+//! Builds the programs with cargo and finds the executables in what cargo reports.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::Command;
+
+use super::{CONSUMER, FUNCTIONS};
+use crate::error::{Error, Kind};
+use crate::ui::Ui;
+
+/// The Rust target that Lambda's Graviton processors run.
+const LAMBDA_TRIPLE: &str = "aarch64-unknown-linux-gnu";
+
+/// Where the built programs will run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// On this machine, quickly built: the local platform.
+    Host,
+    /// In Lambda on arm64, optimised.
+    Lambda,
+}
+
+/// Executables, by program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Built(BTreeMap<String, PathBuf>);
+
+impl Built {
+    /// The executable of a program.
+    pub fn executable(&self, program: &str) -> Option<&Path> {
+        self.0.get(program).map(PathBuf::as_path)
+    }
+
+    /// The functions: program and executable.
+    pub fn functions(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let functions = self.0.iter().filter(|(program, _)| FUNCTIONS.contains(&program.as_str()));
+        functions.map(|(program, executable)| (program.as_str(), executable.as_path()))
+    }
+}
+
+/// Builds the functions, and for the host the consumer too (on AWS it is a container image).
+///
+/// # Errors
+/// Cargo can't be started, the toolchain lacks the target, or the code doesn't compile; cargo's own messages have been
+/// shown by then.
+pub async fn build(ui: &Ui, checkout: &Path, target: Target) -> Result<Built, Error> {
+    let programs: Vec<&str> = match target {
+        Target::Host => FUNCTIONS.into_iter().chain([CONSUMER]).collect(),
+        Target::Lambda => FUNCTIONS.to_vec(),
+    };
+    if target == Target::Lambda {
+        require_lambda_toolchain().await?;
+    }
+    let mut command = cargo(checkout);
+    command.args(["build", "--message-format=json-render-diagnostics"]);
+    for program in &programs {
+        command.args(["-p", program]);
+    }
+    if target == Target::Lambda {
+        command.args(["--profile", "lambda", "--target", LAMBDA_TRIPLE]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let start = |source: std::io::Error| {
+        Error::new(Kind::Configuration, "cargo can't be started to build the programs")
+            .caused_by(source)
+            .hint("install Rust with rustup, see https://rustup.rs, and make sure that `cargo` is on the PATH")
+    };
+    let mut child = command.spawn().map_err(start)?;
+    let (reported, ()) = tokio::join!(report_of(child.stdout.take()), show(ui, child.stderr.take()));
+    let status = child.wait().await.map_err(start)?;
+    if !status.success() {
+        return Err(Error::new(Kind::Configuration, format!("the programs don't build: cargo ended with {status}"))
+            .hint("the compiler's messages stand above"));
+    }
+    let built = executables_in(&reported.map_err(start)?);
+    match programs.iter().find(|program| !built.0.contains_key(**program)) {
+        None => Ok(built),
+        Some(missing) => Err(Error::new(Kind::Internal, format!("cargo reports no executable for `{missing}`"))),
+    }
+}
+
+/// Cargo in the checkout, without what a surrounding `cargo run` says about the tool's own package.
+fn cargo(checkout: &Path) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(checkout);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
+    command
+}
+
+async fn report_of(stdout: Option<tokio::process::ChildStdout>) -> std::io::Result<String> {
+    let mut report = String::new();
+    if let Some(mut stdout) = stdout {
+        stdout.read_to_string(&mut report).await?;
+    }
+    Ok(report)
+}
+
+/// Shows cargo's progress and the compiler's messages.
+async fn show(ui: &Ui, stderr: Option<tokio::process::ChildStderr>) {
+    let Some(stderr) = stderr else { return };
+    let mut lines = BufReader::new(stderr).lines();
+    // What can't be read (no UTF-8) is not worth stopping a build for.
+    while let Ok(Some(line)) = lines.next_line().await {
+        ui.prefixed("cargo", line.trim_end());
+    }
+}
+
+/// One of cargo's messages, as far as it matters here.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    executable: Option<PathBuf>,
+    target: Option<MessageTarget>,
+}
+
+#[derive(Deserialize)]
+struct MessageTarget {
+    name: String,
+    kind: Vec<String>,
+}
+
+fn executables_in(report: &str) -> Built {
+    let messages = report.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    let executables = messages.filter(|message| message.reason == "compiler-artifact").filter_map(|message| {
+        let target = message.target.filter(|target| target.kind.iter().any(|kind| kind == "bin"))?;
+        Some((target.name, message.executable?))
+    });
+    Built(executables.collect())
+}
+
+/// Says all that is missing for building for Lambda, before cargo says it in its own way.
+async fn require_lambda_toolchain() -> Result<(), Error> {
+    let libdir = output(Command::new("rustc").args(["--print", "target-libdir", "--target", LAMBDA_TRIPLE])).await;
+    let has_std = libdir.is_some_and(|folder| Path::new(folder.trim()).is_dir());
+    let variable = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER";
+    let has_linker = cfg!(all(target_arch = "aarch64", target_os = "linux"))
+        || std::env::var_os(variable).is_some()
+        || output(Command::new("aarch64-linux-gnu-gcc").arg("--version")).await.is_some();
+    let mut error = Error::new(Kind::Configuration, "this machine can't build for Lambda on arm64");
+    if !has_std {
+        error = error.hint(format!(
+            "Rust's standard library for {LAMBDA_TRIPLE} is missing: run `rustup target add {LAMBDA_TRIPLE}`"
+        ));
+    }
+    if !has_linker {
+        error = error.hint(format!(
+            "a linker for arm64 is missing: install `gcc-aarch64-linux-gnu` and set `{variable}=aarch64-linux-gnu-gcc`"
+        ));
+    }
+    if has_std && has_linker { Ok(()) } else { Err(error) }
+}
+
+/// What a command writes to stdout, when it can be run and succeeds.
+async fn output(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().await.ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executables_are_found_by_program_and_nothing_else_is() {
+        let report = [
+            r#"{"reason":"compiler-artifact","target":{"name":"events","kind":["lib"]},"executable":null}"#,
+            r#"{"reason":"compiler-artifact","target":{"name":"event-router","kind":["lib"]},"executable":null}"#,
+            r#"{"reason":"compiler-artifact","target":{"name":"event-router","kind":["bin"]},"executable":"/t/event-router"}"#,
+            r#"{"reason":"compiler-artifact","target":{"name":"consumer","kind":["bin"]},"executable":"/t/consumer"}"#,
+            r#"{"reason":"build-script-executed","package_id":"x"}"#,
+            r#"{"reason":"build-finished","success":true}"#,
+            "not json",
+        ]
+        .join("\n");
+        let built = executables_in(&report);
+        assert_eq!(built.executable("event-router"), Some(Path::new("/t/event-router")));
+        assert_eq!(built.executable("consumer"), Some(Path::new("/t/consumer")));
+        assert_eq!(built.functions().map(|(program, _)| program).collect::<Vec<_>>(), ["event-router"]);
+        assert_eq!(built.executable("events"), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! The commands, one module each: its arguments, and one function that does it.
+
+mod check;
+mod checkout;
+mod deploy;
+mod destroy;
+mod doctor;
+mod list;
+mod local;
+mod smoke;
+mod status;
+mod synth;
+
+use std::future::Future;
+
+use clap::Subcommand;
+
+use crate::error::Error;
+use crate::ui::Ui;
+
+pub(crate) use checkout::Checkout;
+
+/// How a command ended: its exit code, see [`crate::exit_code`].
+pub(crate) type Ended = Result<u8, Error>;
+
+/// What the tool can do; each command's help stands on its arguments.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    List(list::ListArgs),
+    Synth(synth::SynthArgs),
+    Check(check::CheckArgs),
+    Deploy(deploy::DeployArgs),
+    Status(status::StatusArgs),
+    Destroy(destroy::DestroyArgs),
+    Smoke(smoke::SmokeArgs),
+    Local(local::LocalArgs),
+    Doctor(doctor::DoctorArgs),
+}
+
+impl Command {
+    /// Does what was asked for, in the environments that were named.
+    ///
+    /// # Errors
+    /// See the command.
+    pub(crate) fn run(&self, ui: &Ui, environments: &[String]) -> Ended {
+        match self {
+            Self::List(arguments) => list::run(ui, environments, arguments),
+            Self::Synth(arguments) => synth::run(ui, environments, arguments),
+            Self::Check(arguments) => check::run(ui, environments, arguments),
+            Self::Deploy(arguments) => deploy::run(ui, environments, arguments),
+            Self::Status(arguments) => status::run(ui, environments, arguments),
+            Self::Destroy(arguments) => destroy::run(ui, environments, arguments),
+            Self::Smoke(arguments) => smoke::run(ui, environments, arguments),
+            Self::Local(arguments) => local::run(ui, environments, arguments),
+            Self::Doctor(arguments) => doctor::run(ui, environments, arguments),
+        }
+    }
+}
+
+/// Runs the part of a command that waits for others.
+fn wait_for<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Error::internal("cannot start the threads for network calls").caused_by(error))?;
+    runtime.block_on(work)
+}

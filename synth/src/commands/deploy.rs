@@ -1,0 +1,49 @@
+//! `synth deploy`
+
+use clap::Args;
+
+use super::{Checkout, Ended, local, wait_for};
+use crate::deploy::{self, Options, Selection};
+use crate::exit_code;
+use crate::ui::Ui;
+
+/// Deploy an environment: plan, ask, apply, verify
+///
+/// A local environment starts its platform first and asks nothing; on AWS the plan is shown and asked for.
+/// Stacks that are as they should be are left alone, and a deployment that was killed is carried on by the next.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  synth deploy --env sandbox\n  synth deploy --env staging --stack events --region us-east-1"
+)]
+pub(crate) struct DeployArgs {
+    /// Don't ask before AWS is changed
+    #[arg(long, short)]
+    yes: bool,
+
+    /// Only stacks of this name
+    #[arg(long, value_name = "STACK")]
+    stack: Option<String>,
+
+    /// Only stacks in this region
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+}
+
+pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> Ended {
+    let checkout = Checkout::find()?;
+    let environment = checkout.deployable_environment(environments)?;
+    let DeployArgs { yes, stack, region } = arguments;
+    let options = Options {
+        checkout: checkout.root().to_owned(),
+        assume_yes: *yes,
+        selection: Selection { stack: stack.clone(), region: region.clone() },
+        local: local::settings(&environment)?,
+    };
+    let outcome = wait_for(deploy::run(ui, &environment, &options))?;
+    if ui.is_json() {
+        ui.json(&outcome);
+    } else {
+        ui.answer(&outcome.render().join("\n"));
+    }
+    Ok(exit_code::DONE)
+}

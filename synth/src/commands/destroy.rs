@@ -1,0 +1,50 @@
+//! `synth destroy`
+
+use clap::Args;
+
+use super::{Checkout, Ended, wait_for};
+use crate::deploy::destroy::{self, Options};
+use crate::exit_code;
+use crate::local;
+use crate::ui::Ui;
+
+/// Remove everything that an environment deployed
+///
+/// Stacks go in reverse order. On AWS protected data is refused unless each resource of it is named.
+/// Of a local environment the platform is stopped too: no process and no port is left.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  synth destroy --env sandbox\n  synth destroy --env staging --allow-data Customers")]
+pub(crate) struct DestroyArgs {
+    /// Don't ask before AWS is changed
+    #[arg(long, short)]
+    yes: bool,
+
+    /// Resource with protected data that may be lost, by its logical id; may be repeated
+    #[arg(long = "allow-data", value_name = "LOGICAL_ID")]
+    allow_data: Vec<String>,
+}
+
+pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DestroyArgs) -> Ended {
+    let checkout = Checkout::find()?;
+    let environment = checkout.deployable_environment(environments)?;
+    let DestroyArgs { yes, allow_data } = arguments;
+    let options = Options {
+        checkout: checkout.root().to_owned(),
+        assume_yes: *yes,
+        allow_data: allow_data.iter().cloned().collect(),
+    };
+    let name = environment.environment_name();
+    let outcome = wait_for(async {
+        let outcome = destroy::run(ui, &environment, &options).await?;
+        if environment.is_local() {
+            local::down(ui, checkout.root(), name).await?;
+        }
+        Ok(outcome)
+    })?;
+    if ui.is_json() {
+        ui.json(&outcome);
+    } else {
+        ui.answer(&outcome.render().join("\n"));
+    }
+    Ok(exit_code::DONE)
+}

@@ -1,0 +1,267 @@
+//! Deploys the environment's stacks, tells how they stand, takes them down.
+//!
+//! A deployment goes through phases, each of which consumes the one before: drafted (what should be), planned (what
+//! that means for what is), approved, applied. Nothing is remembered between runs: each reads what is deployed, so a
+//! run that was killed anywhere is carried on by starting another. On AWS and on the local platform the same code
+//! makes the same calls; the local platform adds topics and the consumer, see [`run`].
+//!
+//! Building is [`crate::artifacts`]' matter, starting the platform [`crate::local`]'s, and the command line speaks
+//! through [`Options`] only.
+
+mod apply;
+mod change_set;
+mod changes;
+mod cloud;
+pub mod destroy;
+mod draft;
+mod failure;
+mod follow;
+mod graph;
+mod hints;
+mod inputs;
+mod lock;
+mod outcome;
+mod plan;
+mod platform;
+mod progress;
+mod sdk;
+pub mod status;
+pub mod system;
+mod verify;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use infra::environment::{Environment, Target as EnvironmentTarget};
+
+use crate::artifacts::{self, Artifacts, Built, CONSUMER, Target};
+use crate::doctor::{self, Needs};
+use crate::error::Error;
+use crate::local::{self, ConsumerChange, LocalSettings, Platform};
+use crate::ui::Ui;
+use apply::{Applied, Rules};
+use lock::DeployLock;
+use plan::{Approved, Drafted, Planned};
+use progress::Board;
+
+pub use changes::Changes;
+pub use cloud::{Change, ChangeKind, Status};
+pub use draft::{Missing, Selection, stacks_of};
+pub use failure::{FailedResource, RootCause};
+pub use outcome::{Outcome, StackResult};
+pub use sdk::{Clouds, Endpoint};
+pub use verify::{FunctionCode, IdleMapping};
+
+/// How to deploy.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The checkout's root folder.
+    pub checkout: PathBuf,
+    /// Don't ask before AWS is changed.
+    pub assume_yes: bool,
+    /// Which stacks to deploy.
+    pub selection: Selection,
+    /// How to start the local platform, when that is the target.
+    pub local: LocalSettings,
+}
+
+/// Deploys the environment: builds, plans, asks (on AWS), applies, verifies.
+///
+/// With the local target it first starts the platform, and at the end makes the topics and keeps the consumer running;
+/// a deployment of selected stacks leaves the consumer alone.
+///
+/// # Errors
+/// A prerequisite is missing, the plan is refused or declined, or a stack failed: then all others that could be
+/// deployed are, and the error names each root cause.
+pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Result<Outcome, Error> {
+    deployable(environment)?;
+    let _lock = DeployLock::take(&options.checkout, environment.environment_name(), "deploy")?;
+    let drafted = stacks_of(environment)?;
+    options.selection.check(&drafted)?;
+    match environment.target() {
+        EnvironmentTarget::Local => run_local(ui, environment, options, drafted).await,
+        EnvironmentTarget::Aws => run_aws(ui, environment, options, drafted).await,
+    }
+}
+
+fn deployable(environment: &Environment) -> Result<(), Error> {
+    environment.deployable().map_err(|mistake| {
+        Error::configuration(format!("environment `{}` can't be deployed yet", environment.environment_name()))
+            .detail(mistake.to_string())
+    })
+}
+
+async fn run_aws(
+    ui: &Ui,
+    environment: &Environment,
+    options: &Options,
+    stacks: Vec<system::Stack>,
+) -> Result<Outcome, Error> {
+    doctor::require(&doctor::check(Needs::Aws))?;
+    let clouds = connect(environment, Endpoint::Aws).await;
+    clouds.check_account(environment.account().as_str()).await?;
+    let built = artifacts::build(ui, &options.checkout, Target::Lambda).await?;
+    let artifacts = packed(&options.checkout, built).await?;
+    let planned = planned(ui, &clouds, stacks, &options.selection, &artifacts).await?;
+    let question = format!(
+        "change account {} ({}) for environment `{}`?",
+        environment.account(),
+        environment.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        environment.environment_name()
+    );
+    let approved = approved(ui, &clouds, planned, options.assume_yes, &question).await?;
+    let applied = carried_out(ui, &clouds, approved, &artifacts, Rules { refuse_unapproved_harm: true }).await?;
+    let mut outcome = Outcome::of(environment, &applied);
+    outcome.functions = verified(&clouds, &applied, &artifacts).await?;
+    outcome.elapsed_secs = ui.elapsed().as_secs_f64();
+    Ok(outcome)
+}
+
+async fn run_local(
+    ui: &Ui,
+    environment: &Environment,
+    options: &Options,
+    stacks: Vec<system::Stack>,
+) -> Result<Outcome, Error> {
+    doctor::require(&doctor::check(Needs::Local))?;
+    let name = environment.environment_name();
+    // The platform starts while the compiler works; if one fails the other's result is of no use.
+    let platform = local::up(ui, &options.checkout, name, &options.local);
+    let build = artifacts::build(ui, &options.checkout, Target::Host);
+    let (platform, built) = tokio::try_join!(platform, build)?;
+    let executable = built.executable(CONSUMER).map(Path::to_owned);
+    let artifacts = packed(&options.checkout, built).await?;
+
+    let clouds = connect(environment, endpoint_of(&platform)).await;
+    let types = platform::resource_types(&platform.endpoint_url).await?;
+    let (stacks, left_out) = match &types {
+        Some(types) => draft::reduced(stacks, &types.accepted()),
+        None => (stacks, Missing::new()),
+    };
+    let placeholders = types.iter().flat_map(|types| outcome::placeholders(&stacks, types)).collect();
+
+    let planned = planned(ui, &clouds, stacks, &options.selection, &artifacts).await?;
+    let rules = Rules { refuse_unapproved_harm: false };
+    let applied = carried_out(ui, &clouds, planned.approve(), &artifacts, rules).await?;
+    let mut outcome = Outcome::of(environment, &applied);
+    outcome.left_out = left_out;
+    outcome.placeholders = placeholders;
+    outcome.functions = verified(&clouds, &applied, &artifacts).await?;
+    if let (true, Some(executable)) = (options.selection.is_everything(), executable) {
+        platform::create_topics(&platform, environment).await?;
+        let change =
+            platform::run_consumer(&platform, environment, &options.checkout, &executable, &applied.outputs).await?;
+        outcome.consumer_changed = change != ConsumerChange::Unchanged;
+    }
+    if platform.state_lost && options.selection.is_everything() {
+        platform.mark_redeployed().await?;
+    }
+    outcome.look_around = outcome::look_around(environment, &platform);
+    outcome.elapsed_secs = ui.elapsed().as_secs_f64();
+    Ok(outcome)
+}
+
+/// Clients for all regions of the environment.
+pub(crate) async fn connect(environment: &Environment, endpoint: Endpoint) -> Clouds {
+    Clouds::connect(endpoint, environment.regions().map(contracts::Region::as_str)).await
+}
+
+/// The platform's address and root keys.
+pub fn endpoint_of(platform: &Platform) -> Endpoint {
+    Endpoint::Local {
+        url: platform.endpoint_url.clone(),
+        access_key: platform.root_access_key.clone(),
+        secret_key: platform.root_secret_key.clone(),
+    }
+}
+
+/// Packing reads and compresses whole executables, so it runs beside the threads that wait for the network.
+async fn packed(checkout: &Path, built: Built) -> Result<Artifacts, Error> {
+    let folder = crate::local::state_root(checkout).join("artifacts");
+    let packed = tokio::task::spawn_blocking(move || Artifacts::pack(&built, &folder)).await;
+    packed
+        .map_err(|error| Error::internal("packing the functions was broken off").caused_by(error))?
+        .map_err(|error| Error::configuration("the functions can't be packed").caused_by(error))
+}
+
+async fn planned(
+    ui: &Ui,
+    clouds: &Clouds,
+    stacks: Vec<system::Stack>,
+    selection: &Selection,
+    artifacts: &Artifacts,
+) -> Result<Planned, Error> {
+    let (stacks, context) = stacks.into_iter().partition(|stack| selection.includes(&stack.key));
+    let drafted = Drafted { stacks, context, code_keys: artifacts.keys() };
+    let planned = plan::plan(clouds, drafted).await.map_err(outcome::plan_error)?;
+    let stuck: Vec<_> =
+        planned.stuck().map(|(key, status, next)| (format!("{key} is in {status}"), next.to_owned())).collect();
+    if !stuck.is_empty() {
+        let error = Error::refused("CloudFormation takes no update of some stacks in the state they are in");
+        planned
+            .discard(clouds)
+            .await
+            .map_err(|error| Error::remote("the plan can't be taken back").caused_by(error))?;
+        return Err(stuck.into_iter().fold(error, |error, (state, next)| error.detail(state).hint(next)));
+    }
+    for line in outcome::plan_table(&planned) {
+        ui.status(&line);
+    }
+    Ok(planned)
+}
+
+/// Asks on a terminal; without one, only `--yes` lets a change through.
+async fn approved(ui: &Ui, clouds: &Clouds, planned: Planned, yes: bool, question: &str) -> Result<Approved, Error> {
+    if yes || planned.is_nothing() {
+        return Ok(planned.approve());
+    }
+    let refusal = match ui.confirm(question) {
+        Some(true) => return Ok(planned.approve()),
+        Some(false) => Error::refused("the plan was declined, nothing was changed"),
+        None => Error::refused("nobody can be asked to approve the plan, nothing was changed")
+            .hint("look at the plan above, then deploy with `--yes`"),
+    };
+    planned.discard(clouds).await.map_err(|error| Error::remote("the plan can't be taken back").caused_by(error))?;
+    Err(refusal)
+}
+
+async fn carried_out(
+    ui: &Ui,
+    clouds: &Clouds,
+    approved: Approved,
+    artifacts: &Artifacts,
+    rules: Rules,
+) -> Result<Applied, Error> {
+    let applied = {
+        let board = Board::new(ui);
+        apply::apply(clouds, approved, artifacts, rules, &board).await
+    };
+    let failure = outcome::failure_of(&applied.stacks, "what succeeded stays; deploy again to carry on");
+    failure.map_or(Ok(applied), Err)
+}
+
+/// What the functions run, once it is proven that it is what was built and that every mapping delivers.
+async fn verified(clouds: &Clouds, applied: &Applied, artifacts: &Artifacts) -> Result<Vec<FunctionCode>, Error> {
+    let stacks: Vec<&system::Stack> = applied.stacks.iter().map(|(stack, _)| stack).collect();
+    let failed = |error| Error::remote("what is deployed can't be verified").caused_by(error);
+    let codes = verify::function_codes(clouds, &stacks, artifacts);
+    let idle = verify::idle_mappings(clouds, &stacks);
+    let (codes, idle) = tokio::try_join!(codes, idle).map_err(failed)?;
+    let wrong = codes.iter().filter(|code| !code.is_current()).map(|code| match &code.runs {
+        Some(runs) => format!("`{}` of {} runs code {runs}, not the built one", code.function, code.stack),
+        None => format!("`{}` of {} is not there", code.function, code.stack),
+    });
+    let idle =
+        idle.iter().map(|mapping| format!("mapping `{}` of {} is {}", mapping.mapping, mapping.stack, mapping.state));
+    let findings: Vec<String> = wrong.chain(idle).collect();
+    if findings.is_empty() {
+        return Ok(codes);
+    }
+    let error = Error::remote("the stacks are deployed, but not everything runs as it should");
+    let error = findings.into_iter().fold(error, Error::detail);
+    Err(error.hint("someone may have changed the functions by hand; deploy again, or look at them in the console"))
+}

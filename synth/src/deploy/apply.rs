@@ -1,0 +1,376 @@
+//! Carries out an approved plan.
+//!
+//! Each stack is brought to its goal from whatever state it is found in, so a run that was killed anywhere is simply
+//! started again: reality is read, nothing is remembered. Stacks that don't depend on each other go at the same time;
+//! a failure stops only its dependents.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::change_set::{self, ChangeSetError, Made, ReadyChangeSet};
+use super::changes::Changes;
+use super::cloud::{CallError, Cloud, Event, Observed, StackRef, Standing, Status, patiently};
+use super::failure::{RootCause, root_cause};
+use super::follow::{Followed, Watch, follow, watch_from_now, watch_running};
+use super::graph::{self, Ended};
+use super::inputs::{CodeKeys, InputError, Outputs, Resolved, delivery_of, resolve};
+use super::plan::{Action, Approved, Difference, Entry, Planned, Step, difference, look, step_for};
+use super::system::{BUCKET_OUTPUT, Stack, StackKey};
+use crate::artifacts::Artifacts;
+
+/// How many stacks are worked on at the same time.
+pub(crate) const PARALLEL_STACKS: usize = 8;
+
+/// How many operations one stack may need: wait, clear up, create; more is a sign that someone else works on it.
+const ROUNDS: usize = 6;
+
+/// Told what happens while it happens.
+pub(crate) trait Progress {
+    /// The stack is in a new phase.
+    fn phase(&self, stack: &Stack, text: &str);
+    /// CloudFormation reports an event.
+    fn event(&self, stack: &Stack, event: &Event);
+}
+
+/// What a deployment did.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    /// In deploy order.
+    pub(crate) stacks: Vec<(Stack, StackOutcome)>,
+    /// Outputs of everything that is deployed now.
+    pub(crate) outputs: Outputs,
+}
+
+/// What happened to one stack.
+#[derive(Debug)]
+pub(crate) enum StackOutcome<D = Done> {
+    Done(D),
+    Failed(StackError),
+    /// Not tried, because this one did not get ready.
+    Skipped {
+        because_of: StackKey,
+    },
+}
+
+/// A stack is as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    Unchanged,
+    Created(Changes),
+    Updated(Changes),
+    Protected,
+}
+
+/// Why a stack is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StackError {
+    #[error("{0}")]
+    Operation(RootCause),
+    #[error(transparent)]
+    ChangeSet(#[from] ChangeSetError),
+    #[error("the inputs of {stack} can't be resolved")]
+    Input { stack: StackKey, source: InputError },
+    #[error("{stack} is in {status}, which takes no update")]
+    Stuck { stack: StackKey, status: Status, next: String },
+    #[error("the change of {stack} does more harm than the approved plan showed: {harm}")]
+    Unapproved { stack: StackKey, harm: String },
+    #[error("{stack} did not come to rest within {ROUNDS} operations; does someone else work on it")]
+    Restless { stack: StackKey },
+    #[error("the code of `{program}` can't be read from {path}")]
+    Code { program: String, path: String, source: std::io::Error },
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// How a plan is carried out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Refuse a change set that was made after the approval and removes or replaces what the plan did not show.
+    pub(crate) refuse_unapproved_harm: bool,
+}
+
+/// Carries out the plan; failures are part of the answer.
+pub(crate) async fn apply(
+    cloud: &impl Cloud,
+    approved: Approved,
+    artifacts: &Artifacts,
+    rules: Rules,
+    progress: &dyn Progress,
+) -> Applied {
+    let Approved(Planned { entries, code_keys, outputs }) = approved;
+    let dependencies = dependencies_of(entries.iter().map(|entry| &entry.stack));
+    let run = Run { cloud, artifacts, rules, progress, code_keys, outputs: RefCell::new(outputs) };
+    let ended = graph::run(&dependencies, PARALLEL_STACKS, |node| run.converge(&entries[node])).await;
+    let stacks = outcomes(entries.into_iter().map(|entry| entry.stack).collect(), ended);
+    Applied { stacks, outputs: run.outputs.into_inner() }
+}
+
+/// For each stack the stacks that come before it, by index; those that aren't given are taken as deployed.
+pub(crate) fn dependencies_of<'s>(stacks: impl Iterator<Item = &'s Stack> + Clone) -> Vec<Vec<usize>> {
+    let index: BTreeMap<&StackKey, usize> =
+        stacks.clone().enumerate().map(|(node, stack)| (&stack.key, node)).collect();
+    let needed = |stack: &Stack| stack.depends_on.iter().filter_map(|key| index.get(key).copied()).collect();
+    stacks.map(needed).collect()
+}
+
+/// Each stack with how its work ended.
+pub(crate) fn outcomes<D>(stacks: Vec<Stack>, ended: Vec<Ended<D, StackError>>) -> Vec<(Stack, StackOutcome<D>)> {
+    let keys: Vec<StackKey> = stacks.iter().map(|stack| stack.key.clone()).collect();
+    let outcome = |ended| match ended {
+        Ended::Done(done) => StackOutcome::Done(done),
+        Ended::Failed(error) => StackOutcome::Failed(error),
+        Ended::Skipped { because_of } => StackOutcome::Skipped { because_of: keys[because_of].clone() },
+    };
+    stacks.into_iter().zip(ended.into_iter().map(outcome)).collect()
+}
+
+struct Run<'a, C> {
+    cloud: &'a C,
+    artifacts: &'a Artifacts,
+    rules: Rules,
+    progress: &'a dyn Progress,
+    code_keys: CodeKeys,
+    outputs: RefCell<Outputs>,
+}
+
+impl<C: Cloud> Run<'_, C> {
+    /// Brings one stack to its goal.
+    async fn converge(&self, entry: &Entry) -> Result<Done, StackError> {
+        let stack = &entry.stack;
+        if entry.action.is_nothing() {
+            self.progress.phase(stack, "unchanged");
+            return Ok(Done::Unchanged);
+        }
+        let mut reviewed = match &entry.action {
+            Action::Update(change_set) => Some(change_set.clone()),
+            _ => None,
+        };
+        for _ in 0..ROUNDS {
+            let deployed = look(self.cloud, stack).await?;
+            match step_for(stack, deployed.as_ref()) {
+                Step::Create => return self.create(stack).await,
+                Step::Compare => {
+                    let Some(deployed) = deployed else { continue };
+                    let approved = entry.action.changes();
+                    return match reviewed.take() {
+                        Some(change_set) => self.execute_update(stack, &deployed.observed, change_set).await,
+                        None => self.update(stack, &deployed, approved).await,
+                    };
+                }
+                Step::Clear(status) => {
+                    self.progress.phase(stack, &format!("clearing up after {status}"));
+                    self.delete(stack, deployed.as_ref().map(|deployed| &deployed.observed)).await?;
+                }
+                Step::Wait(status) => {
+                    self.progress.phase(stack, &format!("waiting: {status} runs already"));
+                    let watch = watch_running(self.cloud, self.target(stack)).await?;
+                    self.follow(stack, watch).await?;
+                }
+                Step::Stuck { status, next } => {
+                    return Err(StackError::Stuck { stack: stack.key.clone(), status, next });
+                }
+            }
+        }
+        Err(StackError::Restless { stack: stack.key.clone() })
+    }
+
+    async fn create(&self, stack: &Stack) -> Result<Done, StackError> {
+        let parameters = self.parameters(stack).await?;
+        self.upload_code(stack).await?;
+        self.progress.phase(stack, "planning");
+        let outputs = self.outputs.borrow().clone();
+        let made = change_set::make(self.cloud, stack, true, &parameters, &outputs).await;
+        let change_set = match made {
+            Ok(Made::Ready(change_set)) => change_set,
+            // A template without resources; CloudFormation refuses those, so there is nothing to create.
+            Ok(Made::NoChange) => return Ok(Done::Unchanged),
+            Err(error) => {
+                // The failed change set leaves an empty shell of a stack behind.
+                let shell = look(self.cloud, stack).await?;
+                if shell.as_ref().is_some_and(|shell| shell.observed.status.standing() == Standing::Leftover) {
+                    self.delete(stack, shell.as_ref().map(|shell| &shell.observed)).await?;
+                }
+                return Err(error.into());
+            }
+        };
+        self.progress.phase(stack, "creating");
+        let observed = self.execute(stack, &change_set).await?;
+        self.finish(stack, &observed).await?;
+        Ok(Done::Created(change_set.changes))
+    }
+
+    async fn update(
+        &self,
+        stack: &Stack,
+        deployed: &super::plan::Deployed,
+        approved: Option<&Changes>,
+    ) -> Result<Done, StackError> {
+        let parameters = self.parameters(stack).await?;
+        match difference(stack, &parameters, deployed) {
+            Difference::None => {
+                self.finish(stack, &deployed.observed).await?;
+                self.progress.phase(stack, "unchanged");
+                return Ok(Done::Unchanged);
+            }
+            Difference::Protection => {
+                self.finish(stack, &deployed.observed).await?;
+                return Ok(Done::Protected);
+            }
+            Difference::Content => {}
+        }
+        self.progress.phase(stack, "planning");
+        let outputs = self.outputs.borrow().clone();
+        match change_set::make(self.cloud, stack, false, &parameters, &outputs).await? {
+            Made::NoChange => {
+                self.finish(stack, &deployed.observed).await?;
+                self.progress.phase(stack, "unchanged");
+                Ok(Done::Unchanged)
+            }
+            Made::Ready(change_set) => {
+                self.check_harm(stack, &change_set, approved).await?;
+                self.execute_update(stack, &deployed.observed, change_set).await
+            }
+        }
+    }
+
+    async fn execute_update(
+        &self,
+        stack: &Stack,
+        before: &Observed,
+        change_set: ReadyChangeSet,
+    ) -> Result<Done, StackError> {
+        self.upload_code(stack).await?;
+        self.progress.phase(stack, "updating");
+        let mut observed = self.execute(stack, &change_set).await?;
+        observed.termination_protection = before.termination_protection;
+        self.finish(stack, &observed).await?;
+        Ok(Done::Updated(change_set.changes))
+    }
+
+    /// Executes a change set and waits for its end.
+    async fn execute(&self, stack: &Stack, change_set: &ReadyChangeSet) -> Result<Observed, StackError> {
+        let (region, target) = (&stack.key.region, self.target(stack));
+        let watch = watch_from_now(self.cloud, target).await?;
+        patiently(self.cloud, region, async || self.cloud.execute_change_set(target, &change_set.id).await).await?;
+        let Followed { observed, events } = self.follow(stack, watch).await?;
+        let Some(observed) = observed else {
+            let cause = root_cause(stack, &Status::new("DELETE_COMPLETE"), None, &events);
+            return Err(StackError::Operation(cause));
+        };
+        if observed.status.standing() == Standing::Good {
+            return Ok(observed);
+        }
+        let cause = root_cause(stack, &observed.status, observed.status_reason.as_deref(), &events);
+        self.progress.phase(stack, &format!("failed: {}", observed.status));
+        Err(StackError::Operation(cause))
+    }
+
+    /// Deletes what is there and waits until it is gone.
+    async fn delete(&self, stack: &Stack, observed: Option<&Observed>) -> Result<(), StackError> {
+        let Some(observed) = observed else { return Ok(()) };
+        delete_and_follow(self.cloud, stack, observed, |event| self.progress.event(stack, event)).await
+    }
+
+    /// Notes the outputs for the stacks that follow and sets termination protection as it should be.
+    async fn finish(&self, stack: &Stack, observed: &Observed) -> Result<(), CallError> {
+        let (region, target) = (&stack.key.region, self.target(stack));
+        if observed.termination_protection != stack.termination_protection {
+            let protect = stack.termination_protection;
+            patiently(self.cloud, region, async || self.cloud.protect_stack(target, protect).await).await?;
+        }
+        self.outputs.borrow_mut().insert(stack.key.clone(), observed.outputs.clone());
+        self.progress.phase(stack, observed.status.as_str());
+        Ok(())
+    }
+
+    async fn parameters(&self, stack: &Stack) -> Result<BTreeMap<String, String>, StackError> {
+        let outputs = self.outputs.borrow().clone();
+        let resolved = resolve(self.cloud, stack, &outputs, &self.code_keys, &BTreeSet::new()).await;
+        match resolved.map_err(|source| StackError::Input { stack: stack.key.clone(), source })? {
+            Resolved::Known(parameters) => Ok(parameters),
+            // Nothing is given as changing, so there is nothing to wait for.
+            Resolved::After(_) => Err(StackError::Restless { stack: stack.key.clone() }),
+        }
+    }
+
+    /// Puts the code of the stack's programs into the region's bucket, where it isn't there yet.
+    async fn upload_code(&self, stack: &Stack) -> Result<(), StackError> {
+        let region = &stack.key.region;
+        for program in stack.programs() {
+            let delivery = delivery_of(stack);
+            let bucket = self.outputs.borrow().get(&delivery).and_then(|outputs| outputs.get(BUCKET_OUTPUT)).cloned();
+            let (Some(bucket), Some(artifact)) = (bucket, self.artifacts.get(program)) else {
+                // Resolving the inputs has reported a missing bucket or program before.
+                continue;
+            };
+            let key = &artifact.key;
+            let there = patiently(self.cloud, region, async || self.cloud.has_object(region, &bucket, key).await);
+            if there.await? {
+                continue;
+            }
+            self.progress.phase(stack, &format!("uploading {program}"));
+            let bytes = artifact.read().await.map_err(|source| StackError::Code {
+                program: program.to_owned(),
+                path: artifact.path.display().to_string(),
+                source,
+            })?;
+            let put = async || self.cloud.put_object(region, &bucket, key, bytes.clone()).await;
+            patiently(self.cloud, region, put).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_harm(
+        &self,
+        stack: &Stack,
+        change_set: &ReadyChangeSet,
+        approved: Option<&Changes>,
+    ) -> Result<(), StackError> {
+        if !self.rules.refuse_unapproved_harm {
+            return Ok(());
+        }
+        let none = Changes::default();
+        let harm: Vec<String> = change_set
+            .changes
+            .harm_beyond(approved.unwrap_or(&none))
+            .map(|change| format!("`{}` ({})", change.logical_id, change.resource_type))
+            .collect();
+        if harm.is_empty() {
+            return Ok(());
+        }
+        let (region, target) = (&stack.key.region, self.target(stack));
+        patiently(self.cloud, region, async || self.cloud.delete_change_set(target, &change_set.id).await).await?;
+        Err(StackError::Unapproved { stack: stack.key.clone(), harm: harm.join(", ") })
+    }
+
+    async fn follow(&self, stack: &Stack, watch: Watch) -> Result<Followed, CallError> {
+        follow(self.cloud, self.target(stack), watch, |event| self.progress.event(stack, event)).await
+    }
+
+    fn target<'s>(&self, stack: &'s Stack) -> StackRef<'s> {
+        StackRef { region: &stack.key.region, name: &stack.cloudformation_name }
+    }
+}
+
+/// Deletes a stack and waits until it is gone.
+pub(crate) async fn delete_and_follow(
+    cloud: &impl Cloud,
+    stack: &Stack,
+    observed: &Observed,
+    report: impl Fn(&Event),
+) -> Result<(), StackError> {
+    let region = &stack.key.region;
+    // By id, because a deleted stack is not found by its name.
+    let target = StackRef { region, name: &observed.id };
+    let watch = watch_from_now(cloud, target).await?;
+    patiently(cloud, region, async || cloud.delete_stack(target).await).await?;
+    let Followed { observed, events } = follow(cloud, target, watch, report).await?;
+    match observed {
+        None => Ok(()),
+        Some(observed) if observed.status.standing() == Standing::Deleted => Ok(()),
+        Some(observed) => {
+            let cause = root_cause(stack, &observed.status, observed.status_reason.as_deref(), &events);
+            Err(StackError::Operation(cause))
+        }
+    }
+}

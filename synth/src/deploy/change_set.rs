@@ -1,0 +1,137 @@
+//! Makes a change set and reads all of it.
+//!
+//! A change set is the only way in which the tool changes a stack: CloudFormation checks more when one is made than on
+//! a direct update, and what was looked at is what is executed.
+
+use std::collections::BTreeMap;
+
+use super::changes::Changes;
+use super::cloud::{Body, CallError, ChangeSetRequest, Cloud, StackRef, patiently};
+use super::hints::hint_for;
+use super::inputs::{Outputs, delivery_of};
+use super::system::{BUCKET_OUTPUT, Stack, StackKey};
+
+/// Bytes of a template that CloudFormation takes within the call.
+///
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>, read 2026-11.
+const INLINE_BYTES: usize = 51_200;
+
+/// What came of making a change set.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// It can be executed.
+    Ready(ReadyChangeSet),
+    /// There is nothing to change; it is deleted again.
+    NoChange,
+}
+
+/// A change set that can be executed, and what it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReadyChangeSet {
+    pub(crate) id: String,
+    pub(crate) changes: Changes,
+}
+
+/// Why there is no change set.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeSetError {
+    #[error("CloudFormation refuses the change set of {stack}: {reason}")]
+    Refused { stack: StackKey, reason: String, hint: Option<&'static str> },
+    #[error(
+        "the template of {stack} has {bytes} bytes, over the {INLINE_BYTES} that go without a bucket, and \
+         {delivery} has no bucket yet"
+    )]
+    NoBucket { stack: StackKey, bytes: usize, delivery: StackKey },
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// Makes a change set for the stack as it should be and waits until it can be executed.
+pub(crate) async fn make(
+    cloud: &impl Cloud,
+    stack: &Stack,
+    creates: bool,
+    parameters: &BTreeMap<String, String>,
+    outputs: &Outputs,
+) -> Result<Made, ChangeSetError> {
+    let region = &stack.key.region;
+    let target = StackRef { region, name: &stack.cloudformation_name };
+    let name = format!("synth-{}", cloud.unique());
+    let body = body_of(cloud, stack, outputs).await?;
+    let request =
+        ChangeSetRequest { stack: target, change_set_name: &name, creates, body, parameters, tags: &stack.tags };
+    let id = patiently(cloud, region, async || cloud.create_change_set(&request).await).await.map_err(|error| {
+        // A refusal here (types that don't exist, a malformed template) is about the stack, not about the call.
+        match error.class {
+            super::cloud::CallClass::Refused => refused(stack, error.source.to_string()),
+            _ => error.into(),
+        }
+    })?;
+    let (status, reason, changes) = read_when_made(cloud, target, &id).await?;
+    if status == "CREATE_COMPLETE" {
+        return Ok(Made::Ready(ReadyChangeSet { id, changes }));
+    }
+    patiently(cloud, region, async || cloud.delete_change_set(target, &id).await).await?;
+    let reason = reason.unwrap_or_else(|| format!("its change set is {status}"));
+    if says_no_change(&reason) { Ok(Made::NoChange) } else { Err(refused(stack, reason)) }
+}
+
+fn refused(stack: &Stack, reason: String) -> ChangeSetError {
+    let hint = hint_for(&reason);
+    ChangeSetError::Refused { stack: stack.key.clone(), reason, hint }
+}
+
+/// CloudFormation reports "nothing to change" as a failure, in one of two wordings (the second with a transform).
+fn says_no_change(reason: &str) -> bool {
+    reason.contains("didn't contain changes") || reason.contains("No updates are to be performed")
+}
+
+/// The template within the call, or in the region's artifact bucket when it is too large for that.
+async fn body_of(cloud: &impl Cloud, stack: &Stack, outputs: &Outputs) -> Result<Body, ChangeSetError> {
+    let text = stack.template.text();
+    if text.len() <= INLINE_BYTES {
+        return Ok(Body::Inline(text.to_owned()));
+    }
+    let delivery = delivery_of(stack);
+    let Some(bucket) = outputs.get(&delivery).and_then(|outputs| outputs.get(BUCKET_OUTPUT)) else {
+        return Err(ChangeSetError::NoBucket { stack: stack.key.clone(), bytes: text.len(), delivery });
+    };
+    let region = &stack.key.region;
+    let key = format!("templates/{}/{}.json", stack.key.name, crate::artifacts::hex_sha256(text.as_bytes()));
+    let uploaded = patiently(cloud, region, async || {
+        if cloud.has_object(region, bucket, &key).await? {
+            return Ok(());
+        }
+        cloud.put_object(region, bucket, &key, text.as_bytes().to_vec()).await
+    });
+    uploaded.await?;
+    Ok(Body::Url(cloud.object_url(region, bucket, &key)))
+}
+
+/// Waits until the change set is made (or failed) and reads every page of it.
+async fn read_when_made(
+    cloud: &impl Cloud,
+    stack: StackRef<'_>,
+    id: &str,
+) -> Result<(String, Option<String>, Changes), CallError> {
+    let page = async |token: Option<&str>| {
+        patiently(cloud, stack.region, async || cloud.change_set(stack, id, token).await).await
+    };
+    let mut attempt = 0;
+    let first = loop {
+        let first = page(None).await?;
+        if !matches!(first.status.as_str(), "CREATE_PENDING" | "CREATE_IN_PROGRESS") {
+            break first;
+        }
+        cloud.pause(stack.region, attempt).await;
+        attempt += 1;
+    };
+    let mut changes = first.changes;
+    let mut token = first.next_token;
+    while let Some(next) = token {
+        let more = page(Some(&next)).await?;
+        changes.extend(more.changes);
+        token = more.next_token;
+    }
+    Ok((first.status, first.status_reason, Changes::new(changes)))
+}

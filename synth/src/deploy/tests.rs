@@ -1,0 +1,457 @@
+//! Planning and execution against a scripted cloud that behaves as CloudFormation does.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+
+use super::apply::{Applied, Done, Progress, Rules, StackError, StackOutcome, apply};
+use super::cloud::{ChangeKind, Event};
+use super::fake::FakeCloud;
+use super::plan::{Action, Drafted, Planned, plan};
+use super::system::{Source, Stack, StackKey, Template};
+use crate::artifacts::{Artifact, Artifacts};
+
+const WEST: &str = "us-west-2";
+const EAST: &str = "us-east-1";
+
+fn key(text: &str) -> StackKey {
+    let (name, region) = text.split_once('@').unwrap();
+    StackKey::new(name, region)
+}
+
+fn stack(text: &str, document: &Value, depends_on: &[&str]) -> Stack {
+    let key = key(text);
+    Stack {
+        cloudformation_name: format!("tandem-test-{}", key.name),
+        key,
+        template: Template::parse(document.to_string(), BTreeMap::new()).unwrap(),
+        inputs: BTreeMap::new(),
+        depends_on: depends_on.iter().map(|needed| self::key(needed)).collect(),
+        tags: BTreeMap::from([("System".to_owned(), "tandem".to_owned())]),
+        termination_protection: false,
+    }
+}
+
+fn delivery(region: &str) -> Stack {
+    let document = json!({
+        "Resources": { "Bucket": { "Type": "AWS::S3::Bucket" } },
+        "Outputs": { "ArtifactBucketName": { "Value": format!("bucket-{region}") } }
+    });
+    stack(&format!("delivery@{region}"), &document, &[])
+}
+
+fn data() -> Stack {
+    let document = json!({
+        "Resources": { "Orders": {
+            "Type": "AWS::DynamoDB::GlobalTable", "Properties": { "TableName": "tandem-test-orders" }
+        } },
+        "Outputs": { "OrdersArn": { "Value": "arn:orders" } }
+    });
+    stack("data@us-west-2", &document, &["delivery@us-west-2"])
+}
+
+fn events(region: &str) -> Stack {
+    let document = json!({
+        "Parameters": { "Code": { "Type": "String" } },
+        "Resources": {
+            "Router": {
+                "Type": "AWS::Lambda::Function", "Properties": { "Code": { "S3Key": { "Ref": "Code" } } }
+            },
+            "Queue": { "Type": "AWS::SQS::Queue" }
+        }
+    });
+    let mut stack = stack(&format!("events@{region}"), &document, &[&format!("delivery@{region}"), "data@us-west-2"]);
+    stack.inputs = BTreeMap::from([
+        ("Code".to_owned(), Source::CodeKey { program: "event-router".to_owned() }),
+        ("Bucket".to_owned(), Source::CodeBucket),
+        ("Stream".to_owned(), Source::TableStream { table: "tandem-test-orders".to_owned() }),
+        ("Table".to_owned(), Source::StackOutput { stack: key("data@us-west-2"), output: "OrdersArn".to_owned() }),
+    ]);
+    stack
+}
+
+/// delivery in both regions ← data ← events in both regions.
+fn system() -> Vec<Stack> {
+    vec![delivery(WEST), delivery(EAST), data(), events(WEST), events(EAST)]
+}
+
+fn artifacts(folder: &tempfile::TempDir, revision: u32) -> Artifacts {
+    let path = folder.path().join(format!("{revision}.zip"));
+    write!(std::fs::File::create(&path).unwrap(), "code {revision}").unwrap();
+    let artifact = Artifact {
+        program: "event-router".to_owned(),
+        key: format!("functions/event-router/{revision}.zip"),
+        digest: format!("digest-{revision}"),
+        size: 6,
+        path,
+    };
+    [artifact].into_iter().collect()
+}
+
+#[derive(Default)]
+struct Heard(RefCell<Vec<String>>);
+
+impl Progress for Heard {
+    fn phase(&self, stack: &Stack, text: &str) {
+        self.0.borrow_mut().push(format!("{}: {text}", stack.key));
+    }
+
+    fn event(&self, stack: &Stack, event: &Event) {
+        self.0.borrow_mut().push(format!("{}: {} {}", stack.key, event.logical_id, event.status));
+    }
+}
+
+struct Bench {
+    cloud: FakeCloud,
+    folder: tempfile::TempDir,
+    revision: u32,
+    rules: Rules,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            cloud: FakeCloud::default(),
+            folder: tempfile::tempdir().unwrap(),
+            revision: 1,
+            rules: Rules { refuse_unapproved_harm: true },
+        }
+    }
+
+    async fn plan(&self, stacks: Vec<Stack>) -> Planned {
+        let code_keys = artifacts(&self.folder, self.revision).keys();
+        plan(&self.cloud, Drafted { stacks, context: Vec::new(), code_keys }).await.unwrap()
+    }
+
+    async fn apply(&self, planned: Planned) -> Applied {
+        let artifacts = artifacts(&self.folder, self.revision);
+        apply(&self.cloud, planned.approve(), &artifacts, self.rules, &Heard::default()).await
+    }
+
+    async fn deploy(&self, stacks: Vec<Stack>) -> Applied {
+        self.apply(self.plan(stacks).await).await
+    }
+
+    /// A deployed system with no record of how it came about.
+    async fn deployed() -> Self {
+        let bench = Self::new();
+        assert_eq!(summary(&bench.deploy(system()).await), "created created created created created");
+        bench.cloud.forget_calls();
+        bench
+    }
+}
+
+fn summary(applied: &Applied) -> String {
+    let words = applied.stacks.iter().map(|(_, outcome)| match outcome {
+        StackOutcome::Done(Done::Unchanged) => "unchanged",
+        StackOutcome::Done(Done::Created(_)) => "created",
+        StackOutcome::Done(Done::Updated(_)) => "updated",
+        StackOutcome::Done(Done::Protected) => "protected",
+        StackOutcome::Failed(_) => "failed",
+        StackOutcome::Skipped { .. } => "skipped",
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn actions(planned: &Planned) -> String {
+    let words = planned.entries.iter().map(|entry| match &entry.action {
+        Action::Unchanged => "unchanged",
+        Action::Protect => "protect",
+        Action::Create { leftover: None, .. } => "create",
+        Action::Create { leftover: Some(_), .. } => "recreate",
+        Action::Update(_) => "update",
+        Action::UpdateLater { .. } => "later",
+        Action::Attach { .. } => "attach",
+        Action::Stuck { .. } => "stuck",
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn cause_of(applied: &Applied) -> String {
+    let failed = applied.stacks.iter().find_map(|(_, outcome)| match outcome {
+        StackOutcome::Failed(error) => Some(error.to_string()),
+        _ => None,
+    });
+    failed.unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_first_deployment_creates_everything_in_order() {
+    let bench = Bench::new();
+    let planned = bench.plan(system()).await;
+    assert_eq!(actions(&planned), "create create create create create");
+    assert_eq!(planned.count(ChangeKind::Add), 7);
+    assert!(bench.cloud.writes().is_empty(), "a plan of new stacks writes nothing");
+    let applied = bench.apply(planned).await;
+    assert_eq!(summary(&applied), "created created created created created");
+    for stack in system() {
+        assert_eq!(bench.cloud.status(&stack.key).as_deref(), Some("CREATE_COMPLETE"));
+    }
+    let stacks = bench.cloud.stacks.borrow();
+    let parameters = &stacks["us-east-1/tandem-test-events"].parameters;
+    assert_eq!(
+        *parameters,
+        BTreeMap::from([
+            ("Bucket".to_owned(), "bucket-us-east-1".to_owned()),
+            ("Code".to_owned(), "functions/event-router/1.zip".to_owned()),
+            ("Stream".to_owned(), "arn:us-east-1:tandem-test-orders:stream/1".to_owned()),
+            ("Table".to_owned(), "arn:orders".to_owned()),
+        ])
+    );
+    assert_eq!(bench.cloud.objects.borrow().len(), 2, "the code lies in both regions");
+}
+
+#[tokio::test]
+async fn an_unchanged_system_is_only_read_twice_a_stack() {
+    let bench = Bench::deployed().await;
+    let planned = bench.plan(system()).await;
+    assert!(planned.is_nothing(), "{}", actions(&planned));
+    assert_eq!(summary(&bench.apply(planned).await), "unchanged unchanged unchanged unchanged unchanged");
+    assert_eq!(bench.cloud.writes(), []);
+    assert_eq!(bench.cloud.count("DescribeStacks"), 5);
+    assert_eq!(bench.cloud.count("GetTemplate"), 5);
+    assert_eq!(bench.cloud.calls.borrow().len(), 12, "two more for the streams of the table");
+}
+
+#[tokio::test]
+async fn new_code_updates_only_the_function_in_both_regions() {
+    let mut bench = Bench::deployed().await;
+    bench.revision = 2;
+    let planned = bench.plan(system()).await;
+    assert_eq!(actions(&planned), "unchanged unchanged unchanged update update");
+    for entry in &planned.entries[3..] {
+        let changes: Vec<_> = entry.action.changes().unwrap().iter().collect();
+        assert_eq!(changes.len(), 1);
+        assert_eq!((changes[0].logical_id.as_str(), changes[0].kind), ("Router", ChangeKind::Modify));
+    }
+    assert_eq!(summary(&bench.apply(planned).await), "unchanged unchanged unchanged updated updated");
+    assert_eq!(bench.cloud.count("CreateChangeSet"), 2, "the planned change set is the executed one");
+    assert_eq!(bench.cloud.count("PutObject"), 2);
+}
+
+#[tokio::test]
+async fn inputs_that_a_change_decides_about_are_known_after() {
+    let bench = Bench::deployed().await;
+    let mut stacks = system();
+    let changed = json!({
+        "Resources": { "Orders": {
+            "Type": "AWS::DynamoDB::GlobalTable",
+            "Properties": { "TableName": "tandem-test-orders", "BillingMode": "PAY_PER_REQUEST" }
+        } },
+        "Outputs": { "OrdersArn": { "Value": "arn:orders-2" } }
+    });
+    stacks[2].template = Template::parse(changed.to_string(), BTreeMap::new()).unwrap();
+    let planned = bench.plan(stacks.clone()).await;
+    assert_eq!(actions(&planned), "unchanged unchanged update later later");
+    assert_eq!(summary(&bench.apply(planned).await), "unchanged unchanged updated updated updated");
+    let parameters = bench.cloud.stacks.borrow()["us-west-2/tandem-test-events"].parameters.clone();
+    assert_eq!(parameters["Table"], "arn:orders-2");
+
+    // The same once more, but now what decides does not change the inputs.
+    let changed = changed.to_string().replace("PAY_PER_REQUEST", "PROVISIONED");
+    stacks[2].template = Template::parse(changed, BTreeMap::new()).unwrap();
+    let planned = bench.plan(stacks).await;
+    assert_eq!(actions(&planned), "unchanged unchanged update later later");
+    assert_eq!(summary(&bench.apply(planned).await), "unchanged unchanged updated unchanged unchanged");
+}
+
+#[tokio::test]
+async fn a_failure_stops_only_dependents_and_names_the_cause() {
+    for (failing, expected) in [
+        ("Bucket", "failed failed skipped skipped skipped"),
+        ("Orders", "created created failed skipped skipped"),
+        ("Router", "created created created failed failed"),
+    ] {
+        let bench = Bench::new();
+        bench.cloud.failing.borrow_mut().insert(failing.to_owned(), "it already exists".to_owned());
+        let applied = bench.deploy(system()).await;
+        assert_eq!(summary(&applied), expected, "{failing}");
+        let cause = cause_of(&applied);
+        assert!(cause.contains(&format!("`{failing}`")) && cause.ends_with(": it already exists"), "{cause}");
+
+        bench.cloud.failing.borrow_mut().clear();
+        let planned = bench.plan(system()).await;
+        assert!(actions(&planned).contains("recreate"), "{}", actions(&planned));
+        let applied = bench.apply(planned).await;
+        assert!(!summary(&applied).contains("failed") && !summary(&applied).contains("skipped"));
+    }
+}
+
+#[tokio::test]
+async fn a_failed_update_is_undone_and_tried_again_next_time() {
+    let mut bench = Bench::deployed().await;
+    bench.revision = 2;
+    bench.cloud.failing.borrow_mut().insert("Router".to_owned(), "Rate exceeded".to_owned());
+    let applied = bench.deploy(system()).await;
+    assert_eq!(summary(&applied), "unchanged unchanged unchanged failed failed");
+    assert_eq!(bench.cloud.status(&key("events@us-west-2")).as_deref(), Some("UPDATE_ROLLBACK_COMPLETE"));
+    bench.cloud.failing.borrow_mut().clear();
+    assert_eq!(summary(&bench.deploy(system()).await), "unchanged unchanged unchanged updated updated");
+}
+
+#[tokio::test]
+async fn after_an_undone_update_cloudformation_decides_whether_there_is_a_change() {
+    let bench = Bench::deployed().await;
+    bench.cloud.set_status(&key("data@us-west-2"), "UPDATE_ROLLBACK_COMPLETE");
+    let planned = bench.plan(system()).await;
+    assert_eq!(actions(&planned), "unchanged unchanged unchanged later later");
+    assert_eq!(bench.cloud.count("CreateChangeSet"), 1);
+    assert_eq!(bench.cloud.count("DeleteChangeSet"), 1);
+}
+
+#[tokio::test]
+async fn states_that_a_killed_run_leaves_are_cleared_or_waited_for() {
+    for status in ["REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED"] {
+        let bench = Bench::new();
+        bench.cloud.set_status(&key("delivery@us-west-2"), status);
+        let planned = bench.plan(system()).await;
+        assert_eq!(actions(&planned), "recreate create create create create", "{status}");
+        assert_eq!(summary(&bench.apply(planned).await), "created created created created created", "{status}");
+        assert_eq!(bench.cloud.count("DeleteStack"), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_anywhere_is_carried_on() {
+    let whole = {
+        let bench = Bench::new();
+        bench.deploy(system()).await;
+        u32::try_from(bench.cloud.calls.borrow().len()).unwrap()
+    };
+    assert!(whole > 40, "{whole} calls");
+    for calls in 0..whole {
+        let bench = Bench::new();
+        bench.cloud.dies_after.set(Some(calls));
+        let code_keys = artifacts(&bench.folder, 1).keys();
+        // What the killed run reports does not matter: it is gone.
+        if let Ok(planned) = plan(&bench.cloud, Drafted { stacks: system(), context: Vec::new(), code_keys }).await {
+            bench.apply(planned).await;
+        }
+        bench.cloud.dies_after.set(None);
+        let applied = bench.deploy(system()).await;
+        let summary = summary(&applied);
+        assert!(!summary.contains("failed") && !summary.contains("skipped"), "after {calls} calls: {summary}");
+        assert!(bench.plan(system()).await.is_nothing(), "after {calls} calls");
+    }
+}
+
+#[tokio::test]
+async fn throttled_calls_are_repeated() {
+    let bench = Bench::new();
+    for operation in ["DescribeStacks", "CreateChangeSet", "ExecuteChangeSet", "DescribeStackEvents", "PutObject"] {
+        bench.cloud.throttled.borrow_mut().insert(operation, 3);
+    }
+    assert_eq!(summary(&bench.deploy(system()).await), "created created created created created");
+}
+
+#[tokio::test]
+async fn a_storm_of_throttling_ends_in_an_error_and_never_counts_as_absence() {
+    let bench = Bench::deployed().await;
+    bench.cloud.throttled.borrow_mut().insert("DescribeStacks", u32::MAX);
+    let code_keys = artifacts(&bench.folder, 1).keys();
+    let error = plan(&bench.cloud, Drafted { stacks: system(), context: Vec::new(), code_keys }).await.unwrap_err();
+    assert!(error.to_string().contains("is throttled"), "{error}");
+    assert_eq!(bench.cloud.writes(), []);
+}
+
+#[tokio::test]
+async fn states_that_need_a_person_come_with_the_next_command() {
+    for (status, command) in [
+        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+        ("DELETE_FAILED", "synth destroy"),
+        ("UPDATE_FAILED", "rollback-stack"),
+    ] {
+        let bench = Bench::deployed().await;
+        bench.cloud.set_status(&key("data@us-west-2"), status);
+        let planned = bench.plan(system()).await;
+        let stuck: Vec<_> = planned.stuck().map(|(key, status, next)| format!("{key} {status} {next}")).collect();
+        assert_eq!(stuck.len(), 1);
+        assert!(stuck[0].contains(command) && stuck[0].contains(status), "{stuck:?}");
+    }
+}
+
+#[tokio::test]
+async fn harm_that_no_plan_showed_is_refused_on_aws_only() {
+    for (refuse, expected) in [(true, "failed"), (false, "updated")] {
+        let mut bench = Bench::deployed().await;
+        bench.rules = Rules { refuse_unapproved_harm: refuse };
+        let mut stacks = system();
+        let changed = stacks[2]
+            .template
+            .text()
+            .replace("arn:orders", "arn:orders-2")
+            .replace("\"TableName\"", "\"X\":1,\"TableName\"");
+        stacks[2].template = Template::parse(changed, BTreeMap::new()).unwrap();
+        let changed = stacks[3].template.text().replace("AWS::SQS::Queue", "AWS::SNS::Topic");
+        stacks[3].template = Template::parse(changed, BTreeMap::new()).unwrap();
+        let planned = bench.plan(stacks).await;
+        assert_eq!(actions(&planned), "unchanged unchanged update later later");
+        let applied = bench.apply(planned).await;
+        assert_eq!(summary(&applied), format!("unchanged unchanged updated {expected} updated"));
+        let refused = matches!(&applied.stacks[3].1, StackOutcome::Failed(StackError::Unapproved { harm, .. }) if harm.contains("Queue"));
+        assert_eq!(refused, refuse);
+    }
+}
+
+#[tokio::test]
+async fn a_declined_plan_leaves_no_change_set() {
+    let mut bench = Bench::deployed().await;
+    bench.revision = 2;
+    let planned = bench.plan(system()).await;
+    planned.discard(&bench.cloud).await.unwrap();
+    assert_eq!(bench.cloud.count("CreateChangeSet"), bench.cloud.count("DeleteChangeSet"));
+    assert_eq!(bench.cloud.count("ExecuteChangeSet"), 0);
+}
+
+#[tokio::test]
+async fn termination_protection_is_set_without_a_change_set() {
+    let bench = Bench::deployed().await;
+    let mut stacks = system();
+    stacks[2].termination_protection = true;
+    let planned = bench.plan(stacks.clone()).await;
+    assert_eq!(actions(&planned), "unchanged unchanged protect unchanged unchanged");
+    assert_eq!(summary(&bench.apply(planned).await), "unchanged unchanged protected unchanged unchanged");
+    assert_eq!(bench.cloud.writes().len(), 1);
+    assert!(bench.plan(stacks).await.is_nothing());
+}
+
+#[tokio::test]
+async fn a_large_template_goes_through_the_bucket() {
+    let bench = Bench::deployed().await;
+    let mut stacks = system();
+    let mut document = stacks[3].template.document().clone();
+    document["Description"] = "x".repeat(51_200).into();
+    document["Resources"]["More"] = json!({ "Type": "AWS::SQS::Queue" });
+    stacks[3].template = Template::parse(document.to_string(), BTreeMap::new()).unwrap();
+    assert_eq!(summary(&bench.deploy(stacks).await), "unchanged unchanged unchanged updated unchanged");
+    assert!(bench.cloud.objects.borrow().keys().any(|url| url.contains("/templates/events/")));
+}
+
+#[tokio::test]
+async fn a_missing_output_says_who_lacks_it() {
+    let bench = Bench::new();
+    let mut stacks = system();
+    let source = Source::StackOutput { stack: key("data@us-west-2"), output: "Nothing".to_owned() };
+    stacks[3].inputs.insert("Table".to_owned(), source);
+    let applied = bench.deploy(stacks).await;
+    let StackOutcome::Failed(error) = &applied.stacks[3].1 else { panic!("{}", summary(&applied)) };
+    let source = std::error::Error::source(error).unwrap().to_string();
+    assert_eq!(source, "parameter `Table` needs output `Nothing` of data@us-west-2, which has no such output");
+}
+
+#[tokio::test]
+async fn a_selected_stack_needs_the_others_deployed() {
+    let bench = Bench::new();
+    let code_keys = artifacts(&bench.folder, 1).keys();
+    let context = system()[..3].to_vec();
+    let selected = || Drafted { stacks: vec![events(EAST)], context: context.clone(), code_keys: code_keys.clone() };
+    let error = plan(&bench.cloud, selected()).await.unwrap_err();
+    assert_eq!(error.to_string(), "events@us-east-1 needs delivery@us-east-1, which is not deployed and not selected");
+
+    bench.deploy(context.clone()).await;
+    let planned = plan(&bench.cloud, Drafted { stacks: vec![events(EAST)], context, code_keys }).await.unwrap();
+    assert_eq!(summary(&bench.apply(planned).await), "created");
+    assert_eq!(bench.cloud.status(&key("events@us-west-2")), None);
+}

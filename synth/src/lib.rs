@@ -1,0 +1,12 @@
+//! The tool that turns typed stacks into running regions: synthesis, deployment, the local platform.
+
+pub mod artifacts;
+pub mod cli;
+pub mod commands;
+pub mod deploy;
+pub mod doctor;
+pub mod error;
+pub mod exit_code;
+pub mod local;
+pub mod smoke;
+pub mod ui;

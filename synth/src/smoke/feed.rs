@@ -1,0 +1,122 @@
+//! Writes the changes into Kafka as Qlik Replicate does: framed Avro, schemas in the registry.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use events::Entity;
+use events::qlik::encode::{Encoder, Record, sample_columns, schema_json};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
+
+use super::workload::{Change, Workload};
+use crate::error::Error;
+
+/// The longest that the registry may take for one answer.
+const REGISTRY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Bytes of the longest such answer.
+const REGISTRY_BYTES: usize = 1 << 20;
+
+/// A connection to the change topics.
+pub(super) struct Feed {
+    producer: FutureProducer,
+    brokers: String,
+    encoders: BTreeMap<Entity, (Encoder, u32)>,
+}
+
+impl Feed {
+    /// Registers the schemas and connects.
+    pub(super) async fn connect(brokers: &str, registry: &str) -> Result<Self, Error> {
+        let mut encoders = BTreeMap::new();
+        for entity in Entity::ALL {
+            let id = register(registry, &format!("{}-value", entity.topic()), &schema_json(entity)).await?;
+            encoders.insert(entity, (Encoder::new(entity), id));
+        }
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("client.id", "synth-smoke")
+            // Retries must not reorder the changes of one key.
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", "2")
+            .set("message.timeout.ms", "30000")
+            .create()
+            .map_err(|error| refused(brokers, error))?;
+        Ok(Self { producer, brokers: brokers.to_owned(), encoders })
+    }
+
+    /// Sends one change; done when the broker has it.
+    pub(super) async fn send(&self, workload: &Workload, change: &Change) -> Result<(), Error> {
+        let key = &workload.keys()[change.key];
+        let columns = |revision| sample_columns(key.entity, key.key.as_str(), revision);
+        let (after, before) = (columns(change.revision), change.revision.checked_sub(1).map(columns));
+        let position = change.sequence.as_str();
+        let record = Record {
+            entity: key.entity,
+            operation: change.operation,
+            columns: &after,
+            before: before.as_ref(),
+            change_sequence: Some(&change.sequence),
+            committed_at: change.committed_at,
+            stream_position: position,
+            transaction_id: workload.run(),
+            column_mask: None,
+        };
+        let Some((encoder, schema_id)) = self.encoders.get(&key.entity) else {
+            return Err(Error::internal(format!("there is no encoder for `{}`", key.entity)));
+        };
+        let value = encoder
+            .value(*schema_id, &record)
+            .map_err(|error| Error::internal("a synthetic change can't be encoded").caused_by(error))?;
+        let message = FutureRecord::to(key.entity.topic()).key(key.key.as_str()).payload(&value);
+        let sent = self.producer.send(message, Timeout::After(Duration::from_secs(30))).await;
+        sent.map(drop).map_err(|(error, _)| refused(&self.brokers, error))
+    }
+}
+
+fn refused(brokers: &str, error: rdkafka::error::KafkaError) -> Error {
+    Error::remote(format!("Kafka at {brokers} does not take the changes"))
+        .caused_by(error)
+        .hint("see `synth status`; a deployment makes missing topics again")
+}
+
+/// Registers a schema under a subject; gives its id, the old one when it was registered before.
+async fn register(registry: &str, subject: &str, schema: &str) -> Result<u32, Error> {
+    let url = format!("{}/subjects/{subject}/versions", registry.trim_end_matches('/'));
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
+        Error::remote(format!("the Schema Registry does not register a schema at {url}"))
+            .caused_by(source)
+            .hint("see `synth status`")
+    };
+    if url.starts_with("https://") {
+        return Err(Error::refused(format!(
+            "the Schema Registry at {registry} wants TLS, which the smoke test can't speak yet"
+        ))
+        .hint("run it where the registry can be reached over plain HTTP, such as through a port forward"));
+    }
+    let body = serde_json::json!({ "schema": schema }).to_string();
+    let request = Request::post(&url).header("content-type", "application/vnd.schemaregistry.v1+json");
+    let request = request.body(Full::new(Bytes::from(body))).map_err(|error| failed(error.into()))?;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let exchange = async {
+        let response = client.request(request).await.map_err(|error| failed(error.into()))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), REGISTRY_BYTES).collect().await.map_err(failed)?.to_bytes();
+        if !status.is_success() {
+            return Err(failed(format!("{status}: {}", String::from_utf8_lossy(&body)).into()));
+        }
+        #[derive(serde::Deserialize)]
+        struct Registered {
+            id: u32,
+        }
+        let registered: Registered = serde_json::from_slice(&body).map_err(|error| failed(error.into()))?;
+        Ok(registered.id)
+    };
+    tokio::time::timeout(REGISTRY_LIMIT, exchange).await.map_err(|late| failed(late.into()))?
+}

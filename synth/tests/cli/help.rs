@@ -1,0 +1,42 @@
+//! `--help` of every command, byte for byte.
+
+use super::run::synth;
+
+#[test]
+fn every_command_teaches() {
+    let commands = [
+        "",
+        "list",
+        "synth",
+        "check",
+        "deploy",
+        "status",
+        "destroy",
+        "smoke",
+        "local",
+        "local up",
+        "local down",
+        "local logs",
+        "local reset",
+        "doctor",
+    ];
+    for command in commands {
+        let ended = synth(&format!("{command} --help"));
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{command}");
+        assert!(ended.out.contains("Example:\n  synth "), "{command}: {}", ended.out);
+        let name = if command.is_empty() { "all".to_owned() } else { command.replace(' ', "_") };
+        insta::assert_snapshot!(format!("help_{name}"), ended.out);
+    }
+}
+
+#[test]
+fn the_supervisor_is_not_offered() {
+    assert!(!synth("local --help").out.contains("supervise"));
+}
+
+#[test]
+fn version_is_an_answer() {
+    let ended = synth("--version");
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    assert!(ended.out.starts_with("synth "), "{ended:?}");
+}

@@ -1,0 +1,9 @@
+//! The tool as a process: what is typed, what comes out on which stream, how it ends.
+//!
+//! Nothing here needs network, an AWS account or the local platform.
+
+mod environments;
+mod errors;
+mod help;
+mod run;
+mod templates;

@@ -196,6 +196,8 @@ impl Platform {
 
     /// Keeps a consumer running, in place of one with another binary or environment; waits until it serves.
     ///
+    /// After the emulator has lost its state every consumer is replaced: the credentials that it holds are void.
+    ///
     /// # Errors
     /// The supervisor is gone, the binary can't be copied, or the consumer dies or doesn't serve in time.
     pub async fn run_consumer(&self, process: ConsumerProcess) -> Result<ConsumerChange, Error> {
@@ -203,6 +205,7 @@ impl Platform {
         let name = programs::consumer_name(&process.region);
         let current = known.consumers.iter().find(|launch| launch.name == name);
         if let Some(current) = current
+            && !self.state_lost
             && files::same_content(&process.binary, &current.program)?
             && programs::consumer(&self.folder, &process, &current.program) == *current
         {

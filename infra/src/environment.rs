@@ -59,7 +59,7 @@ impl Target {
 
 /// A checked environment.
 ///
-/// Invariant: there are at least two regions, the first is the primary and no other is.
+/// Invariant: there are two regions, the first is the primary and the other is not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Environment {
     file: String,

@@ -14,7 +14,7 @@ use crate::stacks::{data, delivery, events, keys};
 pub struct System {
     /// Stacks in an order in which each comes after those it depends on.
     pub stacks: Vec<StackInstance>,
-    /// What is wrong with the whole, beyond what an environment file or one template can say; empty when all is well.
+    /// What is wrong with the bindings of programs in any stack; empty when all is well.
     pub mistakes: Vec<String>,
 }
 
@@ -31,6 +31,8 @@ pub struct StackInstance {
     pub inputs: Vec<Input>,
     /// Stacks that must be there first.
     pub depends_on: Vec<StackId>,
+    /// What is wrong with the bindings of its programs; empty when all is well.
+    pub mistakes: Vec<String>,
     /// Tags of the stack, which CloudFormation hands on to its resources.
     pub tags: BTreeMap<String, String>,
     /// Whether CloudFormation refuses to delete the stack.
@@ -95,14 +97,15 @@ pub fn system(environment: &Environment) -> System {
     stacks.extend(environment.secondaries().map(|region| keys::replica(environment, region)));
     stacks.extend(environment.regions().map(|region| delivery::stack(environment, region)));
     stacks.push(data::stack(environment, primary));
-    stacks.extend(environment.regions().map(|region| events::stack(environment, region)));
-
-    let mut mistakes = Vec::new();
-    if environment.regions().count() != 2 {
-        mistakes.push(format!(
-            "{}: the event router sends to one peer region, so there must be two regions in `[regions]`",
-            environment.environment_name()
-        ));
+    // Lower waves first: a bad release meets the region that can be spared.
+    let mut by_wave: Vec<_> = environment.region_settings().iter().collect();
+    by_wave.sort_by_key(|settings| settings.wave);
+    for settings in &by_wave {
+        let mut stack = events::stack(environment, &settings.region);
+        let earlier = by_wave.iter().filter(|other| other.wave < settings.wave);
+        stack.depends_on.extend(earlier.map(|other| StackId { name: stack.id.name, region: other.region.clone() }));
+        stacks.push(stack);
     }
+    let mistakes = stacks.iter().flat_map(|stack| stack.mistakes.clone()).collect();
     System { stacks, mistakes }
 }

@@ -87,3 +87,31 @@ fn inputs_name_outputs_that_exist() {
         }
     }
 }
+
+/// What can't be made again stays when its stack goes or when a change replaces it.
+#[test]
+fn what_holds_data_is_kept() {
+    // Events of synthetic rows: nobody misses them.
+    let exceptions = ["Observer"];
+    for (name, system) in systems() {
+        for stack in &system.stacks {
+            for resource in stack.template.resources() {
+                let description = cfn::describe(resource.type_name()).expect("a vendored schema");
+                if description.stateful && !exceptions.contains(&resource.logical_id()) {
+                    let kept = resource.deletion_policy() == Some(cfn::RemovalPolicy::RetainExceptOnCreate)
+                        && resource.update_replace_policy() == Some(cfn::RemovalPolicy::Retain);
+                    assert!(kept, "{name} {}: {}", stack.id, resource.logical_id());
+                }
+            }
+        }
+    }
+}
+
+/// In production the secondary region goes first, so that a bad release meets the region that can be spared.
+#[test]
+fn waves_order_the_regions() {
+    let (_, production) = systems().find(|(name, _)| *name == "production").expect("production");
+    let events: Vec<_> = production.stacks.iter().filter(|stack| stack.id.name == "events").collect();
+    assert_eq!(events.iter().map(|stack| stack.id.region.as_str()).collect::<Vec<_>>(), ["us-east-1", "us-west-2"]);
+    assert!(events[1].depends_on.contains(&events[0].id));
+}

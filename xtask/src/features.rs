@@ -45,7 +45,7 @@ pub(crate) fn check() -> Result<String, Error> {
 fn resolved(selection: &[&str]) -> Result<BTreeSet<String>, Error> {
     let format = ["--prefix", "none", "--edges", "normal,build", "--format", "{p} [{f}]"];
     let output = Command::new("cargo")
-        .args(["tree", "--locked", "--offline"])
+        .args(["tree", "--locked"])
         .args(selection)
         .args(format)
         .output()

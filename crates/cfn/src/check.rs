@@ -10,7 +10,7 @@ mod schema;
 use std::fmt;
 use std::panic::Location;
 
-use crate::describe::describe;
+use crate::describe::{RECORDED_REGIONS, describe};
 use crate::rules;
 use crate::template::{Declaration, Template};
 
@@ -19,10 +19,16 @@ pub use pattern::{SkippedPattern, skipped_patterns};
 /// Everything that is wrong with a template in a region, in the order of declaration. Empty if all is well.
 pub fn check(template: &Template, region: &str) -> Vec<Violation> {
     let mut found = template.recorded.clone();
+    let recorded = RECORDED_REGIONS.contains(&region);
+    if !recorded {
+        let known = RECORDED_REGIONS.join(", ");
+        let message = format!("which types exist in {region} is not recorded, only for {known}");
+        found.push(Violation::new("region", message).note().hint("add it to `REGIONS` in `xtask/src/schemas.rs`"));
+    }
     for declaration in template.resources() {
         match describe(declaration.type_name()) {
             Some(description) => {
-                if !description.regions.iter().any(|known| known == region) {
+                if recorded && !description.regions.iter().any(|known| known == region) {
                     found.push(
                         Violation::new("region", format!("`{}` does not exist in {region}", declaration.type_name()))
                             .of(declaration)

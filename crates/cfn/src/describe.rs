@@ -9,6 +9,9 @@ use serde_json::Value as Json;
 
 use crate::rules::stateful;
 
+/// The regions for which the vendored schemas record which types exist there (`schemas/SOURCE.json`).
+pub(crate) const RECORDED_REGIONS: [&str; 3] = ["us-west-2", "us-east-1", "us-east-2"];
+
 /// Static facts about a resource type.
 ///
 /// Property paths are written with `/` between names and `*` for every item of a list: `Code/S3Bucket`, `Tags/*/Key`.
@@ -224,6 +227,12 @@ mod tests {
         let function = describe("AWS::Lambda::Function").unwrap();
         assert_eq!(function.replacement("FunctionName"), Replacement::Always);
         assert_eq!(function.replacement("Timeout"), Replacement::Never);
+    }
+
+    #[test]
+    fn recorded_regions_are_those_of_the_source() {
+        let source: Json = serde_json::from_str(include_str!("../schemas/SOURCE.json")).unwrap();
+        assert_eq!(source["regions"], serde_json::json!(RECORDED_REGIONS));
     }
 
     #[test]

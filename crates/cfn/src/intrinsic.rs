@@ -189,6 +189,8 @@ pub(crate) fn references<'a>(json: &'a Json, visit: &mut impl FnMut(Reference<'a
                         }
                         parts.iter().skip(1).for_each(|part| references(part, visit));
                     }
+                    // A condition that names another one, and the condition of an output.
+                    ("Condition", Json::String(name)) => visit(Reference::Condition(name)),
                     _ => references(value, visit),
                 }
             }

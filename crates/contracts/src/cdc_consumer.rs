@@ -42,7 +42,7 @@ program! {
             generation: u32 = "SOURCE_GENERATION", 0, 0..=u32::MAX;
             /// Authority epoch that every write carries.
             epoch: u64 = "AUTHORITY_EPOCH", 1, 1..=u64::MAX;
-            /// Shards that work side by side; each key belongs to one.
+            /// Writes under way at once; changes of one key are always written in order.
             shards: u16 = "SHARDS", 64, 1..=1024;
             /// Messages of one partition that may be unfinished before the partition is paused.
             in_flight_per_partition: u32 = "IN_FLIGHT_PER_PARTITION", 1000, 1..=100_000;

@@ -9,7 +9,6 @@ use cfn::lambda::function::{
 use cfn::{Arn, Handle, Id, Value, iam, kms, lambda, logs, s3};
 use contracts::{Binding, KeyNeed, Need, Text};
 use events::Entity;
-use serde_json::json;
 
 use crate::constructs::policy::{Statement, document, statements_of};
 use crate::constructs::queue::{Queue, whole_seconds};
@@ -21,7 +20,8 @@ use crate::system::Source;
 pub(crate) struct Streams<'a> {
     /// Each table with the ARN of its stream in this region.
     pub(crate) tables: &'a [(Entity, Value<String>)],
-    /// Gets a pointer to each batch that is given up on.
+    /// Gets a pointer (shard and sequence numbers, no bodies) to each batch that is given up on; the stream keeps the
+    /// records for 24 hours after their change.
     pub(crate) give_up_to: &'a Queue,
 }
 
@@ -156,16 +156,13 @@ fn map_stream(
     let settings = scope.environment.stream(program);
     // Replicated rows and time-to-live clean-ups need no invocation. Rows without an origin do get through:
     // the program puts them among its dead letters, where somebody sees them.
-    let changes = ["INSERT", "MODIFY"];
-    let own = json!({
-        "eventName": changes,
-        "dynamodb": {"NewImage": {"origin_region": {"S": [scope.region.as_str()]}}},
+    let own_origin = format!(r#""{}""#, scope.region);
+    let no_origin = r#"{"exists":false}"#.to_owned();
+    let filters = [own_origin, no_origin].map(|origin| {
+        Filter::new().pattern(format!(
+            r#"{{"dynamodb":{{"NewImage":{{"origin_region":{{"S":[{origin}]}}}}}},"eventName":["INSERT","MODIFY"]}}"#
+        ))
     });
-    let without_origin = json!({
-        "eventName": changes,
-        "dynamodb": {"NewImage": {"origin_region": {"S": [{"exists": false}]}}},
-    });
-    let filters = [own, without_origin].map(|pattern| Filter::new().pattern(pattern.to_string()));
     let mapping = lambda::EventSourceMapping::new(function.reference())
         .event_source_arn(stream)
         // Nothing that was written before the mapping existed is passed over.

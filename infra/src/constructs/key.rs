@@ -18,10 +18,16 @@ pub(crate) fn policy(region: &Region) -> Json {
         // Without it nobody could ever change the policy; what people and roles may do is said by their own policies.
         Statement::allow("AccountAdministersByIam", ["kms:*"], this_key())
             .to(json!({"AWS": cfn::sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")})),
-        // EventBridge decrypts what is on the encrypted bus and encrypts what it puts into encrypted queues.
-        Statement::allow("EventBridge", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], this_key())
-            .to_service("events.amazonaws.com")
-            .when("StringEquals", "aws:SourceAccount", own_account()),
+        // EventBridge looks at the key before it takes it, in nobody's name (EventBridge user guide, "Encrypting archives").
+        Statement::allow("EventBridgeLooks", ["kms:DescribeKey"], this_key()).to_service("events.amazonaws.com"),
+        // It decrypts what is on the bus and in the archive, and encrypts what it puts into queues.
+        Statement::allow(
+            "EventBridge",
+            ["kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"],
+            this_key(),
+        )
+        .to_service("events.amazonaws.com")
+        .when("StringEquals", "aws:SourceAccount", own_account()),
         Statement::allow(
             "CloudWatchLogs",
             [

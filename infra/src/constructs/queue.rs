@@ -5,8 +5,8 @@ use std::time::Duration;
 use cfn::{Arn, Handle, Value, events, kms, sqs};
 use contracts::{Bound, resource};
 
-use crate::constructs::Scope;
 use crate::constructs::policy::{Statement, document};
+use crate::constructs::{Scope, stateful};
 
 /// A queue whose policy isn't written yet; it becomes a [`Queue`] by saying who sends to it.
 pub(crate) struct OpenQueue {
@@ -30,13 +30,31 @@ impl OpenQueue {
         retention: Duration,
         key: &Value<Arn<kms::Key>>,
     ) -> Self {
-        let queue = sqs::Queue::new()
+        let queue = Self::declaration(scope, name, retention, key);
+        // Dead letters are parked data: they don't go with their stack.
+        Self { handle: scope.add(logical_id, stateful(queue)), key: key.clone() }
+    }
+
+    /// Adds a queue whose messages nobody misses when the queue goes.
+    #[track_caller]
+    pub(crate) fn add_passing(
+        scope: &mut Scope<'_>,
+        logical_id: &str,
+        name: &str,
+        retention: Duration,
+        key: &Value<Arn<kms::Key>>,
+    ) -> Self {
+        let queue = Self::declaration(scope, name, retention, key);
+        Self { handle: scope.add(logical_id, queue), key: key.clone() }
+    }
+
+    fn declaration(scope: &Scope<'_>, name: &str, retention: Duration, key: &Value<Arn<kms::Key>>) -> sqs::Queue {
+        sqs::Queue::new()
             .queue_name(scope.environment.name(name))
             .message_retention_period(whole_seconds(retention))
             .kms_master_key_id(key)
             // One data key serves for five minutes: far fewer calls to KMS.
-            .kms_data_key_reuse_period_seconds(300);
-        Self { handle: scope.add(logical_id, queue), key: key.clone() }
+            .kms_data_key_reuse_period_seconds(300)
     }
 
     pub(crate) fn arn(&self) -> Value<Arn<sqs::Queue>> {
@@ -57,6 +75,17 @@ impl OpenQueue {
             .when("ArnEquals", "aws:SourceArn", rule.arn().into_inner())
             .when("StringEquals", "aws:SourceAccount", cfn::pseudo::account_id().into_inner());
         self.with_policy(scope, Some(from_rule))
+    }
+
+    /// A bus too: EventBridge puts there what it can't encrypt or decrypt. The ARN is written out, because the bus
+    /// itself refers to this queue.
+    #[track_caller]
+    pub(crate) fn for_bus(self, scope: &mut Scope<'_>, bus: &Value<String>) -> Queue {
+        let from_bus = Statement::allow("EventBridgeBus", ["sqs:SendMessage"], [self.arn().into()])
+            .to_service("events.amazonaws.com")
+            .when("ArnEquals", "aws:SourceArn", bus.as_json().clone())
+            .when("StringEquals", "aws:SourceAccount", cfn::pseudo::account_id().into_inner());
+        self.with_policy(scope, Some(from_bus))
     }
 
     #[track_caller]

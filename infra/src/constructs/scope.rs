@@ -15,13 +15,14 @@ pub(crate) struct Scope<'a> {
     template: Template,
     inputs: Vec<Input>,
     depends_on: Vec<StackId>,
+    mistakes: Vec<String>,
 }
 
 impl<'a> Scope<'a> {
     pub(crate) fn new(environment: &'a Environment, region: &'a Region, name: &'static str, description: &str) -> Self {
         let mut template = Template::new();
         template.describe(format!("{description} ({})", environment.environment_name()));
-        Self { environment, region, name, template, inputs: Vec::new(), depends_on: Vec::new() }
+        Self { environment, region, name, template, inputs: Vec::new(), depends_on: Vec::new(), mistakes: Vec::new() }
     }
 
     /// Adds a resource under the name that the author gives.
@@ -40,6 +41,11 @@ impl<'a> Scope<'a> {
         }
         self.inputs.push(Input { parameter: parameter.to_owned(), source });
         self.template.parameter(parameter, Parameter::new().description(description))
+    }
+
+    /// Notes what is wrong with a binding.
+    pub(crate) fn report(&mut self, mistakes: Vec<String>) {
+        self.mistakes.extend(mistakes);
     }
 
     /// Says that another stack must be there first.
@@ -76,6 +82,7 @@ impl<'a> Scope<'a> {
             template: self.template,
             inputs: self.inputs,
             depends_on: self.depends_on,
+            mistakes: self.mistakes,
             tags: self.environment.tags().clone(),
             termination_protection: self.environment.tables().deletion_protection,
         }

@@ -76,7 +76,7 @@ pub struct RegionSettings {
     pub wave: u32,
 }
 
-/// Reads all regions: at least two, one of them primary, none twice. The primary comes first, the others in file order.
+/// Reads both regions: one of them primary, none twice. The primary comes first, the others in file order.
 pub(super) fn read(root: &mut Section<'_>) -> Option<Vec<RegionSettings>> {
     let mut regions = root.sections("regions", |section| {
         let region = section.required("name", &region());
@@ -113,8 +113,12 @@ fn relations_hold(root: &Section<'_>, regions: &[RegionSettings]) -> bool {
     }
     if regions.len() < 2 {
         good = false;
-        let problem = "there is only one region, and the system needs at least two".to_owned();
+        let problem = "there is only one region, and the system needs two".to_owned();
         root.mistake_at("regions", problem, "add a section `[[regions]]` with `role = \"secondary\"`");
+    }
+    if let Some(third) = root.inner_at("regions", 2) {
+        good = false;
+        third.mistake("name", "which is one too many", "remove the section: the event router sends to one peer region");
     }
     good
 }

@@ -55,11 +55,14 @@ fn only_aws_needs_a_real_account_to_be_deployed() {
 }
 
 #[test]
-fn a_third_region_is_only_data() {
+fn a_third_region_is_refused_where_it_stands() {
     let text = format!("{}\n[[regions]]\nname = \"us-east-2\"\nrole = \"secondary\"\nwave = 3\n", committed("sandbox"));
-    let environment = parse("sandbox", &text).expect("a good file");
-    assert_eq!(environment.regions().count(), 3);
-    assert_eq!(environment.secondaries().map(Region::as_str).collect::<Vec<_>>(), ["us-east-1", "us-east-2"]);
+    let mistakes = parse("sandbox", &text).expect_err("one region too many");
+    let line = 1 + text.lines().position(|line| line.contains("us-east-2")).expect("the region");
+    assert_eq!(
+        mistakes.iter().map(|mistake| (mistake.line(), mistake.key())).collect::<Vec<_>>(),
+        [(line, "regions[2].name")]
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cfn::events::event_bus;
 use cfn::events::rule::{DeadLetterConfig, RuleState, Target};
 use cfn::{Arn, Handle, Value, iam, kms};
 use contracts::{
@@ -92,12 +93,19 @@ pub(crate) fn stack(environment: &Environment, region: &Region) -> StackInstance
 }
 
 fn event_bus(scope: &mut Scope<'_>, key: &Value<Arn<kms::Key>>) -> Handle<cfn::events::EventBus> {
-    let bus = scope.add(
-        "EventBus",
-        cfn::events::EventBus::new(bus::name(scope))
+    let name = bus::name(scope);
+    let arn = scope.arn_in(scope.region, "events", &format!("event-bus/{name}"));
+    let retention = scope.environment.queues().retention;
+    let dead_letters =
+        OpenQueue::add(scope, "EventBusDeadLetters", "event-bus-dead-letters", retention, key).for_bus(scope, &arn);
+    // It stays with its archive, which keeps a rule on it.
+    let bus = stateful(
+        cfn::events::EventBus::new(name)
             .description("domain events of this region and what its peer sends")
-            .kms_key_identifier(key),
+            .kms_key_identifier(key)
+            .dead_letter_config(event_bus::DeadLetterConfig::new().arn(dead_letters.arn())),
     );
+    let bus = scope.add("EventBus", bus);
     let days = scope.environment.archive().retention.days();
     scope.add(
         "EventArchive",
@@ -117,7 +125,7 @@ fn event_bus(scope: &mut Scope<'_>, key: &Value<Arn<kms::Key>>) -> Handle<cfn::e
 fn observer(scope: &mut Scope<'_>, bus: &Handle<cfn::events::EventBus>, key: &Value<Arn<kms::Key>>) {
     // What nobody fetched within a day is from a run that was broken off.
     let retention = Duration::from_secs(86_400);
-    let queue = OpenQueue::add(scope, "Observer", "observer", retention, key);
+    let queue = OpenQueue::add_passing(scope, "Observer", "observer", retention, key);
     let dead_letters = OpenQueue::add(
         scope,
         "ObserverDeadLetters",
@@ -149,6 +157,7 @@ fn consumer_role(scope: &mut Scope<'_>, key: &Value<Arn<kms::Key>>) {
     let endpoints = KafkaEndpoints::of(scope.environment);
     let binding =
         consumer::binding(scope.environment, scope.region, &endpoints, |entity| table::write(scope, entity, key));
+    scope.report(binding.mistakes());
     let pods = Statement::allow("Pods", ["sts:AssumeRole", "sts:TagSession"], [])
         .to_service("pods.eks.amazonaws.com")
         .when("StringEquals", "aws:SourceAccount", cfn::pseudo::account_id().into_inner());
@@ -171,7 +180,7 @@ fn consumer_role(scope: &mut Scope<'_>, key: &Value<Arn<kms::Key>>) {
     scope.output("ConsumerRoleArn", "Role of the consumer's pods", role.arn());
 }
 
-/// The region that this one sends to. Another number of regions than two is reported by the system as a mistake.
+/// The region that this one sends to.
 fn peer_of(environment: &Environment, region: &Region) -> Region {
-    environment.peers(region).next().unwrap_or(region).clone()
+    environment.peers(region).next().expect("an environment has two regions").clone()
 }

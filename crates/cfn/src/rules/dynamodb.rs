@@ -16,6 +16,8 @@ const SET_ALIKE: [&str; 5] = [
     "ContributorInsightsSpecification",
     "Tags",
 ];
+/// The one of them that differs by nature: each replica has a key of its own region.
+const OWN_KEY: &str = "SSESpecification";
 /// Regions, replicas and witness together, that strongly consistent replication runs in.
 const STRONG_REGIONS: usize = 3;
 
@@ -35,7 +37,7 @@ pub(super) fn own_region_is_a_replica(context: &Context<'_>, table: &Declaration
     }
 }
 
-/// A setting that one replica has and another lacks is a forgotten region.
+/// A setting that one replica has and another lacks, or has otherwise, is a forgotten region.
 pub(super) fn replicas_are_set_alike(_: &Context<'_>, table: &Declaration, found: &mut Vec<Violation>) {
     let replicas = items(table, "Replicas");
     for setting in SET_ALIKE {
@@ -47,6 +49,17 @@ pub(super) fn replicas_are_set_alike(_: &Context<'_>, table: &Declaration, found
                     Violation::new(
                         "global-table-replicas",
                         format!("`{setting}` is set in another replica, not in {region}"),
+                    )
+                    .of(table)
+                    .at(format!("Replicas/{index}/{setting}"))
+                    .hint("build all replicas by one function"),
+                );
+            } else if setting != OWN_KEY && replica.get(setting) != replicas[0].get(setting) {
+                let region = replica["Region"].as_str().unwrap_or("one region");
+                found.push(
+                    Violation::new(
+                        "global-table-replicas",
+                        format!("`{setting}` is not the same in {region} as in the first replica"),
                     )
                     .of(table)
                     .at(format!("Replicas/{index}/{setting}"))

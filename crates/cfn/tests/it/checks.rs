@@ -2,7 +2,7 @@
 
 use cfn::dynamodb::{GlobalTable, Table, global_table, table};
 use cfn::prelude::*;
-use cfn::{Violation, ec2, events, iam, kms, lambda, logs, sns, sqs};
+use cfn::{Condition, Violation, ec2, events, iam, kms, lambda, logs, sns, sqs};
 use serde_json::json;
 
 /// The violations of a template in us-west-2, as `rule Resource path`.
@@ -131,8 +131,9 @@ fn a_type_has_regions() {
     let mut template = Template::new();
     template.add("Work", sqs::Queue::new());
     assert_eq!(cfn::check(&template, "us-east-1"), []);
-    let found: Vec<String> = cfn::check(&template, "mars-north-1").iter().map(summary).collect();
-    assert_eq!(found, ["region Work"]);
+    // A region that nothing is recorded about is no reason to refuse every resource.
+    let found = cfn::check(&template, "mars-north-1");
+    assert_eq!(found.iter().map(|one| (one.rule, one.severity)).collect::<Vec<_>>(), [("region", cfn::Severity::Note)]);
 }
 
 #[test]
@@ -181,6 +182,20 @@ fn names_lead_somewhere() {
             stack.add("Work", sqs::Queue::new());
         }),
         ["unused-parameter Unused"]
+    );
+}
+
+#[test]
+fn conditions_lead_somewhere() {
+    let mut other = Template::new();
+    let elsewhere = other.condition("Elsewhere", Condition::equals("a", "b"));
+    assert_eq!(
+        broken(|stack| {
+            let not = stack.condition("Not", Condition::not(&elsewhere));
+            let work = stack.add("Work", sqs::Queue::new().only_if(&not));
+            stack.output("Where", work.arn()).only_if(&elsewhere);
+        }),
+        ["dangling Where", "dangling Not"]
     );
 }
 
@@ -341,6 +356,15 @@ fn a_global_table_is_at_home_and_alike_everywhere() {
         broken(global_table([replica("us-west-2").deletion_protection_enabled(true), replica("us-east-1")], |table| {
             table
         })),
+        ["global-table-replicas Table Replicas/1/DeletionProtectionEnabled"]
+    );
+    let protected = |protect| {
+        [("us-west-2", true), ("us-east-1", protect)]
+            .map(|(region, protect)| replica(region).deletion_protection_enabled(protect))
+    };
+    assert_eq!(broken(global_table(protected(true), |table| table)), NOTHING);
+    assert_eq!(
+        broken(global_table(protected(false), |table| table)),
         ["global-table-replicas Table Replicas/1/DeletionProtectionEnabled"]
     );
     let keys_only = |table: GlobalTable| {

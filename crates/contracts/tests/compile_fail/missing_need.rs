@@ -1,0 +1,8 @@
+use contracts::{Bound, StreamProcessorBinding, StreamProcessorSettings};
+
+fn main() {
+    let _ = StreamProcessorBinding::<String> {
+        bus: Bound::new("bus".to_owned(), Vec::new()),
+        settings: StreamProcessorSettings::default(),
+    };
+}

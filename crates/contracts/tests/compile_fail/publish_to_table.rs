@@ -1,0 +1,5 @@
+use contracts::{Bound, resource};
+
+fn main() {
+    let _: Bound<String, resource::Table, resource::Publish> = Bound::new("table".to_owned(), Vec::new());
+}

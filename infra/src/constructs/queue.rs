@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cfn::{Arn, Handle, Value, events, kms, sqs};
+use cfn::{Arn, Handle, RemovalPolicy, Resource, Value, events, kms, sqs};
 use contracts::{Bound, resource};
 
 use crate::constructs::policy::{Statement, document};
@@ -44,7 +44,9 @@ impl OpenQueue {
         retention: Duration,
         key: &Value<Arn<kms::Key>>,
     ) -> Self {
-        let queue = Self::declaration(scope, name, retention, key);
+        let queue = Self::declaration(scope, name, retention, key)
+            .deletion_policy(RemovalPolicy::Delete)
+            .update_replace_policy(RemovalPolicy::Delete);
         Self { handle: scope.add(logical_id, queue), key: key.clone() }
     }
 

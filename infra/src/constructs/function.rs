@@ -50,7 +50,7 @@ pub(crate) fn add<B: Binding<Value<String>>>(
     let role = scope.add(
         &format!("{logical_id}Role"),
         iam::Role::new(document([
-            Statement::allow("Lambda", ["sts:AssumeRole"], []).to_service("lambda.amazonaws.com")
+            Statement::allow("Lambda", ["sts:AssumeRole"], []).for_service("lambda.amazonaws.com")
         ]))
         .description(format!("what {name} may do in {} of {}", scope.region, scope.environment.environment_name()))
         .policies([iam::role::Policy::new(document(statements), name)]),

@@ -19,14 +19,14 @@ pub(crate) fn policy(region: &Region) -> Json {
         Statement::allow("AccountAdministersByIam", ["kms:*"], this_key())
             .to(json!({"AWS": cfn::sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")})),
         // EventBridge looks at the key before it takes it, in nobody's name (EventBridge user guide, "Encrypting archives").
-        Statement::allow("EventBridgeLooks", ["kms:DescribeKey"], this_key()).to_service("events.amazonaws.com"),
+        Statement::allow("EventBridgeLooks", ["kms:DescribeKey"], this_key()).for_service("events.amazonaws.com"),
         // It decrypts what is on the bus and in the archive, and encrypts what it puts into queues.
         Statement::allow(
             "EventBridge",
             ["kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"],
             this_key(),
         )
-        .to_service("events.amazonaws.com")
+        .for_service("events.amazonaws.com")
         .when("StringEquals", "aws:SourceAccount", own_account()),
         Statement::allow(
             "CloudWatchLogs",
@@ -40,7 +40,7 @@ pub(crate) fn policy(region: &Region) -> Json {
             ],
             this_key(),
         )
-        .to_service(format!("logs.{region}.amazonaws.com"))
+        .for_service(format!("logs.{region}.amazonaws.com"))
         .when(
             "ArnLike",
             "kms:EncryptionContext:aws:logs:arn",

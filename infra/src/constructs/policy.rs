@@ -52,7 +52,7 @@ impl Statement {
     }
 
     /// Gives the statement to an AWS service.
-    pub(crate) fn to_service(self, service: impl Into<Value<String>>) -> Self {
+    pub(crate) fn for_service(self, service: impl Into<Value<String>>) -> Self {
         self.to(json!({"Service": service.into()}))
     }
 

@@ -73,7 +73,7 @@ impl OpenQueue {
     #[track_caller]
     pub(crate) fn for_rule(self, scope: &mut Scope<'_>, rule: &Handle<events::Rule>) -> Queue {
         let from_rule = Statement::allow("EventBridgeRule", ["sqs:SendMessage"], [self.arn().into()])
-            .to_service("events.amazonaws.com")
+            .for_service("events.amazonaws.com")
             .when("ArnEquals", "aws:SourceArn", rule.arn().into_inner())
             .when("StringEquals", "aws:SourceAccount", cfn::pseudo::account_id().into_inner());
         self.with_policy(scope, Some(from_rule))
@@ -84,7 +84,7 @@ impl OpenQueue {
     #[track_caller]
     pub(crate) fn for_bus(self, scope: &mut Scope<'_>, bus: &Value<String>) -> Queue {
         let from_bus = Statement::allow("EventBridgeBus", ["sqs:SendMessage"], [self.arn().into()])
-            .to_service("events.amazonaws.com")
+            .for_service("events.amazonaws.com")
             .when("ArnEquals", "aws:SourceArn", bus.as_json().clone())
             .when("StringEquals", "aws:SourceAccount", cfn::pseudo::account_id().into_inner());
         self.with_policy(scope, Some(from_bus))

@@ -159,7 +159,7 @@ fn consumer_role(scope: &mut Scope<'_>, key: &Value<Arn<kms::Key>>) {
         consumer::binding(scope.environment, scope.region, &endpoints, |entity| table::write(scope, entity, key));
     scope.report(binding.mistakes());
     let pods = Statement::allow("Pods", ["sts:AssumeRole", "sts:TagSession"], [])
-        .to_service("pods.eks.amazonaws.com")
+        .for_service("pods.eks.amazonaws.com")
         .when("StringEquals", "aws:SourceAccount", cfn::pseudo::account_id().into_inner());
     // The local platform has no pods: the tool itself takes the role for the consumer's process there.
     let tool = scope.environment.is_local().then(|| {

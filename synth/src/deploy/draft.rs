@@ -57,8 +57,17 @@ pub fn stacks_of(environment: &Environment) -> Result<Vec<Stack>, Error> {
 }
 
 fn stack_of(instance: StackInstance) -> Result<Stack, Error> {
-    let StackInstance { id, cloudformation_name, template, inputs, depends_on, tags, termination_protection } =
-        instance;
+    // Its mistakes are among those of the system, which were looked at before.
+    let StackInstance {
+        id,
+        cloudformation_name,
+        template,
+        inputs,
+        depends_on,
+        mistakes: _,
+        tags,
+        termination_protection,
+    } = instance;
     let declared_at = template.resources().map(|resource| {
         let place = resource.location();
         (resource.logical_id().to_owned(), Location { file: place.file().to_owned(), line: place.line() })

@@ -4,10 +4,15 @@
 //! - Revoked: the lanes finish what they have begun, within the drain deadline, and their done prefixes are committed before the partitions are let go.
 //! - Lost (this member was thrown out of the group): the lanes are aborted and nothing is committed, because someone else owns the partitions by now.
 //!
+//! A step of a rebalance that fails stops the pipeline: this member would otherwise hold partitions that it doesn't work on.
+//!
 //! **Start offsets.** librdkafka's `auto.offset.reset` answers two different questions with one setting: where a group starts that never committed,
 //! and where it goes on when its committed offset has expired. Skipping ahead (or silently starting over) in the second case would hide lost changes.
 //! So the setting is `error`, which stops the consumer there with a clear message, and the first case is settled here:
-//! a partition without any committed offset starts at its beginning.
+//! a partition for which the coordinator knows no committed offset starts at its beginning.
+//! That includes a group whose offsets the broker has forgotten (`offsets.retention.minutes`): it starts over, which repeats changes
+//! but shows nothing of what the topic itself has dropped meanwhile.
+//! When the coordinator doesn't answer, nothing is assumed: the pipeline stops.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +29,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
-use crate::lane::{Lane, Progress};
+use crate::lane::{Halt, Lane, Progress, Signals};
 
 /// How long the group's coordinator may take to say what is committed.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +41,7 @@ pub type Partition = (Entity, i32);
 pub struct Assignment {
     lanes: Mutex<HashMap<Partition, Arc<Lane>>>,
     start_lane: Box<dyn Fn(Entity) -> Lane + Send + Sync>,
+    signals: Arc<Signals>,
     drain_deadline: Duration,
     runtime: Handle,
     /// Whether a broker answers.
@@ -52,10 +58,15 @@ impl std::fmt::Debug for Assignment {
 
 impl Assignment {
     /// No partitions yet. Must be made on a multi-thread runtime, because a revocation waits for tasks inside a callback.
-    pub fn new(drain_deadline: Duration, start_lane: impl Fn(Entity) -> Lane + Send + Sync + 'static) -> Self {
+    pub fn new(
+        drain_deadline: Duration,
+        signals: Arc<Signals>,
+        start_lane: impl Fn(Entity) -> Lane + Send + Sync + 'static,
+    ) -> Self {
         Self {
             lanes: Mutex::default(),
             start_lane: Box::new(start_lane),
+            signals,
             drain_deadline,
             runtime: Handle::current(),
             reachable: AtomicBool::new(false),
@@ -105,21 +116,26 @@ impl Assignment {
     }
 
     fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
-        // librdkafka asks again by itself; a partition without a committed offset then stops the consumer, and a restart asks anew.
-        if let Err(error) = settle_start_offsets(consumer, partitions) {
-            tracing::error!(error = error.to_string(), "committed_offsets_unknown");
-        }
-        tracing::info!(partitions = describe(partitions), "partitions_assigned");
-        {
-            let mut lanes = self.lock();
-            for (entity, number) in parts(partitions) {
-                lanes.insert((entity, number), Arc::new((self.start_lane)(entity)));
+        match settle_start_offsets(consumer, partitions) {
+            Ok(()) => {
+                tracing::info!(partitions = describe(partitions), "partitions_assigned");
+                let mut lanes = self.lock();
+                for (entity, number) in parts(partitions) {
+                    lanes.insert((entity, number), Arc::new((self.start_lane)(entity)));
+                }
+            }
+            // The group waits for the assignment all the same. Without lanes nothing of these partitions is worked on or committed.
+            Err(error) => {
+                tracing::error!(error = error.to_string(), "committed_offsets_unknown");
+                self.signals.order(Halt::OffsetsUnknown(error));
             }
         }
         match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
-            _ => consumer.assign(partitions),
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions)?,
+            _ => consumer.assign(partitions)?,
         }
+        // Assigning doesn't undo a pause: a partition that was paused when it was taken away would come back paused for ever.
+        consumer.resume(partitions)
     }
 
     fn revoked(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
@@ -235,13 +251,13 @@ impl ConsumerContext for Assignment {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(consumer, partitions),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoked(consumer, partitions),
             _ => {
-                tracing::error!(error = format!("{event:?}"), "rebalance_failed");
                 self.abort_all();
-                consumer.unassign()
+                consumer.unassign().and(Err(KafkaError::Rebalance(event.into())))
             }
         };
         if let Err(error) = outcome {
             tracing::error!(error = error.to_string(), "rebalance_failed");
+            self.signals.order(Halt::Rebalance(error));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Waiting between attempts.
+//! Waiting times between attempts.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -29,11 +29,6 @@ impl Backoff {
         let bound = self.base.saturating_mul(1 << self.attempts.min(16)).min(self.limit);
         self.attempts = self.attempts.saturating_add(1);
         bound.mul_f64(unit_random())
-    }
-
-    /// Waits for the next waiting time.
-    pub async fn wait(&mut self) {
-        tokio::time::sleep(self.next_wait()).await;
     }
 }
 

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use events::Timestamp;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
 /// What is wrong with a message, beside the message.
@@ -20,9 +20,9 @@ pub struct Diagnosis {
     pub message: String,
     /// The registry's id of the value's schema, if the value has one.
     pub schema_id: Option<u32>,
-    /// How often the message was tried; at least 1.
+    /// How often the message was tried since this member took it up, at least 1. Earlier deliveries aren't known.
     pub attempts: u32,
-    /// When it was first tried.
+    /// When this member first tried it.
     pub first_seen: Timestamp,
 }
 
@@ -44,6 +44,18 @@ pub struct DeadLetterError {
     source: KafkaError,
 }
 
+impl DeadLetterError {
+    /// The dead-letter topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Whether the letter is larger than the topic takes, so that sending it again can't help before somebody raises the limit.
+    pub fn is_too_large(&self) -> bool {
+        self.source.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+    }
+}
+
 /// The dead-letter topic.
 pub struct DeadLetterTopic {
     producer: FutureProducer,
@@ -62,14 +74,6 @@ impl DeadLetterTopic {
     /// The producer must wait for all replicas (`acks=all`).
     pub fn new(producer: FutureProducer, topic: &str, group: &str) -> Self {
         Self { producer, topic: topic.to_owned(), group: group.to_owned() }
-    }
-
-    /// Waits until everything is sent or the time is over.
-    ///
-    /// # Errors
-    /// When something is still unsent then.
-    pub fn flush(&self, timeout: Duration) -> Result<(), DeadLetterError> {
-        self.producer.flush(timeout).map_err(|source| self.error(source))
     }
 
     fn error(&self, source: KafkaError) -> DeadLetterError {

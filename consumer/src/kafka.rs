@@ -64,9 +64,10 @@ pub fn producer_config(config: &CdcConsumer) -> Result<ClientConfig, Credentials
         .set("enable.idempotence", "true")
         .set("message.timeout.ms", "15000")
         .set("linger.ms", "5")
-        // A dead letter is a little larger than its message, by its headers.
-        .set("message.max.bytes", "1100000")
-        .set("queue.buffering.max.kbytes", "16384");
+        // A dead letter is a little larger than its message, and a message may have been let in by a limit that was raised.
+        // The topic's own limit decides; this one only has to be well above it.
+        .set("message.max.bytes", "16000000")
+        .set("queue.buffering.max.kbytes", "32768");
     Ok(client)
 }
 
@@ -165,6 +166,15 @@ mod tests {
         assert_eq!(client.get("sasl.username"), Some("reader"));
         assert_eq!(client.get("sasl.password"), Some("hunter2"));
         assert!(!format!("{client:?}").contains("hunter2"), "a password is never printed");
+    }
+
+    #[test]
+    fn dead_letters_may_be_larger_than_messages() {
+        let config = producer_config(&config(&[("KAFKA_SECURITY", "plaintext")])).expect("complete");
+        let largest: u32 = config.get("message.max.bytes").and_then(|text| text.parse().ok()).expect("a number");
+        assert!(largest > 10 * 1_048_576);
+        let producer: Result<rdkafka::producer::FutureProducer, _> = config.create();
+        assert!(producer.is_ok(), "librdkafka takes these settings");
     }
 
     #[test]

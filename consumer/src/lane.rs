@@ -7,15 +7,16 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws::Applied;
-use events::dead_letter::chain;
+use events::dead_letter::{PANIC, caught, chain};
 use events::qlik::{self, Change, DecodeError, Decoded, Fence, KEY_SCHEMA_HEADER, Origin, VALUE_SCHEMA_HEADER};
 use events::{Entity, EntityKey, RowWrite, Timestamp};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message, OwnedMessage};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -30,7 +31,7 @@ use crate::tracker::PrefixTracker;
 /// The longest that one write may take before it counts as failed and is tried again.
 /// The sink's own timeouts are shorter; this is the net below them.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a schema that the registry doesn't have is asked for before the message is given up.
+/// How often the registry must say that it doesn't have a schema before the message is given up.
 const ABSENCE_ATTEMPTS: u32 = 3;
 
 /// How much one partition may hold.
@@ -59,7 +60,18 @@ pub struct Tools<S, D> {
     pub writes: Semaphore,
     /// Waiting times between attempts: the first and the longest.
     pub backoff: (Duration, Duration),
+    /// Waiting time between two questions for a schema that the registry doesn't have.
+    pub absence_wait: Duration,
+    /// How long a change of only some columns waits for its row before it becomes a dead letter.
+    /// The complete row may be on its way in another partition. Meanwhile later changes of the row wait too.
+    pub row_wait: Duration,
 }
+
+/// Error class of a change of only some columns whose row didn't come.
+///
+/// The dead letter is the whole message. Replaying it helps only as long as no later change of the row was applied:
+/// after one the replay is stale, and the row must be loaded from the source again.
+const PARTIAL_WITHOUT_ROW: &str = "partial_without_row";
 
 /// The waits between the attempts of one message, cut short when the lane stops:
 /// a message that waits for its next attempt has nothing under way, so leaving it to the partition's next owner is safe.
@@ -81,22 +93,80 @@ impl Patience {
         self.backoff.attempts() + 1
     }
 
+    /// Waits for the next waiting time.
     async fn wait(&mut self) -> Result<(), Stopped> {
+        let wait = self.backoff.next_wait();
+        self.or_stop(tokio::time::sleep(wait)).await
+    }
+
+    /// Waits for something else.
+    async fn or_stop<T>(&mut self, other: impl Future<Output = T>) -> Result<T, Stopped> {
         tokio::select! {
             biased;
             _ = self.stop.wait_for(|stopping| *stopping) => Err(Stopped),
-            () = self.backoff.wait() => Ok(()),
+            done = other => Ok(done),
         }
     }
 }
 
-/// What lanes tell the pipeline.
+/// What lanes and rebalances tell the pipeline.
 #[derive(Debug, Default)]
 pub struct Signals {
     /// Rung when a lane has room again or the pipeline must stop.
     pub wake: Notify,
-    /// Why the pipeline must stop, if a lane found out so.
-    pub fenced: OnceLock<String>,
+    halt: Mutex<Option<Halt>>,
+}
+
+impl Signals {
+    /// Orders the pipeline to stop. The first order counts, but losing authority outranks every other.
+    pub fn order(&self, halt: Halt) {
+        let mut slot = self.halt.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() || matches!(halt, Halt::Fenced(_)) {
+            *slot = Some(halt);
+        }
+        drop(slot);
+        self.wake.notify_one();
+    }
+
+    /// Takes the order to stop, if there is one.
+    pub fn take_order(&self) -> Option<Halt> {
+        self.halt.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Why the pipeline must stop.
+#[derive(Debug)]
+pub enum Halt {
+    /// A writer with a higher authority epoch has taken over; what the sink said.
+    Fenced(String),
+    /// A message can neither be applied nor be put onto the dead-letter topic.
+    DeadLetterTooLarge(DeadLetterTooLarge),
+    /// A step of a rebalance failed.
+    Rebalance(KafkaError),
+    /// Partitions came and the group's coordinator didn't say where to start them.
+    OffsetsUnknown(KafkaError),
+}
+
+/// A message can neither be applied nor be put onto the dead-letter topic. It isn't skipped: its offset stays uncommitted.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the message at offset {offset} of `{topic}`, partition {partition}, can't be applied ({class}) and is larger than \
+     the dead-letter topic `{dead_letter_topic}` takes; raise that topic's `max.message.bytes` above {bytes} bytes \
+     with some room for headers, then start again"
+)]
+pub struct DeadLetterTooLarge {
+    /// The message's topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its size, key and value, in bytes.
+    pub bytes: usize,
+    /// Why it can't be applied.
+    pub class: &'static str,
+    /// The topic that didn't take it.
+    pub dead_letter_topic: String,
 }
 
 /// What a lane shows of its state, for the pipeline, commits and metrics.
@@ -297,13 +367,40 @@ enum Finished {
         offset: i64,
     },
     Schema {
-        result: Result<(), FetchError>,
-    },
-    Fenced {
-        message: String,
+        result: Result<(), Unfetched>,
     },
     /// Given back undone, because the lane stops.
     Left,
+    /// Undone, and the whole pipeline must stop.
+    Halted(Halt),
+}
+
+/// A schema that can't be had.
+struct Unfetched {
+    error: FetchError,
+    attempts: u32,
+    first_seen: Timestamp,
+}
+
+/// Why work on a message ended before the message was done.
+enum Interrupted {
+    Stopped,
+    Halt(Halt),
+}
+
+impl From<Stopped> for Interrupted {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<Interrupted> for Finished {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Stopped => Self::Left,
+            Interrupted::Halt(halt) => Self::Halted(halt),
+        }
+    }
 }
 
 impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
@@ -352,7 +449,15 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
     fn decode(&mut self, arrived: Arrived) {
         let message = &arrived.message;
         let view = view(self.entity, message);
-        match qlik::decode(&self.tools.registry, &view) {
+        let decoded = match caught(|| qlik::decode(&self.tools.registry, &view)) {
+            Ok(decoded) => decoded,
+            Err(panic) => {
+                let diagnosis = panic_diagnosis(panic, &view);
+                self.give_up(arrived.message, diagnosis);
+                return;
+            }
+        };
+        match decoded {
             Ok(Decoded::Change(change)) => self.begin_change(change, arrived.message),
             Ok(Decoded::CompactionMark) => {
                 count(self.entity, "none", "compaction_mark");
@@ -383,16 +488,21 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
         let now = Timestamp::now();
         let message_time = message.timestamp().to_millis().and_then(|millis| Timestamp::from_millisecond(millis).ok());
         let offset = message.offset();
-        let writes = change.writes(
-            &self.tools.fence,
-            &Origin {
-                topic: message.topic(),
-                partition: message.partition(),
-                offset,
-                message_time: message_time.unwrap_or(now),
-                now,
-            },
-        );
+        let origin = Origin {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset,
+            message_time: message_time.unwrap_or(now),
+            now,
+        };
+        let writes = match caught(|| change.writes(&self.tools.fence, &origin)) {
+            Ok(writes) => writes,
+            Err(panic) => {
+                let diagnosis = panic_diagnosis(panic, &view(self.entity, &message));
+                self.give_up(message, diagnosis);
+                return;
+            }
+        };
         let keys: Vec<EntityKey> = writes.iter().map(|write| write.head.key.clone()).collect();
         let ready = self.queues.add(offset, &keys);
         if let Some(job) = self.jobs.get_mut(&offset) {
@@ -430,7 +540,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                     })
                 }
             };
-            finished.unwrap_or_else(|Stopped| Finished::Left)
+            finished.unwrap_or_else(Finished::from)
         }));
     }
 
@@ -454,18 +564,15 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 }
                 match result {
                     Ok(()) => self.decode(arrived),
-                    Err(error) => {
+                    Err(Unfetched { error, attempts, first_seen }) => {
                         let view = view(self.entity, &arrived.message);
-                        let diagnosis = diagnosis(error.class(), &error, &view, ABSENCE_ATTEMPTS, Timestamp::now());
+                        let diagnosis = diagnosis(error.class(), &error, &view, attempts, first_seen);
                         self.give_up(arrived.message, diagnosis);
                     }
                 }
             }
-            Finished::Fenced { message } => {
-                // The message stays undone, so its offset is never committed by this writer.
-                let _ = self.signals.fenced.set(message);
-                self.signals.wake.notify_one();
-            }
+            // The message stays undone, so its offset is never committed by this member.
+            Finished::Halted(halt) => self.signals.order(halt),
             Finished::Left => {}
         }
         self.publish_progress();
@@ -515,27 +622,45 @@ fn diagnosis(
     Diagnosis { class, message: chain(error), schema_id: view.schema_id(), attempts, first_seen }
 }
 
+fn panic_diagnosis(message: String, view: &qlik::Message<'_>) -> Diagnosis {
+    Diagnosis { class: PANIC, message, schema_id: view.schema_id(), attempts: 1, first_seen: Timestamp::now() }
+}
+
 fn count(entity: Entity, operation: &str, outcome: &str) {
     telemetry::CDC_EVENTS_PROCESSED_TOTAL.inc(&[entity.as_str(), operation, outcome]);
 }
 
-/// Asks until the registry gives an answer; an absence is believed after a few.
+/// Asks until the registry gives an answer; an absence is believed after a few, with seconds between them.
 async fn fetch_schema<S, D>(
     tools: &Tools<S, D>,
     id: u32,
     mut patience: Patience,
-) -> Result<Result<(), FetchError>, Stopped> {
+) -> Result<Result<(), Unfetched>, Stopped> {
+    let first_seen = Timestamp::now();
+    let unfetched = |error, attempts| Ok(Err(Unfetched { error, attempts, first_seen }));
+    if tools.registry.is_absent(id) {
+        return unfetched(FetchError::NotFound { id }, 1);
+    }
+    let mut absences = 0;
     loop {
         let error = match tools.registry.fetch(id).await {
             Ok(()) => return Ok(Ok(())),
             Err(error) => error,
         };
-        let doubted = matches!(error, FetchError::NotFound { .. }) && patience.attempt() < ABSENCE_ATTEMPTS;
-        if !error.is_retryable() && !doubted {
-            return Ok(Err(error));
+        let attempts = patience.attempt() + absences;
+        tracing::warn!(schema = id, attempt = attempts, error = chain(&error), "schema_fetch_failed");
+        if matches!(error, FetchError::NotFound { .. }) {
+            absences += 1;
+            if absences == ABSENCE_ATTEMPTS {
+                tools.registry.believe_absence(id);
+                return unfetched(error, attempts);
+            }
+            patience.or_stop(tokio::time::sleep(tools.absence_wait)).await?;
+        } else if error.is_retryable() {
+            patience.wait().await?;
+        } else {
+            return unfetched(error, attempts);
         }
-        tracing::warn!(schema = id, attempt = patience.attempt(), error = chain(&error), "schema_fetch_failed");
-        patience.wait().await?;
     }
 }
 
@@ -546,13 +671,13 @@ async fn apply<S: Sink, D: DeadLetterSink>(
     writes: &[RowWrite],
     message: &OwnedMessage,
     stop: &watch::Receiver<bool>,
-) -> Result<Finished, Stopped> {
+) -> Result<Finished, Interrupted> {
     let first_seen = Timestamp::now();
     let mut refused: Option<(Diagnosis, &RowWrite)> = None;
     for write in writes {
         match write_row(tools, write, stop).await? {
             Ok(applied) => count(entity, write.head.operation.as_str(), applied.as_str()),
-            Err(Refused::Fenced(message)) => return Ok(Finished::Fenced { message }),
+            Err(Refused::Fenced(message)) => return Err(Interrupted::Halt(Halt::Fenced(message))),
             // The other half of a move is applied all the same.
             Err(Refused::Poison { class, error, attempts }) => {
                 let view = view(entity, message);
@@ -589,34 +714,44 @@ async fn write_row<S: Sink, D>(
     stop: &watch::Receiver<bool>,
 ) -> Result<Result<Applied, Refused>, Stopped> {
     let mut patience = Patience::new(tools, stop.clone());
+    let mut without_row: Option<Instant> = None;
     loop {
         let result = {
-            let _permit = tools.writes.acquire().await;
+            // What still waits for its turn when the lane stops hasn't begun.
+            let _permit = patience.or_stop(tools.writes.acquire()).await?;
             tokio::time::timeout(WRITE_TIMEOUT, tools.sink.apply(write)).await
         };
-        let attempt = patience.attempt();
+        let attempts = patience.attempt();
         let problem = match result {
             Ok(Ok(applied)) => return Ok(Ok(applied)),
             Ok(Err(error @ SinkError::Fenced(_))) => return Ok(Err(Refused::Fenced(chain(&error)))),
             Ok(Err(error @ SinkError::Poison { class, .. })) => {
-                return Ok(Err(Refused::Poison { class, error, attempts: attempt }));
+                return Ok(Err(Refused::Poison { class, error, attempts }));
+            }
+            Ok(Err(error @ SinkError::NoRow(_))) => {
+                let since = without_row.get_or_insert_with(Instant::now);
+                if since.elapsed() >= tools.row_wait {
+                    return Ok(Err(Refused::Poison { class: PARTIAL_WITHOUT_ROW, error, attempts }));
+                }
+                chain(&error)
             }
             Ok(Err(error @ SinkError::Retryable(_))) => chain(&error),
             Err(_) => format!("no answer within {} s", WRITE_TIMEOUT.as_secs()),
         };
-        tracing::warn!(entity = write.head.entity.as_str(), attempt, problem, "row_write_failed");
+        tracing::warn!(entity = write.head.entity.as_str(), attempt = attempts, problem, "row_write_failed");
         patience.wait().await?;
     }
 }
 
 /// Puts a message onto the dead-letter topic, trying again for ever: a message is never dropped because its last refuge is down.
 /// Meanwhile its offset stays uncommitted, so its partition comes to a stand when its limit is reached.
+/// A letter that is too large for the topic can't be waited for: then the whole pipeline stops, so that somebody looks.
 async fn send_dead_letter<S, D: DeadLetterSink>(
     tools: &Tools<S, D>,
     message: &OwnedMessage,
     diagnosis: &Diagnosis,
     stop: &watch::Receiver<bool>,
-) -> Result<(), Stopped> {
+) -> Result<(), Interrupted> {
     let mut patience = Patience::new(tools, stop.clone());
     while let Err(error) = tools.dead_letters.send(message, diagnosis).await {
         tracing::error!(
@@ -627,6 +762,16 @@ async fn send_dead_letter<S, D: DeadLetterSink>(
             error = chain(&error),
             "dead_letter_failed"
         );
+        if error.is_too_large() {
+            return Err(Interrupted::Halt(Halt::DeadLetterTooLarge(DeadLetterTooLarge {
+                topic: message.topic().to_owned(),
+                partition: message.partition(),
+                offset: message.offset(),
+                bytes: message_size(message),
+                class: diagnosis.class,
+                dead_letter_topic: error.topic().to_owned(),
+            })));
+        }
         patience.wait().await?;
     }
     telemetry::DEAD_LETTERS_TOTAL.inc(&["consumer", diagnosis.class]);

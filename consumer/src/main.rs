@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws::{CallBudget, TableNames, TableWriter};
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::provider_config::ProviderConfig;
 use consumer::dead_letter::DeadLetterTopic;
 use consumer::lane::{Limits, Tools};
 use consumer::pipeline::{Complete, Pipeline, StopReason};
@@ -23,13 +25,25 @@ use tokio::sync::{Notify, Semaphore};
 const FENCED: u8 = 3;
 /// The longest that one write may take, with its retries.
 const WRITE_BUDGET: Duration = Duration::from_secs(10);
+/// How long a change of only some columns waits for its row.
+/// Partitions of one source are seconds apart at most while none lags; more would hold commits up without need.
+const ROW_WAIT: Duration = Duration::from_secs(15);
 /// Bytes of one partition that may be unfinished.
 const PARTITION_BYTES: usize = 16 * 1024 * 1024;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     telemetry::init_logging(CdcConsumer::NAME);
-    match run().await {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(error = chain(&error), "start_failed");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run());
+    // Dropping it would wait for blocking work, such as the resolution of a broker's name, beyond every deadline.
+    runtime.shutdown_background();
+    match outcome {
         Ok(complete) => report(&complete),
         Err(error) => {
             tracing::error!(error = chain(error.as_ref()), "start_failed");
@@ -41,7 +55,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<Complete, Box<dyn Error>> {
     let config = CdcConsumer::from_env()?;
     let settings = &config.settings;
-    let mut signals = Termination::catch()?;
+    let signals = Termination::catch()?;
     let producer = kafka::producer_config(&config)?.create()?;
     let tools = Tools {
         sink: table_writer(&config).await,
@@ -57,6 +71,8 @@ async fn run() -> Result<Complete, Box<dyn Error>> {
         limits: Limits { messages: usize::try_from(settings.in_flight_per_partition)?, bytes: PARTITION_BYTES },
         writes: Semaphore::new(usize::from(settings.shards)),
         backoff: (Duration::from_millis(100), Duration::from_secs(10)),
+        absence_wait: Duration::from_secs(2),
+        row_wait: ROW_WAIT,
     };
     let listener = http::listen(settings.http_port).await?;
     tracing::info!(address = listener.local_addr()?.to_string(), "listening");
@@ -65,44 +81,47 @@ async fn run() -> Result<Complete, Box<dyn Error>> {
     let closing = Arc::new(Notify::new());
     let stop = Arc::clone(&closing);
     let server = tokio::spawn(http::serve(listener, pipeline.status(), async move { stop.notified().await }));
-    let draining = pipeline.run(signals.next()).await;
+    let shutdown = Arc::new(Notify::new());
+    // A task of its own: a rebalance may hold the pipeline up for a whole drain, and a second signal must be heard even then.
+    // It lives until the process ends.
+    tokio::spawn(watch_signals(signals, Arc::clone(&shutdown)));
+    let draining = pipeline.run(async move { shutdown.notified().await }).await;
     tracing::info!("draining");
-    let complete = tokio::select! {
-        complete = draining.drain() => complete,
-        () = signals.next() => end_at_once(),
-    };
+    let complete = draining.drain().await;
     closing.notify_one();
     // A client that keeps its connection open must not hold the process up.
     let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
     Ok(complete)
 }
 
+async fn watch_signals(mut signals: Termination, shutdown: Arc<Notify>) {
+    signals.next().await;
+    shutdown.notify_one();
+    signals.next().await;
+    end_at_once()
+}
+
 async fn table_writer(config: &CdcConsumer) -> TableWriter {
     let budget = CallBudget::within(WRITE_BUDGET);
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
-            aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
-        ))
-        .build_https();
-    let sdk = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
-        .region(aws_config::Region::new(config.region.to_string()))
-        .http_client(http)
-        .retry_config(aws_config::retry::RetryConfig::standard().with_max_attempts(budget.attempts()))
-        .timeout_config(
-            aws_config::timeout::TimeoutConfig::builder()
-                .connect_timeout(budget.connect())
-                .operation_attempt_timeout(budget.attempt())
-                .operation_timeout(budget.operation())
-                .build(),
-        )
-        .load()
-        .await;
+    let sdk = aws::sdk_config_with(credentials(config).await, &config.region, &budget);
     let tables = TableNames {
         customers: config.customers.clone(),
         orders: config.orders.clone(),
         products: config.products.clone(),
     };
     TableWriter::new(&sdk, tables)
+}
+
+/// Credentials as a pod has them: from the environment, a web identity, the container's or the machine's role.
+async fn credentials(config: &CdcConsumer) -> DefaultCredentialsChain {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
+            aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
+    let region = aws_config::Region::new(config.region.to_string());
+    let settings = ProviderConfig::default().with_http_client(http).with_region(Some(region.clone()));
+    DefaultCredentialsChain::builder().configure(settings).region(region).build().await
 }
 
 fn report(complete: &Complete) -> ExitCode {

@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::assignment::Assignment;
 use crate::dead_letter::DeadLetterSink;
-use crate::lane::{Lane, LaneGone, Signals, Tools};
+use crate::lane::{DeadLetterTooLarge, Halt, Lane, LaneGone, Signals, Tools};
 use crate::sink::Sink;
 
 /// How often done prefixes are committed. A crash repeats at most what was done since.
@@ -66,7 +66,9 @@ pub enum StopReason {
 pub struct Complete {
     /// Why consuming ended.
     pub reason: StopReason,
-    /// Whether everything that had begun was finished and committed. If not, it is delivered again, which does no harm.
+    /// Whether every lane ended in time and everything that is done was committed.
+    /// If not, some of what is done is delivered again, which does no harm.
+    /// Messages that waited (for a turn, another attempt, a schema, the dead-letter topic) are given back undone in either case.
     pub clean: bool,
 }
 
@@ -114,7 +116,7 @@ impl Pipeline<Consuming> {
             let signals = Arc::clone(&signals);
             move |entity| Lane::spawn(entity, Arc::clone(&tools), Arc::clone(&signals), &runtime)
         };
-        let assignment = Assignment::new(drain_deadline, start_lane);
+        let assignment = Assignment::new(drain_deadline, Arc::clone(&signals), start_lane);
         let consumer: StreamConsumer<Assignment> =
             client.create_with_context(assignment).map_err(PipelineError::Settings)?;
         let topics = Entity::ALL.map(Entity::topic);
@@ -160,8 +162,8 @@ async fn consume(
             biased;
             () = &mut shutdown => return StopReason::Shutdown,
             () = signals.wake.notified() => {
-                if let Some(message) = signals.fenced.get() {
-                    return StopReason::Fenced { message: message.clone() };
+                if let Some(halt) = signals.take_order() {
+                    return halt.into();
                 }
                 if let Err(error) = resume_relieved(consumer) {
                     return StopReason::Failed(error);
@@ -178,9 +180,21 @@ async fn consume(
                     Err(error) => survive(error),
                 };
                 if let Err(error) = outcome {
-                    return StopReason::Failed(error);
+                    // A rebalance inside of `recv` may have found out why.
+                    return signals.take_order().map_or(StopReason::Failed(error), StopReason::from);
                 }
             }
+        }
+    }
+}
+
+impl From<Halt> for StopReason {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Fenced(message) => Self::Fenced { message },
+            Halt::DeadLetterTooLarge(error) => Self::Failed(error.into()),
+            Halt::Rebalance(error) => Self::Failed(PipelineError::Rebalance(error)),
+            Halt::OffsetsUnknown(error) => Self::Failed(PipelineError::OffsetsUnknown(error)),
         }
     }
 }
@@ -245,21 +259,35 @@ fn survive(error: KafkaError) -> Result<(), PipelineError> {
 
 impl Pipeline<Draining> {
     /// Finishes what has begun, commits and leaves the group. Takes the drain deadline and at most a few seconds more.
+    ///
+    /// A reason to stop that is found meanwhile counts if it outranks the one that began the drain:
+    /// losing authority outranks everything, and any failure an ordinary shutdown.
     pub async fn drain(mut self) -> Complete {
-        let reason = std::mem::replace(&mut self.phase.reason, StopReason::Shutdown);
+        let mut reason = std::mem::replace(&mut self.phase.reason, StopReason::Shutdown);
         let Some(consumer) = self.consumer.take() else {
             return Complete { reason, clean: false };
         };
         let drained = consumer.context().drain_all().await;
-        // Both of these wait for brokers.
-        let closing = tokio::task::spawn_blocking(move || {
+        match self.signals.take_order() {
+            Some(halt @ Halt::Fenced(_)) => reason = halt.into(),
+            Some(halt) if matches!(reason, StopReason::Shutdown) => reason = halt.into(),
+            Some(_) | None => {}
+        }
+        // Both of these wait for brokers, for longer than may be waited here. They have a thread of their own
+        // because a runtime that ends waits for its blocking tasks, however long they take.
+        let (closed, closing) = tokio::sync::oneshot::channel();
+        let close = move || {
             let committed = drained.offsets.count() == 0 || commit_sync(&consumer, &drained.offsets);
             drop(consumer);
-            drained.clean && committed
-        });
-        let clean = match tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
-            Ok(Ok(clean)) => clean,
-            Ok(Err(_)) | Err(_) => false,
+            // Nobody listens past the timeout.
+            let _ = closed.send(drained.clean && committed);
+        };
+        let clean = match std::thread::Builder::new().name("close".to_owned()).spawn(close) {
+            Ok(_) => matches!(tokio::time::timeout(CLOSE_TIMEOUT, closing).await, Ok(Ok(true))),
+            Err(error) => {
+                tracing::warn!(error = error.to_string(), "close_failed");
+                false
+            }
         };
         Complete { reason, clean }
     }
@@ -300,6 +328,18 @@ pub enum PipelineError {
          reload the tables from the source and set the group's offsets, then start again"
     )]
     OffsetExpired(#[source] KafkaError),
+    /// A step of a rebalance failed.
+    #[error("partitions can't be taken over or given up; check the brokers, then start again")]
+    Rebalance(#[source] KafkaError),
+    /// The coordinator didn't say which offsets are committed.
+    #[error(
+        "the group's coordinator didn't say which offsets are committed, so it isn't known where to start; \
+         check that the brokers can be reached and that the group may be read, then start again"
+    )]
+    OffsetsUnknown(#[source] KafkaError),
+    /// A dead letter is larger than its topic takes.
+    #[error(transparent)]
+    DeadLetterTooLarge(#[from] DeadLetterTooLarge),
     /// librdkafka can't go on.
     #[error("the Kafka client has failed for good")]
     Fatal(#[source] KafkaError),

@@ -1,8 +1,9 @@
 //! The Schema Registry client.
 //!
 //! A schema id is for ever: once fetched, a schema is never asked for again.
-//! "Not there" and "could not ask" are told apart: only the registry's own 404 is an absence, and it is believed for seconds only,
-//! because a replica of the registry may learn of a new schema late.
+//! "Not there" and "could not ask" are told apart: only the registry's own 404 is an absence.
+//! A replica of the registry may learn of a new schema late, so one 404 proves nothing:
+//! the caller asks again and says when it believes the absence, which is then remembered for seconds only.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -21,7 +22,7 @@ use serde::Deserialize;
 /// The longest that one request may take, with its connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an absence is believed.
+/// How long an absence that is believed is remembered.
 const ABSENCE_TTL: Duration = Duration::from_secs(5);
 /// The largest answer in bytes.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -71,16 +72,13 @@ impl Registry {
         })
     }
 
-    /// Fetches a schema, after which [`SchemaLookup::schema`] knows it.
+    /// Fetches a schema, after which [`SchemaLookup::schema`] knows it. Asks the registry even when it said lately that there is none.
     ///
     /// # Errors
     /// See [`FetchError`]; [`FetchError::is_retryable`] says whether asking again can help.
     pub async fn fetch(&self, id: u32) -> Result<(), FetchError> {
         if self.schema(id).is_some() {
             return Ok(());
-        }
-        if self.is_absent(id) {
-            return Err(FetchError::NotFound { id });
         }
         let fetched = tokio::time::timeout(REQUEST_TIMEOUT, self.request(id)).await;
         let schema = fetched.map_err(|_| FetchError::Timeout { id })??;
@@ -98,10 +96,7 @@ impl Registry {
         let response = self.client.request(request).await.map_err(|source| unreachable(source.into()))?;
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND => {
-                self.remember_absence(id);
-                return Err(FetchError::NotFound { id });
-            }
+            StatusCode::NOT_FOUND => return Err(FetchError::NotFound { id }),
             status => {
                 return Err(FetchError::Status { id, status: status.as_u16() });
             }
@@ -118,12 +113,14 @@ impl Registry {
         WriterSchema::parse(&answer.schema).map_err(|source| FetchError::Invalid { id, source })
     }
 
-    fn is_absent(&self, id: u32) -> bool {
+    /// Whether it was found out within the last seconds that the registry doesn't have this schema; see [`Self::believe_absence`].
+    pub fn is_absent(&self, id: u32) -> bool {
         let absences = self.absences.lock().unwrap_or_else(PoisonError::into_inner);
         absences.get(&id).is_some_and(|since| since.elapsed() < ABSENCE_TTL)
     }
 
-    fn remember_absence(&self, id: u32) {
+    /// Remembers for a few seconds that the registry doesn't have this schema, so that each of many messages needn't find it out anew.
+    pub fn believe_absence(&self, id: u32) {
         let mut absences = self.absences.lock().unwrap_or_else(PoisonError::into_inner);
         if absences.len() >= MAX_ABSENCES {
             absences.clear();

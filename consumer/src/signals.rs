@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks for a drain, the second ends the process at once.
+//! SIGTERM and SIGINT: the first asks for a drain (also when one is under way for another reason), the second ends the process at once.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

@@ -19,6 +19,9 @@ pub enum SinkError {
     /// The same write can succeed later.
     #[error("the row can't be written now")]
     Retryable(#[source] Cause),
+    /// The write needs a row that isn't there. The same write can succeed when the row has come, if it comes.
+    #[error("the row can't be written without the rest of it")]
+    NoRow(#[source] Cause),
     /// The write can never succeed.
     #[error("the row can't be written")]
     Poison {
@@ -39,6 +42,7 @@ impl Sink for TableWriter {
     async fn apply(&self, write: &RowWrite) -> Result<Applied, SinkError> {
         TableWriter::apply(self, write).await.map_err(|error| match error {
             WriteError::Fenced { .. } => SinkError::Fenced(error.into()),
+            WriteError::NoRow => SinkError::NoRow(error.into()),
             _ if error.is_retryable() => SinkError::Retryable(error.into()),
             _ => SinkError::Poison { class: error.class(), source: error.into() },
         })

@@ -47,16 +47,6 @@ impl PrefixTracker {
     pub fn position(&self) -> Option<i64> {
         self.entries.front().map(|entry| entry.offset).or(self.next)
     }
-
-    /// How many messages, from the first that isn't done on, are remembered.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether every message that was taken up is done.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -80,7 +70,7 @@ mod tests {
         assert_eq!(tracker.position(), Some(1));
         tracker.complete(1);
         assert_eq!(tracker.position(), Some(4));
-        assert!(tracker.is_empty());
+        assert!(tracker.entries.is_empty());
         assert!(!tracker.start(3), "a repetition");
         assert!(tracker.start(9), "a gap in the log");
         assert_eq!(tracker.position(), Some(9));
@@ -107,7 +97,7 @@ mod tests {
                     open.remove(&done);
                     let expected = open.first().copied().unwrap_or(*offset + 1);
                     prop_assert_eq!(tracker.position(), Some(expected));
-                    prop_assert!(tracker.len() >= open.len());
+                    prop_assert!(tracker.entries.len() >= open.len());
                 }
             }
             for offset in open {
@@ -115,7 +105,7 @@ mod tests {
                 tracker.complete(offset);
             }
             prop_assert_eq!(tracker.position(), offsets.last().map(|last| last + 1));
-            prop_assert!(tracker.is_empty());
+            prop_assert!(tracker.entries.is_empty());
         }
     }
 }

@@ -35,6 +35,8 @@ async fn the_table_is_the_fold_of_the_log_across_a_crash() {
     let second = world.consumer(Options::default());
     eventually("all changes", || world.sink.written() == log.expected_writes()).await;
     eventually("all dead letters", || world.dead_letters.offsets().len() == log.poison).await;
+    // Repetitions at the end of the log have no effect to wait for, and a drain gives back what waits for its turn.
+    eventually("all commits", || world.committed("tandem-cdc-consumers") == world.ends()).await;
     let complete = second.stop().await;
     assert!(complete.clean);
     assert!(matches!(complete.reason, StopReason::Shutdown));
@@ -60,6 +62,8 @@ async fn nothing_is_lost_when_members_come_and_go() {
     world.produce(late).await;
     assert!(first.stop().await.clean);
     eventually("all changes", || world.sink.written() == log.expected_writes()).await;
+    // Repetitions at the end of the log have no effect to wait for, and a drain gives back what waits for its turn.
+    eventually("all commits", || world.committed("tandem-cdc-consumers") == world.ends()).await;
     assert!(second.stop().await.clean);
     assert_eq!(world.sink.rows(), log.fold());
     assert!(world.sink.writes().values().all(|count| *count == 1));
@@ -158,6 +162,19 @@ async fn a_fenced_writer_stops() {
     assert_eq!(world.sink.written(), 0);
 }
 
+/// Authority that is lost while the last writes are finished is told like any other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fence_met_during_the_drain_is_the_reason() {
+    let world = World::start(1).await;
+    world.sink.set_broken(Broken::FencedSlowly);
+    world.produce(&Log::generate_clean(1, 1).messages).await;
+    let consumer = world.consumer(Options::default());
+    eventually("the write", || world.sink.calls() == 1).await;
+    let complete = consumer.stop().await;
+    assert!(matches!(complete.reason, StopReason::Fenced { .. }), "{:?}", complete.reason);
+    assert_eq!(world.committed_offset(Entity::Customers, 0), Some(0));
+}
+
 /// A slow sink holds the intake back: what is in work stays within the limit, and nothing is lost by pausing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_sink_holds_the_intake_back() {
@@ -207,8 +224,96 @@ async fn absent_schemas_are_poison_and_a_dead_registry_is_not() {
     consumer.stop().await;
     assert_eq!(world.dead_letters.classes(), ["schema_not_found"]);
     assert_eq!(world.committed_offset(Entity::Customers, 0), Some(4));
-    // The absence was doubted, then believed: after the failures one question for the known schema, one for the unknown.
-    assert_eq!(world.registry.requests(), 8 + 2);
+    // The absence was doubted, then believed: after the failures three questions for the unknown schema, one for the known.
+    assert_eq!(world.registry.requests(), 8 + 3 + 1);
+}
+
+/// A registry's replica that learns of a schema late costs no message, and what it said first isn't remembered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_that_comes_late_is_no_poison() {
+    let world = World::start(1).await;
+    let mut messages = Log::generate_clean(12, 3).messages;
+    messages.retain(|message| message.entity == Entity::Customers);
+    world.registry.deny_next(2);
+    world.produce(&messages).await;
+    let consumer = world.consumer(Options::default());
+    eventually("the changes", || world.sink.written() == messages.len()).await;
+    consumer.stop().await;
+    assert!(world.dead_letters.classes().is_empty());
+}
+
+/// Partitions that were full, and so paused, when they moved away are read again when they come back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_paused_partition_that_comes_back_goes_on() {
+    let world = World::start(2).await;
+    let log = Log::generate_clean(300, 100);
+    world.sink.set_broken(Broken::AllWrites);
+    world.produce(&log.messages).await;
+    let first = world.consumer(Options { in_flight: 5 });
+    eventually("all partitions", || first.partitions() == 6).await;
+    // With nothing written, every partition fills up.
+    eventually("many attempts", || world.sink.calls() > 100).await;
+    let second = world.consumer(Options { in_flight: 5 });
+    eventually("half of the partitions", || second.partitions() == 3 && first.partitions() == 3).await;
+    second.stop().await;
+    eventually("all partitions again", || first.partitions() == 6).await;
+    world.sink.set_broken(Broken::Nothing);
+    eventually("all changes", || world.sink.written() == log.expected_writes()).await;
+    assert!(first.stop().await.clean);
+    assert_eq!(world.sink.rows(), log.fold());
+    assert_eq!(world.committed("tandem-cdc-consumers"), world.ends());
+}
+
+/// A change of some columns waits for its row. When that doesn't come, the change is kept and the key goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partial_image_without_a_row_becomes_a_dead_letter() {
+    let world = World::start(1).await;
+    let mut messages = Log::generate(200, 4).messages;
+    let partial = messages.iter().position(|message| message.partial).expect("a partial image");
+    messages.drain(..partial);
+    messages.truncate(1);
+    world.produce(&messages).await;
+    let consumer = world.consumer(Options::default());
+    eventually("the dead letter", || world.dead_letters.classes() == ["partial_without_row"]).await;
+    let entity = messages[0].entity;
+    eventually("a commit", || world.committed_offset(entity, 0) == Some(1)).await;
+    consumer.stop().await;
+    assert_eq!(world.sink.written(), 0);
+    assert!(world.sink.calls() > 1, "the row was waited for");
+}
+
+/// A dead letter that its topic can't take stops the consumer with the setting's name, and the message isn't skipped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_that_is_too_large_stops_the_consumer() {
+    let world = World::start(1).await;
+    let mut message = Log::generate_clean(1, 1).messages.remove(0);
+    message.value = Some(vec![b'x'; 5000]);
+    world.produce(&[message]).await;
+    let mut small = world.client("unused");
+    small.set("message.max.bytes", "2000");
+    let topic = DeadLetterTopic::new(small.create().expect("a producer"), "tandem.cdc.dead-letters", "group");
+    let complete = world.consumer_with(Options::default(), topic).ended().await;
+    let StopReason::Failed(error @ PipelineError::DeadLetterTooLarge(_)) = complete.reason else {
+        panic!("{:?}", complete.reason);
+    };
+    let text = error.to_string();
+    for part in
+        ["offset 0 of `qlik.customers`, partition 0", "unframed", "`tandem.cdc.dead-letters`", "`max.message.bytes`"]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert_eq!(world.committed_offset(Entity::Customers, 0), Some(0));
+}
+
+/// Where to start isn't guessed when the coordinator doesn't say, and the advice fits the cause.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_offsets_stop_the_consumer() {
+    let world = World::start(1).await;
+    world.produce(&Log::generate_clean(10, 3).messages).await;
+    world.refuse_committed_offsets();
+    let complete = world.consumer(Options::default()).ended().await;
+    assert!(matches!(complete.reason, StopReason::Failed(PipelineError::OffsetsUnknown(_))), "{:?}", complete.reason);
+    assert_eq!(world.sink.written(), 0);
 }
 
 /// Liveness, readiness and metrics, as Kubernetes and Prometheus see them.

@@ -12,6 +12,8 @@ pub(crate) const GENERATION: u32 = 2;
 #[derive(Clone, Debug)]
 pub(crate) struct KafkaMessage {
     pub(crate) entity: Entity,
+    /// Whether the image holds only some columns.
+    pub(crate) partial: bool,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
@@ -98,8 +100,13 @@ impl Log {
             };
             let value = encoders[index % 3].value(schema_id(entity), &record).expect("encoded");
             log.effects.extend(effects.into_iter().map(|(key, effect)| (entity, key, version.clone(), effect)));
-            let message =
-                KafkaMessage { entity, key: Some(key.clone().into_bytes()), value: Some(value), headers: Vec::new() };
+            let message = KafkaMessage {
+                entity,
+                partial: mask.is_some(),
+                key: Some(key.clone().into_bytes()),
+                value: Some(value),
+                headers: Vec::new(),
+            };
             log.messages.push(message.clone());
             if mixed {
                 log.disturb(index, message);

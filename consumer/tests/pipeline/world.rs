@@ -25,6 +25,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -86,6 +87,12 @@ impl World {
             sink: MemorySink::default(),
             dead_letters: MemoryDeadLetters::default(),
         }
+    }
+
+    /// The next requests for committed offsets are refused, as by a coordinator that is not to be had.
+    pub(crate) fn refuse_committed_offsets(&self) {
+        let refusals = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 50];
+        self.cluster.request_errors(RDKafkaApiKey::OffsetFetch, &refusals);
     }
 
     /// The settings of a plain client.
@@ -195,6 +202,8 @@ impl World {
             limits: Limits { messages: options.in_flight, bytes: 16 * 1024 * 1024 },
             writes: Semaphore::new(32),
             backoff: (Duration::from_millis(5), Duration::from_millis(50)),
+            absence_wait: Duration::from_millis(100),
+            row_wait: Duration::from_millis(300),
         };
         let pipeline = Pipeline::start(&client, Duration::from_secs(10), tools).expect("started");
         let status = pipeline.status();
@@ -219,7 +228,11 @@ impl Running {
     }
 
     pub(crate) fn has_partitions(&self) -> bool {
-        self.status.partitions() > 0
+        self.partitions() > 0
+    }
+
+    pub(crate) fn partitions(&self) -> usize {
+        self.status.partitions()
     }
 
     /// Stops it as SIGTERM would.
@@ -249,6 +262,7 @@ pub(crate) struct RegistryStub {
 #[derive(Default)]
 struct RegistryState {
     failures: AtomicUsize,
+    denials: AtomicUsize,
     requests: AtomicUsize,
 }
 
@@ -272,6 +286,11 @@ impl RegistryStub {
         self.state.failures.store(count, Ordering::SeqCst);
     }
 
+    /// The next `count` requests get a 404.
+    pub(crate) fn deny_next(&self, count: usize) {
+        self.state.denials.store(count, Ordering::SeqCst);
+    }
+
     pub(crate) fn requests(&self) -> usize {
         self.state.requests.load(Ordering::SeqCst)
     }
@@ -289,7 +308,8 @@ async fn answer(State(state): State<Arc<RegistryState>>, Path(id): Path<u32>) ->
     if failing.is_ok() {
         return (StatusCode::SERVICE_UNAVAILABLE, String::new());
     }
-    match Entity::ALL.into_iter().find(|entity| schema_id(*entity) == id) {
+    let denied = state.denials.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+    match Entity::ALL.into_iter().find(|entity| schema_id(*entity) == id && !denied) {
         Some(entity) => {
             let body = serde_json::json!({ "schema": schema_json(entity) });
             (StatusCode::OK, body.to_string())
@@ -307,10 +327,14 @@ pub(crate) enum Broken {
     SomeWrites,
     /// Every write takes 20 milliseconds.
     Slow,
+    /// Every write is refused for now.
+    AllWrites,
     /// Every write is refused for good.
     Poison,
     /// Another writer has taken over.
     Fenced,
+    /// The same, and it takes half a second to find out.
+    FencedSlowly,
 }
 
 /// A table in memory with the same conditions as the real one.
@@ -351,8 +375,22 @@ impl MemorySink {
         self.0.rows.lock().expect("no panic").clone()
     }
 
+    /// How many writes were asked for.
+    pub(crate) fn calls(&self) -> usize {
+        self.0.calls.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn most_at_once(&self) -> usize {
         self.0.most_at_once.load(Ordering::SeqCst)
+    }
+
+    /// Whether the write only makes sense with a row that isn't there.
+    fn lacks_row(&self, write: &RowWrite) -> bool {
+        let key = (write.head.entity, write.head.key.to_string());
+        let is_newer = |stored: &str| write.head.version.as_str() > stored;
+        let rows = self.0.rows.lock().expect("no panic");
+        let lacks = rows.get(&key).is_none_or(|(stored, columns)| columns.is_none() && is_newer(stored));
+        lacks && matches!(write.change, RowChange::Merge(_))
     }
 
     fn write(&self, write: &RowWrite) -> Applied {
@@ -386,7 +424,11 @@ impl Sink for MemorySink {
         self.0.most_at_once.fetch_max(now, Ordering::SeqCst);
         let broken = *self.0.broken.lock().expect("no panic");
         // Different waits bring keys out of step.
-        let wait = if broken == Broken::Slow { 20 } else { u64::try_from(call % 4).expect("small") };
+        let wait = match broken {
+            Broken::Slow => 20,
+            Broken::FencedSlowly => 500,
+            _ => u64::try_from(call % 4).expect("small"),
+        };
         tokio::time::sleep(Duration::from_millis(wait)).await;
         self.0.under_way.fetch_sub(1, Ordering::SeqCst);
         match broken {
@@ -395,8 +437,10 @@ impl Sink for MemorySink {
                 self.write(write);
                 Err(SinkError::Retryable("the answer is lost".into()))
             }
+            Broken::AllWrites => Err(SinkError::Retryable("throttled".into())),
             Broken::Poison => Err(SinkError::Poison { class: "invalid_row", source: "larger than 400 KB".into() }),
-            Broken::Fenced => Err(SinkError::Fenced("epoch 2 has taken over".into())),
+            Broken::Fenced | Broken::FencedSlowly => Err(SinkError::Fenced("epoch 2 has taken over".into())),
+            _ if self.lacks_row(write) => Err(SinkError::NoRow("there is no row to merge into".into())),
             _ => Ok(self.write(write)),
         }
     }

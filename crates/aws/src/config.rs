@@ -1,11 +1,11 @@
-//! The SDK configuration of a function, put together by hand.
+//! The SDK configuration of a program, put together by hand.
 //!
 //! A default configuration loads profiles, asks metadata services and builds one TLS client per service. A function
 //! knows all of that beforehand: credentials, region and endpoint are in its environment, and one connector serves
 //! every client, so the root certificates are loaded once. Nothing here reads a file or the network besides them.
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_http_client::Connector;
@@ -114,26 +114,43 @@ pub fn with_region(config: &SdkConfig, region: &Region) -> SdkConfig {
     config.to_builder().region(sdk_region(region)).build()
 }
 
+/// The same configuration with credentials from `provider`, for programs whose credentials change while they live.
+///
+/// Reads `AWS_ENDPOINT_URL`, for an endpoint other than AWS. The provider's own calls have its own settings.
+pub fn sdk_config_with(provider: impl ProvideCredentials + 'static, region: &Region, budget: &CallBudget) -> SdkConfig {
+    let endpoint_url = std::env::var("AWS_ENDPOINT_URL").ok().filter(|text| !text.is_empty());
+    assemble(SharedCredentialsProvider::new(provider), endpoint_url, region, budget)
+}
+
 fn sdk_config_from(
     lookup: impl Fn(&str) -> Option<String>,
     region: &Region,
     budget: &CallBudget,
 ) -> Result<SdkConfig, SdkConfigError> {
     let given = |variable| lookup(variable).filter(|text| !text.is_empty());
-    let endpoint_url = given("AWS_ENDPOINT_URL");
+    let provider = SharedCredentialsProvider::new(credentials(given)?);
+    Ok(assemble(provider, given("AWS_ENDPOINT_URL"), region, budget))
+}
+
+fn assemble(
+    provider: SharedCredentialsProvider,
+    endpoint_url: Option<String>,
+    region: &Region,
+    budget: &CallBudget,
+) -> SdkConfig {
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(sdk_region(region))
-        .credentials_provider(SharedCredentialsProvider::new(credentials(given)?))
+        .credentials_provider(provider)
         .http_client(http_client(endpoint_url.as_deref(), budget))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .time_source(SharedTimeSource::new(SystemTimeSource::new()))
         .retry_config(budget.retries())
         .timeout_config(budget.timeouts());
-    Ok(match endpoint_url {
+    match endpoint_url {
         Some(url) => config.endpoint_url(url).build(),
         None => config.build(),
-    })
+    }
 }
 
 fn credentials(given: impl Fn(&'static str) -> Option<String>) -> Result<Credentials, SdkConfigError> {
@@ -205,6 +222,20 @@ mod tests {
         assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_secs(3)));
         assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(12)));
         assert_eq!(config.retry_config().map(RetryConfig::max_attempts), Some(3));
+    }
+
+    #[test]
+    fn a_provider_of_credentials_changes_nothing_else() {
+        let budget = CallBudget::within(Duration::from_secs(12));
+        let fixed = sdk_config_from(lookup, &region("us-west-2"), &budget).expect("complete");
+        let config =
+            sdk_config_with(Credentials::new("key", "secret", None, None, "test"), &region("us-west-2"), &budget);
+        assert!(config.credentials_provider().is_some() && config.http_client().is_some());
+        assert_eq!(config.timeout_config(), fixed.timeout_config());
+        assert_eq!(
+            config.retry_config().map(RetryConfig::max_backoff),
+            fixed.retry_config().map(RetryConfig::max_backoff)
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use events::dead_letter::chain;
 use std::error::Error;
 
 /// What went wrong with a call.
@@ -62,6 +63,8 @@ const DENIED: &[&str] = &[
     "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
     "NotAuthorized",
+    "NotAuthorizedForDetailTypeException",
+    "NotAuthorizedForSourceException",
     "OptInRequired",
     "QueueDoesNotExist",
     "ResourceNotFoundException",
@@ -69,15 +72,14 @@ const DENIED: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
-/// Codes that blame the request's content. Only these, and 4xx answers without a known code, give a record up.
+/// Codes that blame the request's content. Only these and an answer of 413 give a record up:
+/// a code that isn't known yet must not cost records.
 const REFUSED: &[&str] = &[
     "InvalidArgument",
     "InvalidMessageContents",
     "InvalidParameterValue",
     "ItemCollectionSizeLimitExceededException",
     "MalformedDetail",
-    "NotAuthorizedForDetailTypeException",
-    "NotAuthorizedForSourceException",
     "SerializationException",
     "ValidationError",
     "ValidationException",
@@ -97,7 +99,8 @@ impl Failure {
                 let message = metadata.message().unwrap_or("the service gave no message").to_owned();
                 Self { kind: kind_of_code(&code).unwrap_or_else(|| kind_of_status(status)), code, message }
             }
-            SdkError::ConstructionFailure(_) => Self::local(FailureKind::Refused, "ConstructionFailure", error),
+            // Not the record's fault as far as can be known: the SDK reports problems of its configuration this way too.
+            SdkError::ConstructionFailure(_) => Self::local(FailureKind::Unavailable, "ConstructionFailure", error),
             SdkError::TimeoutError(_) => Self::local(FailureKind::Unavailable, "Timeout", error),
             SdkError::DispatchFailure(_) => Self::local(FailureKind::Unavailable, "DispatchFailure", error),
             _ => Self::local(FailureKind::Unavailable, "UnreadableResponse", error),
@@ -111,13 +114,7 @@ impl Failure {
     }
 
     fn local(kind: FailureKind, code: &str, error: &dyn Error) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        Self { kind, code: code.to_owned(), message }
+        Self { kind, code: code.to_owned(), message: chain(error) }
     }
 }
 
@@ -137,9 +134,7 @@ fn kind_of_status(status: u16) -> FailureKind {
     match status {
         429 => FailureKind::Throttled,
         401 | 403 | 404 => FailureKind::Denied,
-        // 408 is a timeout that the service reports.
-        408 => FailureKind::Unavailable,
-        400..=499 => FailureKind::Refused,
+        413 => FailureKind::Refused,
         _ => FailureKind::Unavailable,
     }
 }
@@ -153,6 +148,8 @@ mod tests {
         let check = |code, kind| assert_eq!(kind_of_code(code), Some(kind), "{code}");
         check("ThrottlingException", FailureKind::Throttled);
         check("AccessDeniedException", FailureKind::Denied);
+        check("NotAuthorizedForSourceException", FailureKind::Denied);
+        check("NotAuthorizedForDetailTypeException", FailureKind::Denied);
         check("ValidationException", FailureKind::Refused);
         assert_eq!(kind_of_code("InternalFailure"), None);
         assert_eq!(Failure::of_entry("InternalFailure", "m").kind, FailureKind::Unavailable);
@@ -162,7 +159,7 @@ mod tests {
     #[test]
     fn the_status_decides_without_a_known_code() {
         let check = |status, kind| assert_eq!(kind_of_status(status), kind, "{status}");
-        check(400, FailureKind::Refused);
+        check(400, FailureKind::Unavailable);
         check(403, FailureKind::Denied);
         check(408, FailureKind::Unavailable);
         check(413, FailureKind::Refused);

@@ -16,6 +16,9 @@ use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
 /// A bus that keeps what it accepted and fails on demand.
+///
+/// Like the real publisher it begins nothing new after a failure that isn't the event's own:
+/// later events are answered with [`PublishError::HeldBack`].
 #[derive(Debug, Default)]
 pub struct FakeBus {
     accepted: Mutex<Vec<OutgoingEvent>>,
@@ -42,6 +45,7 @@ impl FakeBus {
 impl PublishEvents for FakeBus {
     async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Result<(), PublishError>> {
         let out_of_time = Instant::now() >= deadline;
+        let mut in_trouble = false;
         let mut results = Vec::with_capacity(events.len());
         for event in events {
             let failures = locked(&self.failures);
@@ -49,7 +53,11 @@ impl PublishEvents for FakeBus {
                 failures.iter().find(|(text, _)| event.detail().contains(text)).map(|(_, error)| error.clone());
             results.push(match failure {
                 _ if out_of_time => Err(PublishError::OutOfTime),
-                Some(error) => Err(error),
+                _ if in_trouble => Err(PublishError::HeldBack),
+                Some(error) => {
+                    in_trouble = !error.is_poison();
+                    Err(error)
+                }
                 None => {
                     locked(&self.accepted).push(event);
                     Ok(())

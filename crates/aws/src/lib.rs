@@ -23,7 +23,7 @@ pub mod table_writer;
 #[cfg(test)]
 mod testing;
 
-pub use config::{CallBudget, SdkConfigError, sdk_config, with_region};
+pub use config::{CallBudget, SdkConfigError, sdk_config, sdk_config_with, with_region};
 pub use dead_letters::{DeadLetterError, DeadLetters, SendDeadLetters};
 pub use publisher::{EventPublisher, OutgoingEvent, PublishError, PublishEvents};
 pub use table_writer::{Applied, TableNames, TableWriter, WriteError};

@@ -270,6 +270,9 @@ impl PublishEvents for EventPublisher {
         let mut work = Work::new(events, &self.bus, self.budget.attempts());
         let mut failed_rounds = 0;
         loop {
+            if Instant::now() >= deadline {
+                work.run_out_of_time();
+            }
             let requests = work.next_requests();
             if requests.is_empty() {
                 break;
@@ -283,9 +286,7 @@ impl PublishEvents for EventPublisher {
             for (request, answer) in requests.iter().zip(answers) {
                 retry |= work.settle(request, answer);
             }
-            if Instant::now() >= deadline {
-                work.run_out_of_time();
-            } else if retry {
+            if retry {
                 let pause = pause(failed_rounds, self.budget.operation() / 8);
                 self.sleep.sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
                 failed_rounds += 1;
@@ -609,6 +610,17 @@ mod tests {
         let script = Script::new().hangs();
         let results = publisher(&script).0.publish(vec![event("a", "1"), event("b", "2")], Instant::now()).await;
         assert!(results.iter().all(|result| *result == Err(PublishError::OutOfTime)), "{results:?}");
+        assert!(script.bodies().is_empty(), "nothing was sent");
+    }
+
+    #[tokio::test]
+    async fn a_request_under_way_is_given_up_at_the_deadline() {
+        let script = Script::new().hangs();
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let results = publisher(&script).0.publish(vec![event("a", "1"), event("a", "2")], deadline).await;
+        assert_eq!(results[0], Err(PublishError::OutOfTime));
+        assert!(results[1].is_err());
+        assert_eq!(sent(&script), [vec!["1"]]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!
 //! - Records are taken as raw JSON and decoded one by one. Lambda's own event types would refuse the whole batch because
 //!   of one malformed record, lose its body, and read numbers as floating point. A record here keeps its exact text for
-//!   the dead letter.
+//!   the dead letter, compressed when it is too large for a queue.
 //! - A panic while a record is decoded or mapped is that record's fault and makes it a dead letter. The functions are
 //!   therefore built to unwind; aborting would take the whole batch down with it.
 //! - What a record means is the program's business ([`StreamProgram`]); retries, bisecting and the failure destination
@@ -16,16 +16,17 @@
 use crate::dead_letters::SendDeadLetters;
 use crate::publisher::{OutgoingEvent, PublishError, PublishEvents};
 use contracts::Region;
-use events::dead_letter::{DeadLetterEvent, chain};
+use events::dead_letter::{DeadLetterEvent, PANIC, RecordEncoding, caught, chain};
 use events::domain::Skip;
-use events::stream::{EventName, Record, sequence_number_of};
-use events::{JsonText, Timestamp, Trace};
+use events::row::names;
+use events::stream::{Record, sequence_number_of};
+use events::{AttributeValue, JsonText, Operation, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::any::Any;
 use std::error::Error;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::Write;
 use std::time::{Duration, SystemTime};
+use telemetry::invocation::Ending;
 use tokio::time::{Instant, timeout_at};
 
 /// What Lambda hands over: records of one shard, oldest first.
@@ -135,7 +136,7 @@ impl Poison {
 pub struct Subject {
     /// The entity, or `unknown`.
     pub entity: &'static str,
-    /// `insert`, `modify`, `remove` or `unknown`.
+    /// What the source did: `insert`, `update`, `delete`, `refresh`, or `unknown` when the row doesn't say.
     pub operation: &'static str,
     /// When the source committed the change, if an event was planned.
     pub committed_at: Option<Timestamp>,
@@ -163,6 +164,53 @@ impl Outcome {
             Self::DeadLettered(_) => "dead_letter",
             Self::Failed(_) => "failed",
         }
+    }
+}
+
+/// A function that reads a table's stream: its program over its ports.
+#[derive(Debug)]
+pub struct Function<S, P, D> {
+    /// The function's name, for dead letters.
+    pub name: &'static str,
+    /// Its version, for dead letters.
+    pub version: &'static str,
+    /// The region it runs in.
+    pub region: Region,
+    /// How long before Lambda's deadline work stops, which leaves time for the answer.
+    pub deadline_margin: Duration,
+    /// What it does with a record.
+    pub program: S,
+    /// The bus that it publishes to.
+    pub publisher: P,
+    /// Where records go that it can't handle.
+    pub dead_letters: D,
+}
+
+/// What Lambda says about one invocation.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The function's deployed name, for metrics.
+    pub function: &'a str,
+    /// Lambda's id of the invocation.
+    pub request_id: &'a str,
+    /// When Lambda ends the invocation.
+    pub deadline: SystemTime,
+}
+
+impl<S: StreamProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
+    /// Handles one batch and measures the invocation. `metrics` is stdout in Lambda.
+    pub async fn handle(&self, batch: Batch, delivery: Delivery<'_>, metrics: &mut impl Write) -> BatchResponse {
+        let measured = telemetry::invocation::Invocation::begin(delivery.function);
+        let invocation = Invocation {
+            program: self.name,
+            program_version: self.version,
+            region: self.region.clone(),
+            request_id: delivery.request_id.to_owned(),
+            deadline: stop_before(delivery.deadline, self.deadline_margin),
+        };
+        let response = process(batch, &self.program, &self.publisher, &self.dead_letters, &invocation).await;
+        measured.end(if response.is_complete() { Ending::Complete } else { Ending::PartialBatch }, metrics);
+        response
     }
 }
 
@@ -289,16 +337,12 @@ fn read(batch: Batch, program: &impl StreamProgram) -> Vec<Item> {
 
 fn read_one(body: &str, program: &impl StreamProgram) -> (Subject, State) {
     let mut subject = Subject { entity: "unknown", operation: "unknown", committed_at: None };
-    let read = catch_unwind(AssertUnwindSafe(|| {
+    let read = caught(|| {
         let record: Record = serde_json::from_str(body).map_err(|error| Poison::because("undecodable", &error))?;
         subject.entity = record.entity().map_or("unknown", |entity| entity.as_str());
-        subject.operation = match record.event_name {
-            EventName::Insert => "insert",
-            EventName::Modify => "modify",
-            EventName::Remove => "remove",
-        };
+        subject.operation = operation(&record);
         program.plan(&record)
-    }));
+    });
     let state = match read {
         Ok(Ok(Plan::Publish(publication))) => {
             subject.committed_at = Some(publication.committed_at);
@@ -306,14 +350,20 @@ fn read_one(body: &str, program: &impl StreamProgram) -> (Subject, State) {
         }
         Ok(Ok(Plan::Skip(skip))) => State::Skipped(skip.as_str()),
         Ok(Err(poison)) => State::Poisoned(poison),
-        Err(panic) => State::Poisoned(Poison { class: "panic", message: panic_message(&*panic), trace: None }),
+        Err(message) => State::Poisoned(Poison { class: PANIC, message, trace: None }),
     };
     (subject, state)
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the program panicked on this record: {}", text.unwrap_or("no message was given"))
+/// What the source did, as the row says it. The stream's own words tell only what became of the item:
+/// a deletion is a `MODIFY`, because it writes a tombstone.
+fn operation(record: &Record) -> &'static str {
+    let image = record.change.new_image.as_ref().or(record.change.old_image.as_ref());
+    let operation = match image.and_then(|image| image.get(names::OP)) {
+        Some(AttributeValue::S(text)) => text.parse::<Operation>().ok(),
+        _ => None,
+    };
+    operation.map_or("unknown", Operation::as_str)
 }
 
 async fn publish(items: &mut [Item], publisher: &impl PublishEvents, deadline: Instant) {
@@ -370,6 +420,7 @@ fn dead_letter(item: &Item, poison: &Poison, first_seen: Timestamp, invocation: 
         first_seen,
         failed_at: Timestamp::now(),
         trace: poison.trace.as_deref().cloned(),
+        record_encoding: RecordEncoding::Json,
         record: JsonText::parse_or_quote(item.body.get()),
     }
 }
@@ -518,6 +569,20 @@ mod tests {
         assert_eq!(world.outcomes(), [Outcome::Published; 3]);
     }
 
+    #[test]
+    fn operations_are_those_of_the_source() {
+        let of = |record: &Value| read_one(&record.to_string(), &Program::default()).0.operation;
+        assert_eq!(of(&record("1", "a")), "update", "the row says so, although the item is new");
+        let mut tombstone_ends = record("1", "a");
+        let change = tombstone_ends["dynamodb"].as_object_mut().expect("an object");
+        let mut image = change.remove("NewImage").expect("an image");
+        image["op"] = json!({ "S": "delete" });
+        change.insert("OldImage".to_owned(), image);
+        tombstone_ends["eventName"] = json!("REMOVE");
+        assert_eq!(of(&tombstone_ends), "delete");
+        assert_eq!(of(&malformed("1")), "unknown");
+    }
+
     #[tokio::test]
     async fn an_empty_batch_is_done() {
         assert_eq!(World::new().process(&[]).await, None);
@@ -533,7 +598,7 @@ mod tests {
         assert_eq!(world.process(&batch).await.as_deref(), Some("9"));
         world.bus.recover();
         assert_eq!(world.process(&batch[1..]).await, None);
-        assert_eq!(world.keys(), ["a", "d", "b", "c", "d"]);
+        assert_eq!(world.keys(), ["a", "b", "c", "d"]);
     }
 
     #[tokio::test]

@@ -9,6 +9,9 @@
 //!
 //! When the condition does not hold, DynamoDB gives the stored item back, which tells why. A deletion is the
 //! write of a tombstone; nothing is ever removed here. Which changes to write, and in what order, is the caller's task.
+//!
+//! A partial image is only ever merged into a row that has columns. Were it to become the row itself, its version would
+//! keep the complete row out that comes later with an older one, and the other columns would be lost without a word.
 
 use crate::failure::{Failure, FailureKind};
 use aws_sdk_dynamodb::error::SdkError;
@@ -32,9 +35,6 @@ const NEWER: &str =
 /// Columns that one request merges. DynamoDB takes at most 4 KB of expression and 300 operators in it (DynamoDB quotas,
 /// "Expression parameters", read 2026-11); a column needs up to 13 bytes and one operator.
 const COLUMNS_PER_MERGE: usize = 200;
-
-/// Rounds of a merge that meets a row which comes and goes at the same time.
-const MERGE_ROUNDS: u32 = 3;
 
 /// Where the rows of each entity are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,13 @@ pub enum WriteError {
         /// The epoch of the stored row.
         found: String,
     },
+    /// A partial image has no row to go into: there is none, or only a tombstone. The complete row may be on its way, in
+    /// another partition or in a load that is not finished; how long to wait for it is the caller's to decide.
+    #[error(
+        "the change carries only some columns and there is no row to merge them into; \
+         load the row from the source, then replay the change"
+    )]
+    NoRow,
     /// DynamoDB will never accept this row, for example because it is larger than 400 KB.
     #[error("the table refused the row ({code}: {message})")]
     Invalid {
@@ -135,10 +142,10 @@ pub enum WriteError {
 
 impl WriteError {
     /// Whether the same write can succeed later. False means: give the change up ([`Self::Invalid`],
-    /// [`Self::ForeignSource`]) or stop writing ([`Self::Fenced`]).
+    /// [`Self::ForeignSource`]) or stop writing ([`Self::Fenced`]). [`Self::NoRow`] counts, but only for a bounded time.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Throttled { .. } | Self::Denied { .. } | Self::Unavailable { .. } => true,
+            Self::NoRow | Self::Throttled { .. } | Self::Denied { .. } | Self::Unavailable { .. } => true,
             Self::ForeignSource { .. } | Self::Fenced { .. } | Self::Invalid { .. } => false,
         }
     }
@@ -148,6 +155,7 @@ impl WriteError {
         match self {
             Self::ForeignSource { .. } => "foreign_source",
             Self::Fenced { .. } => "fenced",
+            Self::NoRow => "partial_without_row",
             Self::Invalid { .. } => "invalid_row",
             Self::Throttled { .. } => "write_throttled",
             Self::Denied { .. } => "write_denied",
@@ -182,8 +190,8 @@ impl TableWriter {
 
     /// Writes a row if it is newer than what is stored.
     ///
-    /// A whole row or a tombstone replaces the item. A partial image is merged into the stored columns; when there is no
-    /// row to merge into, it becomes the row.
+    /// A whole row or a tombstone replaces the item. A partial image is merged into the stored columns; without any it is
+    /// refused with [`WriteError::NoRow`].
     ///
     /// A partial image of more than 200 columns takes several requests. The version is written with the last of them, so
     /// that a merge which ended half-way starts over when it is applied again.
@@ -191,33 +199,19 @@ impl TableWriter {
     /// # Errors
     /// See [`WriteError`]; [`WriteError::is_retryable`] says whether to come again.
     pub async fn apply(&self, write: &RowWrite) -> Result<Applied, WriteError> {
-        match &write.change {
-            RowChange::Put(_) | RowChange::Tombstone { .. } => match self.put(write, Over::Anything).await? {
-                Outcome::Applied(applied) => Ok(applied),
-                // The condition failed although the stored row is older: it was replaced in between.
-                Outcome::NoRow | Outcome::Older { .. } => Err(contended()),
-            },
-            RowChange::Merge(columns) => self.merge(write, columns).await,
+        let outcome = match &write.change {
+            RowChange::Put(_) | RowChange::Tombstone { .. } => self.put(write).await?,
+            RowChange::Merge(columns) => self.merge(write, columns).await?,
+        };
+        match (outcome, &write.change) {
+            (Outcome::Applied(applied), _) => Ok(applied),
+            (Outcome::NoRow | Outcome::Older { live: false }, RowChange::Merge(_)) => Err(WriteError::NoRow),
+            // The condition failed although nothing newer is stored: the row was replaced in between.
+            (Outcome::NoRow | Outcome::Older { .. }, _) => Err(contended()),
         }
     }
 
-    async fn merge(&self, write: &RowWrite, columns: &Columns) -> Result<Applied, WriteError> {
-        for _ in 0..MERGE_ROUNDS {
-            match self.update_all(write, columns).await? {
-                Outcome::Applied(applied) => return Ok(applied),
-                Outcome::NoRow | Outcome::Older { live: false } => {
-                    // A row that appears before this write must not lose the columns that the change does not carry.
-                    if let Outcome::Applied(applied) = self.put(write, Over::NoLiveRow).await? {
-                        return Ok(applied);
-                    }
-                }
-                Outcome::Older { live: true } => {}
-            }
-        }
-        Err(contended())
-    }
-
-    async fn update_all(&self, write: &RowWrite, columns: &Columns) -> Result<Outcome, WriteError> {
+    async fn merge(&self, write: &RowWrite, columns: &Columns) -> Result<Outcome, WriteError> {
         let columns: Vec<_> = columns.iter().collect();
         // The last part may be empty, but there always is one: it carries the head.
         let (first, last) = columns.split_at(columns.len().saturating_sub(1) / COLUMNS_PER_MERGE * COLUMNS_PER_MERGE);
@@ -230,21 +224,14 @@ impl TableWriter {
         self.update(write, last, write.head.attributes()).await
     }
 
-    async fn put(&self, write: &RowWrite, over: Over) -> Result<Outcome, WriteError> {
-        let condition = match over {
-            Over::Anything => NEWER.to_owned(),
-            Over::NoLiveRow => format!("{NEWER} AND attribute_not_exists(#d)"),
-        };
+    async fn put(&self, write: &RowWrite) -> Result<Outcome, WriteError> {
         let request = self
             .client
             .put_item()
             .table_name(self.tables.of(write.head.entity).as_str())
             .set_item(Some(sdk_item(write.item())))
-            .condition_expression(condition)
-            .set_expression_attribute_names(Some(match over {
-                Over::Anything => guard_names(),
-                Over::NoLiveRow => with_data_name(guard_names()),
-            }))
+            .condition_expression(NEWER)
+            .set_expression_attribute_names(Some(guard_names()))
             .set_expression_attribute_values(Some(guard_values(write)))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let sent = request.send().await.map(|_| ()).map_err(|error| {
@@ -266,7 +253,8 @@ impl TableWriter {
         head: Item,
     ) -> Result<Outcome, WriteError> {
         let mut sets = Vec::new();
-        let mut names = with_data_name(guard_names());
+        let mut names = guard_names();
+        names.insert("#d".to_owned(), names::DATA.to_owned());
         let mut values = guard_values(write);
         // `src`, `ver` and `ep` have their placeholders from the condition; the others are counted through, because a
         // column may have any name and the expression must stay short.
@@ -310,13 +298,6 @@ impl TableWriter {
         });
         settle("update_item", write, sent)
     }
-}
-
-/// What a put may replace, besides what [`NEWER`] demands.
-#[derive(Clone, Copy)]
-enum Over {
-    Anything,
-    NoLiveRow,
 }
 
 /// What came of one request.
@@ -416,11 +397,6 @@ fn guard_names() -> HashMap<String, String> {
         .into_iter()
         .map(|name| (format!("#{name}"), name.to_owned()))
         .collect()
-}
-
-fn with_data_name(mut names: HashMap<String, String>) -> HashMap<String, String> {
-    names.insert("#d".to_owned(), names::DATA.to_owned());
-    names
 }
 
 fn guard_values(write: &RowWrite) -> HashMap<String, sdk::AttributeValue> {
@@ -606,42 +582,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_merge_without_a_row_becomes_the_row() {
-        for first in [json!(null), {
-            let mut tombstone = stored(merge().head.source.as_str(), OLDER, 1);
-            tombstone.as_object_mut().expect("an object").remove("data");
-            tombstone
-        }] {
-            let script = if first.is_null() {
-                Script::new().error(400, "ConditionalCheckFailedException")
-            } else {
-                condition_failed(Script::new(), first)
-            };
-            let script = script.ok(json!({}));
-            assert_eq!(writer(&script).apply(&merge()).await, Ok(Applied::Written));
-            let put = &script.bodies()[1];
-            assert_eq!(put["ConditionExpression"], format!("{NEWER} AND attribute_not_exists(#d)"));
-            assert_eq!(put["Item"]["data"]["M"]["name"], json!({ "S": "Ada" }));
+    async fn a_merge_without_a_row_writes_nothing_and_may_come_again() {
+        let mut tombstone = stored(merge().head.source.as_str(), OLDER, 1);
+        tombstone.as_object_mut().expect("an object").remove("data");
+        for script in
+            [Script::new().error(400, "ConditionalCheckFailedException"), condition_failed(Script::new(), tombstone)]
+        {
+            let error = writer(&script).apply(&merge()).await.expect_err("no row");
+            assert_eq!((error.is_retryable(), error.class()), (true, "partial_without_row"));
+            assert_eq!(script.bodies().len(), 1, "no put follows");
         }
     }
 
     #[tokio::test]
-    async fn a_merge_survives_a_row_that_appears_meanwhile() {
-        let row = stored(merge().head.source.as_str(), OLDER, 1);
-        let script = Script::new().error(400, "ConditionalCheckFailedException");
-        let script = condition_failed(script, row).ok(json!({}));
-        assert_eq!(writer(&script).apply(&merge()).await, Ok(Applied::Written));
-        let kinds: Vec<bool> = script.bodies().iter().map(|body| body.get("UpdateExpression").is_some()).collect();
-        assert_eq!(kinds, [true, false, true]);
-    }
-
-    #[tokio::test]
-    async fn a_merge_that_never_settles_ends() {
-        let mut script = Script::new();
-        for _ in 0..MERGE_ROUNDS * 2 {
-            script = condition_failed(script, stored(merge().head.source.as_str(), OLDER, 1));
-        }
-        assert!(writer(&script).apply(&merge()).await.expect_err("contended").is_retryable());
+    async fn a_merge_into_a_row_that_changes_meanwhile_may_come_again() {
+        let script = condition_failed(Script::new(), stored(merge().head.source.as_str(), OLDER, 1));
+        let error = writer(&script).apply(&merge()).await.expect_err("contended");
+        assert_eq!((error.is_retryable(), error.class()), (true, "write_unavailable"));
     }
 
     #[tokio::test]

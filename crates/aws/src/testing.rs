@@ -14,7 +14,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use contracts::{BusName, QueueUrl, Region};
-use events::dead_letter::DeadLetterEvent;
+use events::dead_letter::{DeadLetterEvent, RecordEncoding};
 use events::{
     ChangeSequence, Entity, EventId, JsonText, Operation, RowChange, RowHead, RowWrite, Timestamp, Trace, Version,
 };
@@ -153,6 +153,7 @@ pub(crate) fn dead_letter(record: &str) -> DeadLetterEvent {
         first_seen: Timestamp::UNIX_EPOCH,
         failed_at: Timestamp::UNIX_EPOCH,
         trace: None,
+        record_encoding: RecordEncoding::Json,
         record: JsonText::parse_or_quote(record),
     }
 }

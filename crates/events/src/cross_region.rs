@@ -23,7 +23,9 @@ use crate::{DomainEvent, Entity, EntityKey, EventId, Version};
 pub const SOURCE: &str = "tandem.cross-region";
 /// `DetailType` of envelopes on a bus.
 pub const DETAIL_TYPE: &str = "CrossRegionEvent";
-/// The longest event, in bytes of JSON: what EventBridge takes as one request (1 MB, read 2026-11).
+/// The longest event that is sealed or opened, in bytes of JSON. It bounds what an envelope may unpack to.
+/// What can be sent is less: the publisher counts the sealed envelope with its escapes and sends requests of at most 950,000 bytes,
+/// so an event between the two that doesn't compress is sealed here and then refused by the publisher as too large.
 pub const MAX_RAW_LEN: usize = 1024 * 1024;
 
 /// Level 3 is zstd's own default; higher levels gain one per cent on events of this size and cost ten times the time.

@@ -1,7 +1,8 @@
 //! JSON that is carried as its text.
 //!
 //! The payload of an event is not this system's to interpret.
-//! Kept as text, its numbers reach the last consumer digit by digit as the source wrote them.
+//! Kept as text, its numbers reach the last consumer with the exact value that the table gave,
+//! which is the source's value in DynamoDB's spelling: zeros at the ends are trimmed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -49,7 +50,7 @@ impl JsonText {
         self.0.get()
     }
 
-    fn quote(text: &str) -> Self {
+    pub(crate) fn quote(text: &str) -> Self {
         let mut quoted = String::with_capacity(text.len() + 2);
         write_string(&mut quoted, text);
         Self::parse(quoted).expect("invariant: a quoted text is JSON")

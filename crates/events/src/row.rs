@@ -169,7 +169,7 @@ pub struct RowWrite {
 pub enum RowChange {
     /// The image is complete: it replaces the row.
     Put(Columns),
-    /// Only these columns are known: the others keep their values.
+    /// Only these columns are known: the others keep their values. Needs a row that has columns.
     Merge(Columns),
     /// The row is deleted: a tombstone takes its place, so that a late change can't bring it back.
     Tombstone {
@@ -179,7 +179,7 @@ pub enum RowChange {
 }
 
 impl RowWrite {
-    /// The whole item that this write would leave in an empty table.
+    /// The whole item that this write would leave in an empty table; of a [`RowChange::Merge`], which is refused there, the known part.
     pub fn item(&self) -> Item {
         let mut item = self.head.attributes();
         item.insert(names::PK.to_owned(), AttributeValue::text(self.head.key.as_str()));

@@ -40,17 +40,21 @@ pub static INIT_STAGE_SECONDS: Histogram<1> =
 pub static KAFKA_MESSAGES_CONSUMED_TOTAL: Counter<1> =
     Counter::new("kafka_messages_consumed_total", "Messages read from Kafka.", &["topic"]);
 
-/// High watermark minus committed offset.
+/// High watermark minus the offset of the first message that isn't done, which is committed within about half a second.
+/// Computed once a second from the client's own view of the broker; a partition without any message taken up counts from
+/// its committed offset.
 pub static KAFKA_CONSUMER_LAG_RECORDS: Gauge<2> = Gauge::new(
     "kafka_consumer_lag_records",
-    "Records between the committed offset and the high watermark.",
+    "Records between the first that is not done and the high watermark.",
     &["topic", "partition"],
 );
 
-/// Age of the oldest record that is not yet processed; 0 when caught up.
+/// Age of the oldest record that was taken up and is not yet processed, by the record's own time; 0 when there is none.
+/// Records that still wait in the broker or in the client are not looked at: of a partition that can't be read, for example
+/// because its broker is away, only the lag in records tells.
 pub static KAFKA_CONSUMER_LAG_SECONDS: Gauge<2> = Gauge::new(
     "kafka_consumer_lag_seconds",
-    "Age of the oldest record that is not yet processed, 0 when caught up.",
+    "Age of the oldest record that was taken up and is not yet processed, 0 when there is none.",
     &["topic", "partition"],
 );
 
@@ -62,14 +66,15 @@ pub static KAFKA_PROCESSING_DURATION_SECONDS: Histogram<1> = Histogram::new(
     WORK_SECONDS,
 );
 
-/// Changes handled, by what became of them.
+/// Changes handled, by what became of them. The operation is the source's: `insert`, `update`, `delete` or `refresh`;
+/// `none` where a message isn't a change, `unknown` where a row doesn't say.
 pub static CDC_EVENTS_PROCESSED_TOTAL: Counter<3> = Counter::new(
     "cdc_events_processed_total",
     "Changes handled, by entity, operation and outcome.",
     &["entity", "operation", "outcome"],
 );
 
-/// Changes that carried only some of the row's columns and were merged.
+/// Changes that carried only some of the row's columns. They are merged into the row, or refused if there is none.
 pub static CDC_PARTIAL_IMAGE_TOTAL: Counter<1> = Counter::new(
     "cdc_partial_image_total",
     "Changes that carried only some of the row's columns and were merged.",

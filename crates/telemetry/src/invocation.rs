@@ -15,6 +15,7 @@ pub const NAMESPACE: &str = "Tandem";
 pub struct Invocation<'a> {
     function: &'a str,
     started: Instant,
+    ended: bool,
 }
 
 /// How an invocation ended.
@@ -24,29 +25,38 @@ pub enum Ending {
     Complete,
     /// Some records are to be delivered again.
     PartialBatch,
-    /// With an error.
-    Error,
 }
 
 impl<'a> Invocation<'a> {
     /// Starts the clock for `function`, its deployed name.
     pub fn begin(function: &'a str) -> Self {
         LAMBDA_INVOCATIONS_TOTAL.inc(&[function]);
-        Self { function, started: Instant::now() }
+        Self { function, started: Instant::now(), ended: false }
     }
 
     /// Counts the ending and writes everything measured since the last time to `out`, which is stdout in a function.
     ///
     /// Metrics must not fail work that is done: a writer that fails is only logged, and the values wait for the next time.
-    pub fn end(self, ending: Ending, out: &mut impl Write) {
+    pub fn end(mut self, ending: Ending, out: &mut impl Write) {
+        self.ended = true;
         LAMBDA_DURATION_SECONDS.observe_duration(&[self.function], self.started.elapsed());
         match ending {
             Ending::Complete => {}
             Ending::PartialBatch => LAMBDA_ERRORS_TOTAL.inc(&[self.function, "partial_batch"]),
-            Ending::Error => LAMBDA_ERRORS_TOTAL.inc(&[self.function, "invocation"]),
         }
         if let Err(error) = emf::flush(NAMESPACE, &[("function", self.function)], out) {
             tracing::warn!(error = &error as &dyn std::error::Error, "metrics could not be written");
+        }
+    }
+}
+
+impl Drop for Invocation<'_> {
+    /// An invocation that was begun and never ended, because its handler panicked or was dropped, is counted as an error.
+    /// The count is written with the next invocation of the process; one that Lambda kills at its timeout leaves none.
+    fn drop(&mut self) {
+        if !self.ended {
+            LAMBDA_DURATION_SECONDS.observe_duration(&[self.function], self.started.elapsed());
+            LAMBDA_ERRORS_TOTAL.inc(&[self.function, "invocation"]);
         }
     }
 }
@@ -64,6 +74,10 @@ mod tests {
         for kind in ["invocation", "partial_batch"] {
             assert_eq!(LAMBDA_ERRORS_TOTAL.get(&[complete, kind]), 0);
         }
+        let dropped = "tandem-test-dropped";
+        drop(Invocation::begin(dropped));
+        assert_eq!(LAMBDA_ERRORS_TOTAL.get(&[dropped, "invocation"]), 1);
+        assert_eq!(LAMBDA_DURATION_SECONDS.count(&[dropped]), 1);
         let function = "tandem-test-invocation";
         let mut out = Vec::new();
         Invocation::begin(function).end(Ending::PartialBatch, &mut out);

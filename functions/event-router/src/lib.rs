@@ -11,7 +11,9 @@
 use aws::OutgoingEvent;
 use aws::dead_letters::SendDeadLetters;
 use aws::publisher::PublishEvents;
-use aws::stream::{self, Batch, BatchResponse, Outcome, Plan, Poison, Publication, StreamProgram, Subject};
+use aws::stream::{
+    Batch, BatchResponse, Delivery, Function, Outcome, Plan, Poison, Publication, StreamProgram, Subject,
+};
 use contracts::{EventRouter, Region};
 use events::domain::Mapped;
 use events::stream::Record;
@@ -19,39 +21,33 @@ use events::{DomainEvent, Timestamp, cross_region};
 use lambda_runtime::LambdaEvent;
 use std::io::Write;
 use std::time::Duration;
-use telemetry::invocation::{Ending, Invocation};
 
 /// The function, over its ports.
 #[derive(Debug)]
-pub struct Handler<P, D> {
-    route: Route,
-    deadline_margin: Duration,
-    publisher: P,
-    dead_letters: D,
-}
+pub struct Handler<P, D>(Function<Route, P, D>);
 
 impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
     /// A handler for the streams of `region` that sends to the bus of `peer_region` behind `publisher`.
     ///
     /// Work stops `deadline_margin` before the function's deadline, which leaves time for the answer.
     pub fn new(region: Region, peer_region: Region, deadline_margin: Duration, publisher: P, dead_letters: D) -> Self {
-        Self { route: Route { region, peer_region }, deadline_margin, publisher, dead_letters }
+        Self(Function {
+            name: EventRouter::NAME,
+            version: env!("CARGO_PKG_VERSION"),
+            program: Route { region: region.clone(), peer_region },
+            region,
+            deadline_margin,
+            publisher,
+            dead_letters,
+        })
     }
 
     /// Handles one batch. `metrics` is stdout in Lambda.
     pub async fn handle(&self, event: LambdaEvent<Batch>, metrics: &mut impl Write) -> BatchResponse {
         let (batch, context) = event.into_parts();
-        let measured = Invocation::begin(&context.env_config.function_name);
-        let invocation = stream::Invocation {
-            program: EventRouter::NAME,
-            program_version: env!("CARGO_PKG_VERSION"),
-            region: self.route.region.clone(),
-            request_id: context.request_id.clone(),
-            deadline: stream::stop_before(context.deadline(), self.deadline_margin),
-        };
-        let response = stream::process(batch, &self.route, &self.publisher, &self.dead_letters, &invocation).await;
-        measured.end(if response.is_complete() { Ending::Complete } else { Ending::PartialBatch }, metrics);
-        response
+        let function = &context.env_config.function_name;
+        let delivery = Delivery { function, request_id: &context.request_id, deadline: context.deadline() };
+        self.0.handle(batch, delivery, metrics).await
     }
 }
 

@@ -9,7 +9,9 @@
 use aws::OutgoingEvent;
 use aws::dead_letters::SendDeadLetters;
 use aws::publisher::PublishEvents;
-use aws::stream::{self, Batch, BatchResponse, Outcome, Plan, Poison, Publication, StreamProgram, Subject};
+use aws::stream::{
+    Batch, BatchResponse, Delivery, Function, Outcome, Plan, Poison, Publication, StreamProgram, Subject,
+};
 use contracts::{Region, StreamProcessor};
 use events::DomainEvent;
 use events::domain::Mapped;
@@ -17,40 +19,33 @@ use events::stream::Record;
 use lambda_runtime::LambdaEvent;
 use std::io::Write;
 use std::time::Duration;
-use telemetry::invocation::{Ending, Invocation};
 
 /// The function, over its ports.
 #[derive(Debug)]
-pub struct Handler<P, D> {
-    domain_events: DomainEvents,
-    deadline_margin: Duration,
-    publisher: P,
-    dead_letters: D,
-}
+pub struct Handler<P, D>(Function<DomainEvents, P, D>);
 
 impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
     /// A handler for the streams of `region`, publishing to the bus behind `publisher`.
     ///
     /// Work stops `deadline_margin` before the function's deadline, which leaves time for the answer.
     pub fn new(region: Region, deadline_margin: Duration, publisher: P, dead_letters: D) -> Self {
-        Self { domain_events: DomainEvents { region }, deadline_margin, publisher, dead_letters }
+        Self(Function {
+            name: StreamProcessor::NAME,
+            version: env!("CARGO_PKG_VERSION"),
+            program: DomainEvents { region: region.clone() },
+            region,
+            deadline_margin,
+            publisher,
+            dead_letters,
+        })
     }
 
     /// Handles one batch. `metrics` is stdout in Lambda.
     pub async fn handle(&self, event: LambdaEvent<Batch>, metrics: &mut impl Write) -> BatchResponse {
         let (batch, context) = event.into_parts();
-        let measured = Invocation::begin(&context.env_config.function_name);
-        let invocation = stream::Invocation {
-            program: StreamProcessor::NAME,
-            program_version: env!("CARGO_PKG_VERSION"),
-            region: self.domain_events.region.clone(),
-            request_id: context.request_id.clone(),
-            deadline: stream::stop_before(context.deadline(), self.deadline_margin),
-        };
-        let response =
-            stream::process(batch, &self.domain_events, &self.publisher, &self.dead_letters, &invocation).await;
-        measured.end(if response.is_complete() { Ending::Complete } else { Ending::PartialBatch }, metrics);
-        response
+        let function = &context.env_config.function_name;
+        let delivery = Delivery { function, request_id: &context.request_id, deadline: context.deadline() };
+        self.0.handle(batch, delivery, metrics).await
     }
 }
 

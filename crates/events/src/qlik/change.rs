@@ -27,12 +27,8 @@ pub struct Change {
     pub committed_at: Option<Timestamp>,
     /// The position in the source's log; empty for a full-load row.
     pub stream_position: String,
-    /// The transaction in the source; empty for a full-load row.
-    pub transaction_id: String,
     /// The table in the source, from the schema's namespace where it says so, else the entity's name.
     pub table: String,
-    /// The registry's id of the value's schema.
-    pub schema_id: u32,
 }
 
 /// What a change says about a row's columns.

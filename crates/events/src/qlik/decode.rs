@@ -123,8 +123,8 @@ pub enum Poison {
     /// A column's value can't be kept.
     #[error("a column can't be kept in a row")]
     Column(#[from] UnsupportedValue),
-    /// The column mask fits the image in no known way.
-    #[error("the column mask {mask} doesn't fit the image's columns")]
+    /// The column mask fits the image in no known way, or in several that differ.
+    #[error("the column mask {mask} doesn't fit the image's columns in one clear way")]
     ColumnMask {
         /// The mask in hexadecimal.
         mask: String,
@@ -182,7 +182,7 @@ pub fn decode(schemas: &impl SchemaLookup, message: &Message<'_>) -> Result<Deco
         Unwrapped::Record(fields) => (writer, fields),
         Unwrapped::Envelope(envelope) => envelope.open(schemas)?,
     };
-    let change = change(message.entity, schema_id, &writer, value, &key)?;
+    let change = change(message.entity, &writer, value, &key)?;
     Ok(Decoded::Change(Box::new(change)))
 }
 
@@ -296,7 +296,6 @@ impl Envelope {
 
 fn change(
     entity: Entity,
-    schema_id: u32,
     writer: &WriterSchema,
     mut fields: Fields,
     message_key: &MessageKey,
@@ -349,9 +348,7 @@ fn change(
         sequence,
         committed_at: commit_time(text(headers, "timestamp").unwrap_or_default())?,
         stream_position: text(headers, "streamPosition").unwrap_or_default().to_owned(),
-        transaction_id: text(headers, "transactionId").unwrap_or_default().to_owned(),
         table: table(record, entity),
-        schema_id,
     })
 }
 

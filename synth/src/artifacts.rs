@@ -1,4 +1,5 @@
-//! The functions' code, built and packed: the same sources give the same bytes, on every machine with one toolchain.
+//! The functions' code, built and packed: the same sources give the same bytes, in one checkout with one toolchain.
+//! Elsewhere they may differ, because the compiler notes the paths of checkout and cargo's folder in what it builds.
 //!
 //! An artifact is named by the digest of its bytes, so an upload never changes what an earlier deployment runs, and
 //! "is it there already" is one question. Uploading and deploying belong to [`crate::deploy`].
@@ -7,11 +8,13 @@ mod build;
 mod pack;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use ring::digest::{SHA256, digest};
 
+pub(crate) use build::LAMBDA_TRIPLE;
 pub use build::{Built, Target, build};
 pub use pack::PackError;
 
@@ -64,6 +67,19 @@ impl Artifacts {
         Ok(Self(packed.collect::<Result<_, _>>()?))
     }
 
+    /// Removes earlier zips of the same programs.
+    ///
+    /// What can't be removed stays: it costs disk space and nothing else.
+    pub fn remove_others(&self) {
+        for artifact in self.iter() {
+            let Some(entries) = artifact.path.parent().and_then(|folder| fs::read_dir(folder).ok()) else { continue };
+            let zips = entries.flatten().map(|entry| entry.path());
+            for zip in zips.filter(|path| *path != artifact.path && path.extension().is_some_and(|it| it == "zip")) {
+                let _ = fs::remove_file(zip);
+            }
+        }
+    }
+
     /// The artifact of a program.
     pub fn get(&self, program: &str) -> Option<&Artifact> {
         self.0.get(program)
@@ -93,4 +109,28 @@ pub(crate) fn hex_sha256(bytes: &[u8]) -> String {
 
 fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_current_zips_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        for name in ["old.zip", "new.zip", "notes.txt"] {
+            fs::write(path(name), name).expect("writable");
+        }
+        let artifact = Artifact {
+            program: "event-router".to_owned(),
+            key: String::new(),
+            digest: String::new(),
+            size: 7,
+            path: path("new.zip"),
+        };
+        Artifacts::from_iter([artifact]).remove_others();
+        assert!(path("new.zip").exists() && path("notes.txt").exists());
+        assert!(!path("old.zip").exists());
+    }
 }

@@ -41,7 +41,7 @@ use infra::environment::{Environment, Target as EnvironmentTarget};
 use crate::artifacts::{self, Artifacts, Built, CONSUMER, Target};
 use crate::doctor::{self, Needs};
 use crate::error::Error;
-use crate::local::{self, ConsumerChange, LocalSettings, Platform};
+use crate::local::{self, ConsumerChange, FixedPorts, Platform};
 use crate::ui::Ui;
 use apply::{Applied, Rules};
 use lock::DeployLock;
@@ -65,8 +65,8 @@ pub struct Options {
     pub assume_yes: bool,
     /// Which stacks to deploy.
     pub selection: Selection,
-    /// How to start the local platform, when that is the target.
-    pub local: LocalSettings,
+    /// Ports that the local platform must use, when that is the target.
+    pub ports: FixedPorts,
 }
 
 /// Deploys the environment: builds, plans, asks (on AWS), applies, verifies.
@@ -78,7 +78,6 @@ pub struct Options {
 /// A prerequisite is missing, the plan is refused or declined, or a stack failed: then all others that could be
 /// deployed are, and the error names each root cause.
 pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Result<Outcome, Error> {
-    deployable(environment)?;
     let _lock = DeployLock::take(&options.checkout, environment.environment_name(), "deploy")?;
     let drafted = stacks_of(environment)?;
     options.selection.check(&drafted)?;
@@ -86,13 +85,6 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
         EnvironmentTarget::Local => run_local(ui, environment, options, drafted).await,
         EnvironmentTarget::Aws => run_aws(ui, environment, options, drafted).await,
     }
-}
-
-fn deployable(environment: &Environment) -> Result<(), Error> {
-    environment.deployable().map_err(|mistake| {
-        Error::configuration(format!("environment `{}` can't be deployed yet", environment.environment_name()))
-            .detail(mistake.to_string())
-    })
 }
 
 async fn run_aws(
@@ -105,8 +97,8 @@ async fn run_aws(
     let clouds = connect(environment, Endpoint::Aws).await;
     clouds.check_account(environment.account().as_str()).await?;
     let built = artifacts::build(ui, &options.checkout, Target::Lambda).await?;
-    let artifacts = packed(&options.checkout, built).await?;
-    let planned = planned(ui, &clouds, stacks, &options.selection, &artifacts).await?;
+    let artifacts = packed(environment, &options.checkout, built).await?;
+    let planned = planned(&clouds, stacks, &options.selection, &artifacts).await?;
     let question = format!(
         "change account {} ({}) for environment `{}`?",
         environment.account(),
@@ -117,6 +109,7 @@ async fn run_aws(
     let applied = carried_out(ui, &clouds, approved, &artifacts, Rules { refuse_unapproved_harm: true }).await?;
     let mut outcome = Outcome::of(environment, &applied);
     outcome.functions = verified(&clouds, &applied, &artifacts).await?;
+    artifacts.remove_others();
     outcome.elapsed_secs = ui.elapsed().as_secs_f64();
     Ok(outcome)
 }
@@ -130,13 +123,54 @@ async fn run_local(
     doctor::require(&doctor::check(Needs::Local))?;
     let name = environment.environment_name();
     // The platform starts while the compiler works; if one fails the other's result is of no use.
-    let platform = local::up(ui, &options.checkout, name, &options.local);
+    let platform = local::up(ui, &options.checkout, name, options.ports);
     let build = artifacts::build(ui, &options.checkout, Target::Host);
     let (platform, built) = tokio::try_join!(platform, build)?;
-    let executable = built.executable(CONSUMER).map(Path::to_owned);
-    let artifacts = packed(&options.checkout, built).await?;
+    let outcome = match run_on(ui, environment, options, stacks, built, &platform).await {
+        Ok(outcome) => outcome,
+        Err(error) => return Err(with_damage(error, &platform).await),
+    };
+    let lost_at = platform.state_lost_at()?;
+    match lost_at {
+        // Whatever was deployed before that moment is gone, although every step succeeded.
+        Some(at) if platform.state_lost_at.as_ref() != Some(&at) => return Err(lost(&at)),
+        Some(at) if options.selection.is_everything() => platform.mark_redeployed(&at).await?,
+        _ => {}
+    }
+    Ok(outcome)
+}
 
-    let clouds = connect(environment, endpoint_of(&platform)).await;
+/// The emulator died in the middle of a deployment.
+fn lost(at: &str) -> Error {
+    Error::remote(format!("the emulator died at {at}, and everything deployed in it is gone"))
+        .hint("deploy again: the next deployment restores everything; `synth local logs emulator` shows what happened")
+}
+
+/// What failed, with what is wrong with the platform before it: a dead emulator looks like deleted stacks.
+async fn with_damage(error: Error, platform: &Platform) -> Error {
+    let lost_at = platform.state_lost_at().ok().flatten().filter(|at| platform.state_lost_at.as_ref() != Some(at));
+    let damage = match lost_at {
+        Some(at) => lost(&at),
+        None => match platform.check().await {
+            Ok(()) => return error,
+            Err(damage) => damage,
+        },
+    };
+    damage.detail(error.render())
+}
+
+/// Deploys to a platform that runs.
+async fn run_on(
+    ui: &Ui,
+    environment: &Environment,
+    options: &Options,
+    stacks: Vec<system::Stack>,
+    built: Built,
+    platform: &Platform,
+) -> Result<Outcome, Error> {
+    let executable = built.executable(CONSUMER).map(Path::to_owned);
+    let artifacts = packed(environment, &options.checkout, built).await?;
+    let clouds = connect(environment, endpoint_of(platform)).await;
     let types = platform::resource_types(&platform.endpoint_url).await?;
     let (stacks, left_out) = match &types {
         Some(types) => draft::reduced(stacks, &types.accepted()),
@@ -144,7 +178,10 @@ async fn run_local(
     };
     let placeholders = types.iter().flat_map(|types| outcome::placeholders(&stacks, types)).collect();
 
-    let planned = planned(ui, &clouds, stacks, &options.selection, &artifacts).await?;
+    let planned = planned(&clouds, stacks, &options.selection, &artifacts).await?;
+    for line in outcome::plan_table(&planned) {
+        ui.status(&line);
+    }
     let rules = Rules { refuse_unapproved_harm: false };
     let applied = carried_out(ui, &clouds, planned.approve(), &artifacts, rules).await?;
     let mut outcome = Outcome::of(environment, &applied);
@@ -152,15 +189,13 @@ async fn run_local(
     outcome.placeholders = placeholders;
     outcome.functions = verified(&clouds, &applied, &artifacts).await?;
     if let (true, Some(executable)) = (options.selection.is_everything(), executable) {
-        platform::create_topics(&platform, environment).await?;
+        platform::create_topics(platform, environment).await?;
         let change =
-            platform::run_consumer(&platform, environment, &options.checkout, &executable, &applied.outputs).await?;
+            platform::run_consumer(platform, environment, &options.checkout, &executable, &applied.outputs).await?;
         outcome.consumer_changed = change != ConsumerChange::Unchanged;
     }
-    if platform.state_lost && options.selection.is_everything() {
-        platform.mark_redeployed().await?;
-    }
-    outcome.look_around = outcome::look_around(environment, &platform);
+    artifacts.remove_others();
+    outcome.look_around = outcome::look_around(environment, platform);
     outcome.elapsed_secs = ui.elapsed().as_secs_f64();
     Ok(outcome)
 }
@@ -180,8 +215,9 @@ pub fn endpoint_of(platform: &Platform) -> Endpoint {
 }
 
 /// Packing reads and compresses whole executables, so it runs beside the threads that wait for the network.
-async fn packed(checkout: &Path, built: Built) -> Result<Artifacts, Error> {
-    let folder = crate::local::state_root(checkout).join("artifacts");
+async fn packed(environment: &Environment, checkout: &Path, built: Built) -> Result<Artifacts, Error> {
+    // Each environment has its own, because a deployment removes what it doesn't use.
+    let folder = crate::local::state_root(checkout).join(environment.environment_name()).join("artifacts");
     let packed = tokio::task::spawn_blocking(move || Artifacts::pack(&built, &folder)).await;
     packed
         .map_err(|error| Error::internal("packing the functions was broken off").caused_by(error))?
@@ -189,7 +225,6 @@ async fn packed(checkout: &Path, built: Built) -> Result<Artifacts, Error> {
 }
 
 async fn planned(
-    ui: &Ui,
     clouds: &Clouds,
     stacks: Vec<system::Stack>,
     selection: &Selection,
@@ -208,15 +243,17 @@ async fn planned(
             .map_err(|error| Error::remote("the plan can't be taken back").caused_by(error))?;
         return Err(stuck.into_iter().fold(error, |error, (state, next)| error.detail(state).hint(next)));
     }
-    for line in outcome::plan_table(&planned) {
-        ui.status(&line);
-    }
     Ok(planned)
 }
 
-/// Asks on a terminal; without one, only `--yes` lets a change through.
+/// Shows the plan and asks on a terminal; without one, only `--yes` lets a change through.
 async fn approved(ui: &Ui, clouds: &Clouds, planned: Planned, yes: bool, question: &str) -> Result<Approved, Error> {
-    if yes || planned.is_nothing() {
+    let is_asked = !yes && !planned.is_nothing();
+    for line in outcome::plan_table(&planned) {
+        // Nobody can agree to what isn't shown, so quiet doesn't count then.
+        if is_asked { ui.notice(&line) } else { ui.status(&line) }
+    }
+    if !is_asked {
         return Ok(planned.approve());
     }
     let refusal = match ui.confirm(question) {

@@ -10,7 +10,7 @@
 //!
 //! The emulator and the broker keep everything in memory. Writing their state to disk was left out on purpose: it would
 //! be written only at an orderly end, and a state that is sometimes there is harder to trust than none. If the emulator
-//! dies it is restarted empty and the platform is marked ([`Platform::state_lost`]); the next deployment, which reads
+//! dies it is restarted empty and the platform is marked ([`Platform::state_lost_at`]); the next deployment, which reads
 //! what is there, restores it. If the broker dies its topics are made again and the consumers restarted.
 //!
 //! This module deploys nothing: it doesn't know stacks, functions or tables.
@@ -18,7 +18,7 @@
 mod control;
 mod files;
 mod folder;
-mod http;
+pub(crate) mod http;
 mod install;
 mod keeper;
 mod logs;
@@ -34,7 +34,7 @@ mod supervisor;
 mod topics;
 
 use std::fs::{self, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -48,8 +48,8 @@ use crate::error::Error;
 use crate::ui::Ui;
 
 pub(crate) use files::free_mib;
-pub(crate) use folder::state_root;
 pub use folder::PlatformId;
+pub(crate) use folder::state_root;
 pub use install::{Installation, cache_folder, install};
 pub use platform::{ConsumerChange, ConsumerProcess, Platform, PlatformStatus, ProcessStatus};
 pub use ports::FixedPorts;
@@ -63,28 +63,17 @@ const SUPERVISOR_GRACE: Duration = Duration::from_secs(50);
 /// From asking any other process to end until it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What a person may decide about a platform; everything has a default.
-#[derive(Clone, Debug, Default)]
-pub struct LocalSettings {
-    /// Ports that must be used; the others are chosen and kept.
-    pub ports: FixedPorts,
-    /// What the emulator logs: `DEBUG`, `INFO`, `WARNING` or `ERROR`; default `WARNING`.
-    pub log_level: Option<String>,
-    /// Where programs are installed; default see [`cache_folder`].
-    pub cache: Option<PathBuf>,
-    /// The program whose `local supervise` is the supervisor; default this very program.
-    pub supervisor: Option<PathBuf>,
-}
-
 /// Starts the platform of `environment`, or finds it running; repairs what is damaged.
+///
+/// Ports that `ports` doesn't fix are chosen and kept.
 ///
 /// # Errors
 /// See [`Problem`]. After a failed start nothing of the platform runs; one that ran before and doesn't serve is left
 /// for `logs` and [`reset`].
-pub async fn up(ui: &Ui, checkout: &Path, environment: &str, settings: &LocalSettings) -> Result<Platform, Error> {
+pub async fn up(ui: &Ui, checkout: &Path, environment: &str, ports: FixedPorts) -> Result<Platform, Error> {
     let folder = prepare(checkout, environment)?;
     let _lock = lock(ui, &folder).await?;
-    Ok(start(ui, &folder, settings).await?)
+    Ok(start(ui, &folder, ports).await?)
 }
 
 /// Ends every process of the platform; yields how many there were.
@@ -101,7 +90,7 @@ pub async fn down(ui: &Ui, checkout: &Path, environment: &str) -> Result<usize, 
 ///
 /// # Errors
 /// As [`up`] and [`down`].
-pub async fn reset(ui: &Ui, checkout: &Path, environment: &str, settings: &LocalSettings) -> Result<Platform, Error> {
+pub async fn reset(ui: &Ui, checkout: &Path, environment: &str, ports: FixedPorts) -> Result<Platform, Error> {
     let folder = prepare(checkout, environment)?;
     let _lock = lock(ui, &folder).await?;
     end_everything(ui, &folder).await?;
@@ -109,7 +98,7 @@ pub async fn reset(ui: &Ui, checkout: &Path, environment: &str, settings: &Local
     for path in [folder.logs(), folder.temporary(), folder.home(), folder.programs()] {
         empty(&path)?;
     }
-    Ok(start(ui, &folder, settings).await?)
+    Ok(start(ui, &folder, ports).await?)
 }
 
 /// Writes the last `lines` lines of the log of `which` (or of all processes) to stdout; with `follow` also what comes
@@ -153,23 +142,23 @@ fn remove_file(path: &Path) -> Result<(), Problem> {
 }
 
 /// The caller holds the lock.
-async fn start(ui: &Ui, folder: &Folder, settings: &LocalSettings) -> Result<Platform, Problem> {
-    let cache = match &settings.cache {
-        Some(cache) => cache.clone(),
-        None => cache_folder(|name| std::env::var(name).ok())?,
-    };
-    let installation = install(ui, folder.checkout(), &cache).await?;
-    let log_level = settings.log_level.as_deref().unwrap_or("WARNING");
-    let orders_on = |ports| programs::orders(folder, &installation, ports, log_level);
-
+async fn start(ui: &Ui, folder: &Folder, fixed: FixedPorts) -> Result<Platform, Problem> {
     let state = State::load(folder)?;
     let running = processes::of_platform(&folder.id(), &state.as_ref().map(State::recorded).unwrap_or_default());
+    if running.is_empty() {
+        // A taken port is better said now than after an installation of some minutes.
+        ports::choose(fixed, None)?;
+    }
+    let cache = cache_folder(|name| std::env::var(name).ok())?;
+    let installation = install(ui, folder.checkout(), &cache).await?;
+    let orders_on = |ports| programs::orders(folder, &installation, ports);
+
     let usable = state.as_ref().filter(|_| !running.is_empty());
     let conflict = match usable {
         _ if running.is_empty() => None,
         None => Some("there is no record of it"),
         Some(state) if orders_on(state.ports).fingerprint != state.fingerprint => Some("its programs changed"),
-        Some(state) if !settings.ports.allow(state.ports) => Some("its port settings changed"),
+        Some(state) if !fixed.allow(state.ports) => Some("its port settings changed"),
         Some(state) if state.live_supervisor().is_some() => {
             return platform::wait_until_ready(folder, START_LIMIT, || None).await;
         }
@@ -183,7 +172,7 @@ async fn start(ui: &Ui, folder: &Folder, settings: &LocalSettings) -> Result<Pla
         (conflict, _) => {
             if let Some(reason) = conflict {
                 if let Some(state) = usable {
-                    ports::check(settings.ports, state.ports)?;
+                    ports::check(fixed, state.ports)?;
                 }
                 ui.status(&format!(
                     "restarting the local platform, because {reason}; a deployment restores what was deployed in it"
@@ -192,10 +181,10 @@ async fn start(ui: &Ui, folder: &Folder, settings: &LocalSettings) -> Result<Pla
             }
             // What a killed emulator left: function code and buckets of stacks that are gone with it.
             empty(&folder.temporary())?;
-            ports::choose(settings.ports, state.as_ref().map(|state| state.ports))?
+            ports::choose(fixed, state.as_ref().map(|state| state.ports))?
         }
     };
-    let platform = supervise_detached(ui, folder, &orders_on(ports), settings).await;
+    let platform = supervise_detached(ui, folder, &orders_on(ports)).await;
     if platform.is_err()
         && let Err(problem) = end_everything(ui, folder).await
     {
@@ -206,37 +195,32 @@ async fn start(ui: &Ui, folder: &Folder, settings: &LocalSettings) -> Result<Pla
 }
 
 /// Starts a supervisor that outlives this process, and waits until everything serves.
-async fn supervise_detached(
-    ui: &Ui,
-    folder: &Folder,
-    orders: &Orders,
-    settings: &LocalSettings,
-) -> Result<Platform, Problem> {
+async fn supervise_detached(ui: &Ui, folder: &Folder, orders: &Orders) -> Result<Platform, Problem> {
     ui.status(&format!(
         "starting the local platform: AWS on port {}, Kafka on {}, Schema Registry on {}",
         orders.ports.emulator, orders.ports.broker, orders.ports.schema_registry
     ));
     files::write_json(&folder.orders_file(), orders)?;
-    let mut child = spawn_supervisor(folder, settings)?;
+    let mut child = spawn_supervisor(folder)?;
     let exited = || child.try_wait().ok().flatten().map(|status| format!("it ended with {status}"));
     platform::wait_until_ready(folder, START_LIMIT, exited).await
 }
 
-fn spawn_supervisor(folder: &Folder, settings: &LocalSettings) -> Result<Child, Problem> {
-    let program = match &settings.supervisor {
-        Some(program) => program.clone(),
-        None => std::env::current_exe().map_err(Problem::file("find", "this program"))?,
-    };
+fn spawn_supervisor(folder: &Folder) -> Result<Child, Problem> {
+    let program = std::env::current_exe().map_err(Problem::file("find", "this program"))?;
     let path = folder.log(SUPERVISOR);
     let log = OpenOptions::new().create(true).append(true).open(&path).map_err(Problem::file("open", &path))?;
     let errors = log.try_clone().map_err(Problem::file("open", &path))?;
-    let inherited = ["HOME", "PATH", "LANG", "RUST_BACKTRACE", "TANDEM_STATE"];
+    let inherited = ["HOME", "PATH", "LANG", "RUST_BACKTRACE"];
     let inherited = inherited.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    // Always said, because it works in another folder: a relative path would lead it elsewhere.
+    let state_root = state_root(folder.checkout());
     Command::new(&program)
         .args(["local", "supervise", "--env", folder.environment(), "--checkout"])
         .arg(folder.checkout())
         .env_clear()
         .envs(inherited)
+        .env(folder::STATE_VARIABLE, state_root)
         .env(processes::PLATFORM_VARIABLE, folder.id().as_str())
         .current_dir(folder.checkout())
         .stdin(Stdio::null())
@@ -279,6 +263,14 @@ async fn end_everything(ui: &Ui, folder: &Folder) -> Result<usize, Problem> {
     Ok(all.len())
 }
 
+/// A process with the platform's marker that no record names, for tests.
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) fn stray(checkout: &Path, environment: &str) -> Child {
+    let folder = Folder::of(checkout, environment).expect("a good name");
+    let mut stray = Command::new("/bin/sleep");
+    stray.arg("100").env(processes::PLATFORM_VARIABLE, folder.id().as_str()).spawn().expect("it starts")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,12 +287,7 @@ mod tests {
     #[tokio::test]
     async fn a_marked_process_without_any_record_is_reported_and_stopped() {
         let checkout = tempfile::tempdir().expect("a folder");
-        let folder = prepare(checkout.path(), "sandbox").expect("writable");
-        let mut child = Command::new("/bin/sleep")
-            .arg("100")
-            .env(processes::PLATFORM_VARIABLE, folder.id().as_str())
-            .spawn()
-            .expect("it starts");
+        let mut child = stray(checkout.path(), "sandbox");
         let error = Platform::find(checkout.path(), "sandbox").expect_err("there is no record");
         assert!(error.to_string().contains("1 processes run of which"), "{error}");
         assert_eq!(

@@ -131,6 +131,11 @@ impl Ui {
         }
     }
 
+    /// Writes one line to stderr, also when quiet: what someone must have seen before they answer a question.
+    pub fn notice(&self, line: &str) {
+        self.streams().write_message(line);
+    }
+
     /// Writes one line that belongs to `prefix` (a stack, a process) to stderr; nothing when quiet.
     pub fn prefixed(&self, prefix: &str, line: &str) {
         self.status(&format!("{} {line}", self.paint(Style::Dim, &format!("[{prefix}]"))));
@@ -179,11 +184,6 @@ impl Ui {
     /// `text` in `style` for the answer, plain when stdout shows no colour or the answer is JSON.
     pub fn paint_answer(&self, style: Style, text: &str) -> String {
         style.apply(text, self.color_out && self.format == Format::Human)
-    }
-
-    /// The form of the answer.
-    pub fn format(&self) -> Format {
-        self.format
     }
 
     /// Whether the answer is to be one JSON document.

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind};
 use crate::ui::Ui;
 
 /// The Rust target that Lambda's Graviton processors run.
-const LAMBDA_TRIPLE: &str = "aarch64-unknown-linux-gnu";
+pub(crate) const LAMBDA_TRIPLE: &str = "aarch64-unknown-linux-gnu";
 
 /// Where the built programs will run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,16 +44,13 @@ impl Built {
 /// Builds the functions, and for the host the consumer too (on AWS it is a container image).
 ///
 /// # Errors
-/// Cargo can't be started, the toolchain lacks the target, or the code doesn't compile; cargo's own messages have been
+/// Cargo can't be started, or the code doesn't compile (what it takes is [`crate::doctor`]'s matter); cargo's own messages have been
 /// shown by then.
 pub async fn build(ui: &Ui, checkout: &Path, target: Target) -> Result<Built, Error> {
     let programs: Vec<&str> = match target {
         Target::Host => FUNCTIONS.into_iter().chain([CONSUMER]).collect(),
         Target::Lambda => FUNCTIONS.to_vec(),
     };
-    if target == Target::Lambda {
-        require_lambda_toolchain().await?;
-    }
     let mut command = cargo(checkout);
     command.args(["build", "--message-format=json-render-diagnostics"]);
     for program in &programs {
@@ -135,34 +132,6 @@ fn executables_in(report: &str) -> Built {
         Some((target.name, message.executable?))
     });
     Built(executables.collect())
-}
-
-/// Says all that is missing for building for Lambda, before cargo says it in its own way.
-async fn require_lambda_toolchain() -> Result<(), Error> {
-    let libdir = output(Command::new("rustc").args(["--print", "target-libdir", "--target", LAMBDA_TRIPLE])).await;
-    let has_std = libdir.is_some_and(|folder| Path::new(folder.trim()).is_dir());
-    let variable = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER";
-    let has_linker = cfg!(all(target_arch = "aarch64", target_os = "linux"))
-        || std::env::var_os(variable).is_some()
-        || output(Command::new("aarch64-linux-gnu-gcc").arg("--version")).await.is_some();
-    let mut error = Error::new(Kind::Configuration, "this machine can't build for Lambda on arm64");
-    if !has_std {
-        error = error.hint(format!(
-            "Rust's standard library for {LAMBDA_TRIPLE} is missing: run `rustup target add {LAMBDA_TRIPLE}`"
-        ));
-    }
-    if !has_linker {
-        error = error.hint(format!(
-            "a linker for arm64 is missing: install `gcc-aarch64-linux-gnu` and set `{variable}=aarch64-linux-gnu-gcc`"
-        ));
-    }
-    if has_std && has_linker { Ok(()) } else { Err(error) }
-}
-
-/// What a command writes to stdout, when it can be run and succeeds.
-async fn output(command: &mut Command) -> Option<String> {
-    let output = command.stdin(Stdio::null()).output().await.ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> E
         checkout: checkout.root().to_owned(),
         assume_yes: *yes,
         selection: Selection { stack: stack.clone(), region: region.clone() },
-        local: local::settings(&environment)?,
+        ports: local::fixed_ports(&environment)?,
     };
     let outcome = wait_for(deploy::run(ui, &environment, &options))?;
     if ui.is_json() {

@@ -5,13 +5,12 @@ use clap::Args;
 use super::{Checkout, Ended, wait_for};
 use crate::deploy::destroy::{self, Options};
 use crate::exit_code;
-use crate::local;
 use crate::ui::Ui;
 
 /// Remove everything that an environment deployed
 ///
-/// Stacks go in reverse order. On AWS protected data is refused unless each resource of it is named.
-/// Of a local environment the platform is stopped too: no process and no port is left.
+/// Stacks go in reverse order. On AWS, resources with data stay in the account, and each of them must be named first.
+/// Of a local environment the platform is stopped too: no process, no port and no data is left.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  synth destroy --env sandbox\n  synth destroy --env staging --allow-data Customers")]
 pub(crate) struct DestroyArgs {
@@ -19,7 +18,7 @@ pub(crate) struct DestroyArgs {
     #[arg(long, short)]
     yes: bool,
 
-    /// Resource with protected data that may be lost, by its logical id; may be repeated
+    /// Resource with data that may stay in the account without its stack, by logical id; may be repeated
     #[arg(long = "allow-data", value_name = "LOGICAL_ID")]
     allow_data: Vec<String>,
 }
@@ -33,14 +32,7 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DestroyArgs) -> 
         assume_yes: *yes,
         allow_data: allow_data.iter().cloned().collect(),
     };
-    let name = environment.environment_name();
-    let outcome = wait_for(async {
-        let outcome = destroy::run(ui, &environment, &options).await?;
-        if environment.is_local() {
-            local::down(ui, checkout.root(), name).await?;
-        }
-        Ok(outcome)
-    })?;
+    let outcome = wait_for(destroy::run(ui, &environment, &options))?;
     if ui.is_json() {
         ui.json(&outcome);
     } else {

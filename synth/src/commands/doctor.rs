@@ -11,7 +11,8 @@ use crate::ui::{Style, Ui};
 
 /// Look for what this machine lacks, with the command that installs it
 ///
-/// What is needed depends on the environment: a local one needs Python for the emulator, one on AWS credentials.
+/// What is needed depends on the environment: a local one needs Python for the emulator, one on AWS a compiler for
+/// arm64 and credentials.
 /// Looks only, and installs nothing. Ends with 1 when something is missing; `deploy` asks the same first.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  synth doctor --env sandbox")]

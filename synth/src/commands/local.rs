@@ -8,7 +8,7 @@ use infra::environment::Environment;
 use super::{Checkout, Ended, wait_for};
 use crate::error::Error;
 use crate::exit_code;
-use crate::local::{self, FixedPorts, LocalSettings, SuperviseArgs};
+use crate::local::{self, FixedPorts, SuperviseArgs};
 use crate::ui::Ui;
 
 /// Start, stop and look into the local platform
@@ -16,7 +16,7 @@ use crate::ui::Ui;
 /// The local platform is an AWS emulator, a Kafka broker, a Schema Registry and the consumer, all on 127.0.0.1.
 /// `deploy` starts it by itself; these commands are for looking inside and for starting over.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  synth local logs consumer-us-west-2 --follow")]
+#[command(after_help = "Example:\n  synth local logs consumer --follow")]
 pub(crate) struct LocalArgs {
     #[command(subcommand)]
     command: LocalCommand,
@@ -54,7 +54,7 @@ struct DownArgs {}
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  synth local logs emulator --lines 100")]
 struct LogsArgs {
-    /// Process whose log is shown
+    /// Process whose log is shown; the beginning of its name is enough
     process: Option<String>,
 
     /// Show what comes, until Ctrl-C
@@ -100,12 +100,12 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &LocalArgs) -> En
     let (root, name) = (checkout.root(), environment.environment_name());
     match &arguments.command {
         LocalCommand::Up(UpArgs {}) => {
-            let settings = settings(&environment)?;
-            show(ui, &wait_for(local::up(ui, root, name, &settings))?);
+            let ports = fixed_ports(&environment)?;
+            show(ui, &wait_for(local::up(ui, root, name, ports))?);
         }
         LocalCommand::Reset(ResetArgs {}) => {
-            let settings = settings(&environment)?;
-            show(ui, &wait_for(local::reset(ui, root, name, &settings))?);
+            let ports = fixed_ports(&environment)?;
+            show(ui, &wait_for(local::reset(ui, root, name, ports))?);
         }
         LocalCommand::Down(DownArgs {}) => {
             let ended = wait_for(local::down(ui, root, name))?;
@@ -117,6 +117,10 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &LocalArgs) -> En
                 ui.answer(&format!("the local platform is down, {ended} processes ended"));
             }
         }
+        LocalCommand::Logs(_) if ui.is_json() => {
+            return Err(Error::usage("logs are lines of text and have no JSON form")
+                .hint("leave out `--format json`; `synth status --format json` tells how the processes are"));
+        }
         LocalCommand::Logs(LogsArgs { process, follow, lines }) => {
             wait_for(local::logs(ui, root, name, process.as_deref(), *follow, *lines))?;
         }
@@ -125,8 +129,8 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &LocalArgs) -> En
     Ok(exit_code::DONE)
 }
 
-/// What the environment's file and the process environment say about the platform.
-pub(super) fn settings(environment: &Environment) -> Result<LocalSettings, Error> {
+/// The ports that the environment's file and the process environment ask for.
+pub(super) fn fixed_ports(environment: &Environment) -> Result<FixedPorts, Error> {
     let fixed = environment.local();
     let ports = FixedPorts {
         emulator: fixed.emulator_port,
@@ -134,8 +138,7 @@ pub(super) fn settings(environment: &Environment) -> Result<LocalSettings, Error
         schema_registry: fixed.schema_registry_port,
         consumer: fixed.consumer_port,
     };
-    let ports = ports.overridden_by(|variable| std::env::var(variable).ok())?;
-    Ok(LocalSettings { ports, ..LocalSettings::default() })
+    Ok(ports.overridden_by(|variable| std::env::var(variable).ok())?)
 }
 
 fn show(ui: &Ui, platform: &local::Platform) {

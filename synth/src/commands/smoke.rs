@@ -12,6 +12,7 @@ use crate::ui::Ui;
 ///
 /// Produces change records to Kafka and follows them through tables and event buses of both regions.
 /// Tells the latency of each hop; fails with what is missing where.
+/// Only for local environments: Kafka beside AWS wants SASL and TLS, which this does not speak yet.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  synth smoke --env sandbox --count 1000")]
 pub(crate) struct SmokeArgs {

@@ -16,6 +16,9 @@ use super::system::{BUCKET_OUTPUT, Stack, StackKey};
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>, read 2026-11.
 const INLINE_BYTES: usize = 51_200;
 
+/// How the names of the tool's change sets begin.
+const PREFIX: &str = "synth-";
+
 /// What came of making a change set.
 #[derive(Debug)]
 pub(crate) enum Made {
@@ -56,7 +59,10 @@ pub(crate) async fn make(
 ) -> Result<Made, ChangeSetError> {
     let region = &stack.key.region;
     let target = StackRef { region, name: &stack.cloudformation_name };
-    let name = format!("synth-{}", cloud.unique());
+    if !creates {
+        remove_earlier(cloud, target).await?;
+    }
+    let name = format!("{PREFIX}{}", cloud.unique());
     let body = body_of(cloud, stack, outputs).await?;
     let request =
         ChangeSetRequest { stack: target, change_set_name: &name, creates, body, parameters, tags: &stack.tags };
@@ -74,6 +80,17 @@ pub(crate) async fn make(
     patiently(cloud, region, async || cloud.delete_change_set(target, &id).await).await?;
     let reason = reason.unwrap_or_else(|| format!("its change set is {status}"));
     if says_no_change(&reason) { Ok(Made::NoChange) } else { Err(refused(stack, reason)) }
+}
+
+/// Deletes what killed runs left: change sets that nobody executes any more count against a quota of the stack.
+///
+/// A plan that someone else is just looking at goes too; its execution then fails, and nothing is changed unseen.
+async fn remove_earlier(cloud: &impl Cloud, stack: StackRef<'_>) -> Result<(), CallError> {
+    let waiting = patiently(cloud, stack.region, async || cloud.waiting_change_sets(stack).await).await?;
+    for (id, _) in waiting.iter().filter(|(_, name)| name.starts_with(PREFIX)) {
+        patiently(cloud, stack.region, async || cloud.delete_change_set(stack, id).await).await?;
+    }
+    Ok(())
 }
 
 fn refused(stack: &Stack, reason: String) -> ChangeSetError {

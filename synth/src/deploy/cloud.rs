@@ -222,6 +222,8 @@ pub(crate) trait Stacks {
     /// Starts to make a change set; gives its id.
     async fn create_change_set(&self, request: &ChangeSetRequest<'_>) -> Result<String, CallError>;
     async fn change_set(&self, stack: StackRef<'_>, id: &str, token: Option<&str>) -> Result<ChangeSetPage, CallError>;
+    /// The stack's change sets that were never executed: id and name.
+    async fn waiting_change_sets(&self, stack: StackRef<'_>) -> Result<Vec<(String, String)>, CallError>;
     async fn execute_change_set(&self, stack: StackRef<'_>, id: &str) -> Result<(), CallError>;
     async fn delete_change_set(&self, stack: StackRef<'_>, id: &str) -> Result<(), CallError>;
     async fn delete_stack(&self, stack: StackRef<'_>) -> Result<(), CallError>;

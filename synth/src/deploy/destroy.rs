@@ -1,11 +1,11 @@
 //! Takes an environment down, in the reverse of the order in which it was deployed.
 //!
-//! On the local platform protections are lifted and everything goes. On AWS what a template keeps (tables, keys, the
-//! artifact bucket) is kept, nothing is unprotected, and the command refuses unless each resource that holds data is
-//! named. Ending the local platform's processes is [`crate::local`]'s matter.
+//! On the local platform protections are lifted and everything goes, the platform's processes last. On AWS what a
+//! template keeps (tables, keys, the artifact bucket) is kept, nothing is unprotected, and the command refuses unless
+//! each resource that holds data is named.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::future::try_join_all;
 use infra::environment::{Environment, Target};
@@ -23,7 +23,7 @@ use super::sdk::{Clouds, Endpoint};
 use super::system::{Stack, StackKey};
 use super::{connect, endpoint_of};
 use crate::error::Error;
-use crate::local::Platform;
+use crate::local::{self, Platform};
 use crate::ui::Ui;
 
 /// How to take an environment down.
@@ -44,6 +44,8 @@ pub struct Outcome {
     pub deleted: Vec<StackKey>,
     /// Resources that stay in the account without a stack.
     pub kept: Vec<Kept>,
+    /// The stacks could not be deleted one by one, and went with the local platform.
+    pub gone_with_platform: bool,
 }
 
 /// A resource that outlives its stack.
@@ -61,6 +63,7 @@ impl Outcome {
     /// The outcome for people, line by line.
     pub fn render(&self) -> Vec<String> {
         let mut lines = vec![match self.deleted.len() {
+            0 if self.gone_with_platform => "the local platform is down, and all stacks went with it".to_owned(),
             0 => "no stack was there".to_owned(),
             1 => format!("{} is deleted", self.deleted[0]),
             count => format!("{count} stacks are deleted"),
@@ -72,31 +75,36 @@ impl Outcome {
     }
 }
 
-/// Deletes the environment's stacks.
+/// Deletes the environment's stacks; of a local environment the platform is ended too.
 ///
-/// A local platform that doesn't run, or whose emulator is dead, has no stacks: that is a success.
+/// A local platform that doesn't run, or whose emulator is dead, has no stacks: that is a success. Whatever is wrong
+/// with it, its processes are ended: a stack that can't be deleted is only worth a warning, for it goes with them.
 ///
 /// # Errors
-/// Protected data isn't named, nobody agreed, or a stack can't be deleted: then all others that could be are, and the
-/// error names each root cause.
+/// Another command changes the environment, or a process of the platform can't be ended. On AWS: protected data isn't
+/// named, nobody agreed, or a stack can't be deleted; then all others that could be are, and the error names each root
+/// cause.
 pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Result<Outcome, Error> {
     let name = environment.environment_name();
     let _lock = DeployLock::take(&options.checkout, name, "destroy")?;
-    let stacks = stacks_of(environment)?;
     match environment.target() {
         Target::Local => {
-            let Some(platform) = Platform::find(&options.checkout, name)? else { return Ok(Outcome::default()) };
-            let clouds = connect(environment, endpoint_of(&platform)).await;
-            match observe(&clouds, stacks).await {
-                Ok(deployed) => destroy(ui, &clouds, deployed, Protections::Lift).await,
-                Err(error) if error.class == CallClass::Unreachable => {
-                    ui.warning("the emulator does not answer, so whatever was deployed in it is gone already");
-                    Ok(Outcome::default())
+            let outcome = match local_stacks(ui, environment, &options.checkout).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    // Without its hints: nothing is left to be done about it.
+                    let said = [error.to_string()].into_iter().chain(error.details().to_vec()).chain(error.causes());
+                    let said: String = said.map(|line| format!("\n  {line}")).collect();
+                    ui.warning(&format!("the stacks go with the platform, for they can't be deleted one by one{said}"));
+                    Outcome { gone_with_platform: true, ..Outcome::default() }
                 }
-                Err(error) => Err(call_error("what is deployed can't be read", error)),
-            }
+            };
+            local::down(ui, &options.checkout, name).await?;
+            Ok(outcome)
         }
         Target::Aws => {
+            let stacks = stacks_of(environment)?;
+            refuse_unknown(&stacks, &options.allow_data)?;
             let clouds = connect(environment, Endpoint::Aws).await;
             clouds.check_account(environment.account().as_str()).await?;
             let deployed = observe(&clouds, stacks).await;
@@ -105,6 +113,22 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
             agree(ui, environment, &deployed, options.assume_yes)?;
             destroy(ui, &clouds, deployed, Protections::Keep).await
         }
+    }
+}
+
+/// Deletes the stacks of the local platform, if it runs.
+async fn local_stacks(ui: &Ui, environment: &Environment, checkout: &Path) -> Result<Outcome, Error> {
+    let stacks = stacks_of(environment)?;
+    let platform = Platform::find(checkout, environment.environment_name())?;
+    let Some(platform) = platform else { return Ok(Outcome::default()) };
+    let clouds = connect(environment, endpoint_of(&platform)).await;
+    match observe(&clouds, stacks).await {
+        Ok(deployed) => destroy(ui, &clouds, deployed, Protections::Lift).await,
+        Err(error) if error.class == CallClass::Unreachable => {
+            ui.warning("the emulator does not answer, so whatever was deployed in it is gone already");
+            Ok(Outcome::default())
+        }
+        Err(error) => Err(call_error("what is deployed can't be read", error)),
     }
 }
 
@@ -142,6 +166,18 @@ fn retained(stack: &Stack) -> impl Iterator<Item = Kept> {
     })
 }
 
+/// A mistyped name must not look as if it had been agreed to.
+fn refuse_unknown(stacks: &[Stack], allowed: &BTreeSet<String>) -> Result<(), Error> {
+    let known: BTreeSet<String> = stacks.iter().flat_map(retained).map(|kept| kept.logical_id).collect();
+    let unknown: Vec<String> = allowed.difference(&known).map(|name| format!("`{name}`")).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    Err(Error::usage(format!("no resource that stays in the account is called {}", unknown.join(" or ")))
+        .hint(format!("there are: {}", known.join(", "))))
+}
+
 fn refuse_protected(deployed: &[(Stack, Observed)], allowed: &BTreeSet<String>) -> Result<(), Error> {
     let locked = deployed.iter().filter(|(_, observed)| observed.termination_protection);
     let locked: Vec<String> = locked.map(|(stack, _)| stack.key.to_string()).collect();
@@ -173,7 +209,7 @@ fn agree(ui: &Ui, environment: &Environment, deployed: &[(Stack, Observed)], yes
         return Ok(());
     }
     for (stack, _) in deployed {
-        ui.status(&format!("delete {} ({})", stack.key, stack.cloudformation_name));
+        ui.notice(&format!("delete {} ({})", stack.key, stack.cloudformation_name));
     }
     let question = format!(
         "delete {} stacks of environment `{}` in account {}?",
@@ -207,7 +243,10 @@ async fn destroy(
     let failure = failure_of(&ended, "what was deleted stays deleted; run `synth destroy` again to carry on");
     match failure {
         Some(error) => Err(error),
-        None => Ok(Outcome { deleted: ended.into_iter().map(|(stack, _)| stack.key).collect(), kept }),
+        None => {
+            let deleted = ended.into_iter().map(|(stack, _)| stack.key).collect();
+            Ok(Outcome { deleted, kept, gone_with_platform: false })
+        }
     }
 }
 
@@ -395,6 +434,36 @@ mod tests {
         assert_eq!(error.details(), ["`Orders` of data@us-west-2 (AWS::DynamoDB::GlobalTable) holds data"]);
         let both = BTreeSet::from(["Bucket".to_owned(), "Orders".to_owned()]);
         assert!(refuse_protected(&there, &both).is_ok());
+        assert!(refuse_unknown(&stacks(), &both).is_ok());
+        let error = refuse_unknown(&stacks(), &BTreeSet::from(["Order".to_owned()])).unwrap_err();
+        assert_eq!(error.to_string(), "no resource that stays in the account is called `Order`");
+        assert_eq!(error.hints(), ["there are: Bucket, Orders"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_platform_whose_record_is_gone_is_shown_and_ended() {
+        use crate::deploy::status::{self, Compared};
+        use crate::ui::Format;
+
+        let checkout = tempfile::tempdir().unwrap();
+        let text = include_str!("../../../environments/sandbox.toml");
+        let environment = Environment::parse("environments/sandbox.toml", text).unwrap();
+        let mut stray = local::stray(checkout.path(), "sandbox");
+        let checkout = checkout.path().to_owned();
+
+        let report = status::run(&environment, &status::Options { checkout: checkout.clone() }).await.unwrap();
+        assert!(report.stacks.iter().all(|stack| stack.compared == Compared::Unknown), "{report:?}");
+        assert_eq!(report.platform.as_ref().map(|platform| platform.unrecorded.clone()), Some(vec![stray.id()]));
+        let said = report.render().join("\n");
+        assert!(said.contains(&format!("1 processes run of which there is no record: {}", stray.id())), "{said}");
+
+        let (ui, buffers) = Ui::buffered(Format::Human);
+        let options = Options { checkout, assume_yes: true, allow_data: BTreeSet::new() };
+        let outcome = run(&ui, &environment, &options).await.unwrap();
+        assert_eq!(outcome.render(), ["the local platform is down, and all stacks went with it"]);
+        assert!(buffers.err().contains("warning: the stacks go with the platform"), "{}", buffers.err());
+        assert!(!stray.wait().unwrap().success(), "it was ended");
     }
 
     #[tokio::test]

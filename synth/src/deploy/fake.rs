@@ -306,6 +306,13 @@ impl Stacks for FakeCloud {
         })
     }
 
+    async fn waiting_change_sets(&self, stack: StackRef<'_>) -> Result<Vec<(String, String)>, CallError> {
+        self.called("ListChangeSets", stack.region, stack.name)?;
+        let stacks = self.stacks.borrow();
+        let names = stacks.get(&Self::id(stack)).map(|stack| stack.change_sets.keys().cloned()).into_iter().flatten();
+        Ok(names.map(|name| (name.clone(), name)).collect())
+    }
+
     async fn execute_change_set(&self, stack: StackRef<'_>, id: &str) -> Result<(), CallError> {
         self.called("ExecuteChangeSet", stack.region, stack.name)?;
         let stack_id = Self::id(stack);

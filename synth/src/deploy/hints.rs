@@ -89,7 +89,10 @@ const HINTS: &[(&str, &str)] = &[
     ),
     ("bucketnotempty", "objects were written after the bucket was emptied; run `synth destroy` again"),
     ("cannot delete export", "another stack still imports this output; deploy that stack first, then this one"),
-    ("deletion protection", "the resource refuses its deletion; name it with `--allow-data` if its data may go"),
+    (
+        "deletion protection",
+        "the resource refuses its deletion; turn its deletion protection off if its data may go, then try again",
+    ),
     (
         "terminationprotection",
         "the stack refuses its deletion; turn termination protection off in the environment and deploy first",

@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use contracts::CdcConsumerSettings;
 use events::Entity;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper::Method;
 use infra::KafkaEndpoints;
 use infra::environment::Environment;
 use serde::Deserialize;
@@ -19,16 +16,13 @@ use serde::Deserialize;
 use super::inputs::Outputs;
 use super::system::StackKey;
 use crate::error::Error;
-use crate::local::{ConsumerChange, ConsumerProcess, Platform};
+use crate::local::{ConsumerChange, ConsumerProcess, Platform, http};
 
 /// The stack and its output that name the consumer's role.
 const CONSUMER_ROLE: (&str, &str) = ("events", "ConsumerRoleArn");
 
 /// The longest that the emulator may take to say what it can do.
 const TYPES_LIMIT: Duration = Duration::from_secs(10);
-
-/// Bytes of the longest such answer.
-const TYPES_BYTES: usize = 1 << 20;
 
 /// The resource types that an emulator knows.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -62,17 +56,12 @@ pub(crate) async fn resource_types(endpoint_url: &str) -> Result<Option<Resource
             .caused_by(source)
             .hint("see `synth local logs emulator`")
     };
-    let uri: hyper::Uri = url.parse().map_err(|error: hyper::http::uri::InvalidUri| failed(error.into()))?;
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let exchange = async {
-        let response = client.get(uri).await.map_err(|error| failed(error.into()))?;
-        if !response.status().is_success() {
-            return Ok(None);
-        }
-        let body = Limited::new(response.into_body(), TYPES_BYTES).collect().await.map_err(failed)?;
-        serde_json::from_slice(&body.to_bytes()).map(Some).map_err(|error| failed(error.into()))
-    };
-    tokio::time::timeout(TYPES_LIMIT, exchange).await.map_err(|late| failed(late.into()))?
+    let answer = http::send(Method::GET, &url, None, Vec::new(), TYPES_LIMIT).await;
+    let answer = answer.map_err(|error| failed(error.into()))?;
+    if !answer.status.is_success() {
+        return Ok(None);
+    }
+    serde_json::from_slice(&answer.body).map(Some).map_err(|error| failed(error.into()))
 }
 
 /// Makes the topics of the change feed and the one for what can't be applied.

@@ -13,7 +13,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{
-    Capability, ChangeAction, ChangeSetType, Parameter, Replacement, ResourceChange, Stack as SdkStack, Tag,
+    Capability, ChangeAction, ChangeSetType, ExecutionStatus, Parameter, Replacement, ResourceChange,
+    Stack as SdkStack, Tag,
 };
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use aws_smithy_http_client::tls;
@@ -107,11 +108,6 @@ impl Clouds {
             ))
             .hint("choose the right profile with `AWS_PROFILE`, or correct `account` in the environment file")),
         }
-    }
-
-    /// The endpoint that these clients talk to.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
     }
 
     /// DynamoDB in `region`.
@@ -316,10 +312,37 @@ impl Stacks for Clouds {
         })
     }
 
+    async fn waiting_change_sets(&self, stack: StackRef<'_>) -> Result<Vec<(String, String)>, CallError> {
+        let call = call(stack, "ListChangeSets");
+        let client = self.cloudformation(stack, call.operation)?;
+        let mut waiting = Vec::new();
+        let mut token = None;
+        loop {
+            let request = client.list_change_sets().stack_name(stack.name).set_next_token(token);
+            let answer = found(request.send().await.map_err(|error| call.failed(&error)))?;
+            let Some(answer) = answer else { return Ok(waiting) };
+            let summaries = answer.summaries().iter().filter(|summary| {
+                matches!(
+                    summary.execution_status(),
+                    Some(ExecutionStatus::Available | ExecutionStatus::Unavailable | ExecutionStatus::Obsolete)
+                )
+            });
+            waiting.extend(summaries.filter_map(|summary| {
+                Some((summary.change_set_id()?.to_owned(), summary.change_set_name()?.to_owned()))
+            }));
+            token = match answer.next_token() {
+                Some(token) => Some(token.to_owned()),
+                None => return Ok(waiting),
+            };
+        }
+    }
+
     async fn execute_change_set(&self, stack: StackRef<'_>, id: &str) -> Result<(), CallError> {
         let call = call(stack, "ExecuteChangeSet");
         let client = self.cloudformation(stack, call.operation)?;
         let request = client.execute_change_set().stack_name(stack.name).change_set_name(id);
+        // With a token, a repeated call after a lost answer starts nothing a second time.
+        let request = request.client_request_token(change_set_name(id));
         request.send().await.map(drop).map_err(|error| call.failed(&error))
     }
 
@@ -388,6 +411,11 @@ impl Stacks for Clouds {
             };
         }
     }
+}
+
+/// The name in a change set's ARN (`…:changeSet/<name>/<uuid>`); a name is its own.
+fn change_set_name(id: &str) -> &str {
+    id.split('/').nth(1).unwrap_or(id)
 }
 
 fn observed(stack: &SdkStack) -> Observed {
@@ -587,6 +615,13 @@ mod tests {
         ] {
             assert_eq!(class_of(code, message, status), class, "{code:?} {message:?} {status:?}");
         }
+    }
+
+    #[test]
+    fn the_token_of_an_execution_is_the_name_of_its_change_set() {
+        let arn = "arn:aws:cloudformation:us-west-2:123456789012:changeSet/synth-0a1b/8d7c";
+        assert_eq!(change_set_name(arn), "synth-0a1b");
+        assert_eq!(change_set_name("synth-0a1b"), "synth-0a1b");
     }
 
     #[tokio::test]

@@ -36,6 +36,8 @@ pub struct Report {
     pub environment: String,
     /// Whether the cloud (or the local platform) could be asked; everything is missing when it isn't there.
     pub reachable: bool,
+    /// Why what is there could not be asked; the stacks are unknown then.
+    pub cause: Option<String>,
     /// Its stacks, in deploy order.
     pub stacks: Vec<StackStatus>,
     /// Its functions and the code that they run.
@@ -71,6 +73,8 @@ pub enum Compared {
     Missing,
     /// An operation runs or was broken off; see the status.
     Unsettled,
+    /// It could not be asked for; the report has the cause.
+    Unknown,
 }
 
 impl Compared {
@@ -80,6 +84,7 @@ impl Compared {
             Self::Pending => "changes pending",
             Self::Missing => "missing",
             Self::Unsettled => "unsettled",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -95,24 +100,30 @@ pub async fn run(environment: &Environment, options: &Options) -> Result<Report,
             let clouds = connect(environment, Endpoint::Aws).await;
             clouds.check_account(environment.account().as_str()).await?;
             let looked = look_at(&clouds, &stacks).await.map_err(|error| call_error("AWS can't be asked", error))?;
-            Ok(report(environment, true, looked, None))
+            Ok(report(environment, Answer::Looked(looked), None))
         }
         Target::Local => local(environment, &options.checkout, stacks).await,
     }
 }
 
 async fn local(environment: &Environment, checkout: &Path, stacks: Vec<Stack>) -> Result<Report, Error> {
-    let nothing = |stacks: Vec<Stack>| {
-        let missing = stacks.iter().map(|stack| status_of(stack, None));
-        (missing.collect(), Vec::new())
-    };
-    let Some(platform) = Platform::find(checkout, environment.environment_name())? else {
-        return Ok(report(environment, false, nothing(stacks), None));
+    let name = environment.environment_name();
+    if let Some(processes) = Platform::unrecorded(checkout, name)? {
+        let cause = "the platform's record is gone, so nobody knows its addresses".to_owned();
+        return Ok(report(environment, Answer::Unknown(stacks, cause), Some(processes)));
+    }
+    let Some(platform) = Platform::find(checkout, name)? else {
+        return Ok(report(environment, Answer::NotThere(stacks), None));
     };
     let processes = platform.status().await?;
+    let unknown = |stacks, error: &Error| {
+        let cause = std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join(": ");
+        Answer::Unknown(stacks, cause)
+    };
     // A dead emulator is what status is asked about, so that is an answer and no error.
-    let Ok(types) = platform::resource_types(&platform.endpoint_url).await else {
-        return Ok(report(environment, false, nothing(stacks), Some(processes)));
+    let types = match platform::resource_types(&platform.endpoint_url).await {
+        Ok(types) => types,
+        Err(error) => return Ok(report(environment, unknown(stacks, &error), Some(processes))),
     };
     let stacks = match types {
         Some(types) => reduced(stacks, &types.accepted()).0,
@@ -120,9 +131,10 @@ async fn local(environment: &Environment, checkout: &Path, stacks: Vec<Stack>) -
     };
     let clouds = connect(environment, endpoint_of(&platform)).await;
     match look_at(&clouds, &stacks).await {
-        Ok(looked) => Ok(report(environment, true, looked, Some(processes))),
+        Ok(looked) => Ok(report(environment, Answer::Looked(looked), Some(processes))),
         Err(error) if error.class == CallClass::Unreachable => {
-            Ok(report(environment, false, nothing(stacks), Some(processes)))
+            let error = call_error("the emulator does not answer", error);
+            Ok(report(environment, unknown(stacks, &error), Some(processes)))
         }
         Err(error) => Err(call_error("the local platform can't be asked", error)),
     }
@@ -130,9 +142,25 @@ async fn local(environment: &Environment, checkout: &Path, stacks: Vec<Stack>) -
 
 type Looked = (Vec<StackStatus>, Vec<FunctionCode>);
 
-fn report(environment: &Environment, reachable: bool, looked: Looked, platform: Option<PlatformStatus>) -> Report {
-    let (stacks, functions) = looked;
-    Report { environment: environment.environment_name().to_owned(), reachable, stacks, functions, platform }
+/// What came of asking for the stacks.
+enum Answer {
+    Looked(Looked),
+    /// There is no platform, and so no stack.
+    NotThere(Vec<Stack>),
+    /// There is something, and it does not answer, for this cause.
+    Unknown(Vec<Stack>, String),
+}
+
+fn report(environment: &Environment, answer: Answer, platform: Option<PlatformStatus>) -> Report {
+    let all = |stacks: &[Stack], compared| {
+        stacks.iter().map(|stack| StackStatus { compared, ..status_of(stack, None) }).collect::<Vec<_>>()
+    };
+    let (reachable, cause, (stacks, functions)) = match answer {
+        Answer::Looked(looked) => (true, None, looked),
+        Answer::NotThere(stacks) => (false, None, (all(&stacks, Compared::Missing), Vec::new())),
+        Answer::Unknown(stacks, cause) => (false, Some(cause), (all(&stacks, Compared::Unknown), Vec::new())),
+    };
+    Report { environment: environment.environment_name().to_owned(), reachable, cause, stacks, functions, platform }
 }
 
 async fn look_at(cloud: &impl Cloud, stacks: &[Stack]) -> Result<Looked, CallError> {
@@ -208,10 +236,14 @@ impl Report {
             lines.push(String::new());
             lines.extend(table(&self.function_rows()));
         }
+        if let Some(cause) = &self.cause {
+            lines.push(String::new());
+            lines.push(format!("the stacks are unknown: {cause}"));
+        }
         lines.push(String::new());
         match &self.platform {
             Some(platform) => lines.extend(platform_lines(platform)),
-            None if !self.reachable => {
+            None if !self.reachable && self.cause.is_none() => {
                 lines.push(format!("the local platform of `{}` does not run", self.environment));
             }
             None => {
@@ -251,6 +283,13 @@ fn cell(stack: &StackStatus) -> String {
 }
 
 fn platform_lines(platform: &PlatformStatus) -> Vec<String> {
+    if !platform.unrecorded.is_empty() {
+        let pids: Vec<String> = platform.unrecorded.iter().map(u32::to_string).collect();
+        return vec![
+            format!("{} processes run of which there is no record: {}", pids.len(), pids.join(", ")),
+            "`synth destroy` and `synth local down` end them".to_owned(),
+        ];
+    }
     let mut rows = vec![["process", "state", "pid", "port", "up", "restarts"].map(str::to_owned).to_vec()];
     for process in &platform.processes {
         let state = match (process.running, process.healthy) {
@@ -284,7 +323,7 @@ mod tests {
     use super::*;
 
     fn stack(name: &str, region: &str, compared: Compared) -> StackStatus {
-        let there = compared != Compared::Missing;
+        let there = !matches!(compared, Compared::Missing | Compared::Unknown);
         StackStatus {
             stack: StackKey::new(name, region),
             cloudformation_name: format!("tandem-test-{name}"),
@@ -306,6 +345,7 @@ mod tests {
         let report = Report {
             environment: "test".to_owned(),
             reachable: true,
+            cause: None,
             stacks: vec![
                 stack("data", "us-west-2", Compared::UpToDate),
                 stack("events", "us-west-2", Compared::Pending),
@@ -325,5 +365,23 @@ mod tests {
              tandem-test-event-router  us-east-1  ZZZZ          regions differ"
         );
         assert!(!report.is_healthy());
+    }
+
+    #[test]
+    fn what_could_not_be_asked_is_not_called_missing() {
+        let report = Report {
+            environment: "test".to_owned(),
+            reachable: false,
+            cause: Some("connection refused".to_owned()),
+            stacks: vec![stack("data", "us-west-2", Compared::Unknown)],
+            functions: Vec::new(),
+            platform: None,
+        };
+        let text = report.render().join("\n");
+        assert!(
+            text.starts_with("stack  us-west-2\ndata   unknown\n\nthe stacks are unknown: connection refused"),
+            "{text}"
+        );
+        assert!(!text.contains("missing") && !text.contains("does not run"), "{text}");
     }
 }

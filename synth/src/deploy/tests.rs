@@ -406,6 +406,17 @@ async fn a_declined_plan_leaves_no_change_set() {
 }
 
 #[tokio::test]
+async fn change_sets_of_a_killed_run_are_removed_by_the_next() {
+    let mut bench = Bench::deployed().await;
+    bench.revision = 2;
+    // The first plan is dropped as a killed run drops it: its change sets stay.
+    drop(bench.plan(system()).await);
+    bench.plan(system()).await;
+    assert_eq!(bench.cloud.count("CreateChangeSet"), 4);
+    assert_eq!(bench.cloud.count("DeleteChangeSet"), 2);
+}
+
+#[tokio::test]
 async fn termination_protection_is_set_without_a_change_set() {
     let bench = Bench::deployed().await;
     let mut stacks = system();

@@ -1,8 +1,11 @@
 //! The prerequisites, one function each.
 
+use std::path::Path;
+
 use super::machine::Machine;
 use super::packages::{self, Packages};
 use super::{Finding, Needs, Verdict};
+use crate::artifacts::LAMBDA_TRIPLE;
 use crate::local::python;
 
 /// The toolchain file of the project, so that the pinned version is said in one place.
@@ -12,6 +15,11 @@ const TOOLCHAIN_FILE: &str = include_str!("../../../rust-toolchain.toml");
 const BUILD_MIB: u64 = 10 << 10;
 /// Below this nothing can be built or installed.
 const LEAST_MIB: u64 = 2 << 10;
+
+/// Where cargo reads which linker makes programs for Lambda's processors.
+const LAMBDA_LINKER_VARIABLE: &str = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER";
+/// That linker, as Debian and Fedora call it.
+const LAMBDA_LINKER: &str = "aarch64-linux-gnu-gcc";
 
 /// All checks that `needs` asks for.
 pub(super) fn all(machine: &Machine, needs: Needs) -> Vec<Finding> {
@@ -31,9 +39,8 @@ pub(super) fn all(machine: &Machine, needs: Needs) -> Vec<Finding> {
     ];
     findings.extend(match needs {
         Needs::Local => python(machine),
-        Needs::Aws => vec![credentials(machine)],
+        Needs::Aws => vec![lambda_target(machine), lambda_linker(machine), credentials(machine)],
     });
-    findings.push(git(machine));
     findings
 }
 
@@ -152,6 +159,46 @@ fn python(machine: &Machine) -> Vec<Finding> {
     vec![good(&name, format!("{} ({})", python.version, python.program.display()), PURPOSE), modules]
 }
 
+fn lambda_target(machine: &Machine) -> Finding {
+    const PURPOSE: &str = "builds the functions for Lambda on arm64";
+    let name = format!("Rust target {LAMBDA_TRIPLE}");
+    let folder = machine.run("rustc", &["--print", "target-libdir", "--target", LAMBDA_TRIPLE]);
+    match folder.filter(|folder| Path::new(folder).is_dir()) {
+        Some(folder) => good(&name, folder, PURPOSE),
+        None => {
+            let repair = format!("rustup target add {LAMBDA_TRIPLE}");
+            bad(&name, Verdict::Missing, "no standard library for it".to_owned(), PURPOSE, repair)
+        }
+    }
+}
+
+fn lambda_linker(machine: &Machine) -> Finding {
+    const NAME: &str = "linker for arm64";
+    const PURPOSE: &str = "links the functions for Lambda on arm64";
+    if cfg!(all(target_arch = "aarch64", target_os = "linux")) {
+        return good(NAME, "this machine's own".to_owned(), PURPOSE);
+    }
+    if let Some(linker) = machine.variable(LAMBDA_LINKER_VARIABLE) {
+        return good(NAME, format!("`{LAMBDA_LINKER_VARIABLE}` is {linker}"), PURPOSE);
+    }
+    let configured = machine.home_file(".cargo/config.toml").filter(|file| {
+        let text = std::fs::read_to_string(file);
+        text.is_ok_and(|text| text.contains(LAMBDA_TRIPLE))
+    });
+    match configured {
+        Some(file) => good(NAME, format!("perhaps in {}", file.display()), PURPOSE),
+        None => {
+            let install = match machine.find(LAMBDA_LINKER) {
+                Some(_) => String::new(),
+                None => format!("{}, then ", packages::install(machine, &packages::ARM64_COMPILER)),
+            };
+            // Cargo does not look for one by itself: it takes the machine's own, which makes no arm64 programs.
+            let repair = format!("{install}export {LAMBDA_LINKER_VARIABLE}={LAMBDA_LINKER}");
+            bad(NAME, Verdict::Missing, format!("`{LAMBDA_LINKER_VARIABLE}` is not set"), PURPOSE, repair)
+        }
+    }
+}
+
 /// Whether the SDK's usual places hold anything; whether AWS accepts it is found out by the first call.
 fn credentials(machine: &Machine) -> Finding {
     const NAME: &str = "AWS credentials";
@@ -174,17 +221,9 @@ fn credentials(machine: &Machine) -> Finding {
         None => {
             let repair =
                 "run `aws configure sso` and set `AWS_PROFILE`, or set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`";
-            bad(NAME, Verdict::Missing, "none found".to_owned(), PURPOSE, repair.to_owned())
+            // The SDK has further sources, such as the machine's own role on EC2.
+            bad(NAME, Verdict::Warning, "none found in the usual places".to_owned(), PURPOSE, repair.to_owned())
         }
-    }
-}
-
-/// Missing git costs only the commit's name in the deployment's tags.
-fn git(machine: &Machine) -> Finding {
-    let finding = program(machine, "git", &["git"], &packages::GIT, "names the commit that is deployed; optional");
-    match finding.verdict {
-        Verdict::Missing => Finding { verdict: Verdict::Warning, ..finding },
-        Verdict::Ok | Verdict::Warning => finding,
     }
 }
 

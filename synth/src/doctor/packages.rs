@@ -16,7 +16,11 @@ pub(super) const MAKE: Packages = Packages { apt: "make", dnf: "make", brew: Non
 pub(super) const PKG_CONFIG: Packages =
     Packages { apt: "pkg-config", dnf: "pkgconf-pkg-config", brew: Some("pkgconf") };
 pub(super) const OPENSSL: Packages = Packages { apt: "libssl-dev", dnf: "openssl-devel", brew: Some("openssl@3") };
-pub(super) const GIT: Packages = Packages { apt: "git", dnf: "git", brew: Some("git") };
+pub(super) const ARM64_COMPILER: Packages = Packages {
+    apt: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    dnf: "gcc-aarch64-linux-gnu",
+    brew: Some("messense/macos-cross-toolchains/aarch64-unknown-linux-gnu"),
+};
 
 /// The command for this machine's package manager; a sentence when none is known.
 pub(super) fn install(machine: &Machine, packages: &Packages) -> String {

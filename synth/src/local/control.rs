@@ -84,8 +84,8 @@ async fn create_topics(Shared(control): Shared<Control>, Json(topics): Json<Vec<
     control.ask(|reply| Message::Topics(topics, reply)).await.into_response()
 }
 
-async fn redeployed(Shared(control): Shared<Control>) -> Result<(), Ending> {
-    control.ask(Message::Redeployed).await
+async fn redeployed(Shared(control): Shared<Control>, Json(lost_at): Json<String>) -> Result<(), Ending> {
+    control.ask(|reply| Message::Redeployed(lost_at, reply)).await
 }
 
 /// The supervisor is ending and takes no orders.

@@ -12,7 +12,7 @@ use super::problem::Problem;
 
 /// Marks every process of one platform, in the variable `TANDEM_PLATFORM`.
 ///
-/// Derived from the state folder's path and the environment's name, never stored alone:
+/// Derived from the paths of state folder and checkout and the environment's name, never stored alone:
 /// processes are found again even when the state folder is gone, and two checkouts never share an id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -31,14 +31,23 @@ impl std::fmt::Display for PlatformId {
     }
 }
 
+/// The variable that names another folder for the state of a checkout's environments.
+pub(crate) const STATE_VARIABLE: &str = "TANDEM_STATE";
+
 /// Where the state of a checkout's environments is kept: `TANDEM_STATE`, or else `<checkout>/.tandem`.
 ///
-/// With the variable, one checkout can run an environment twice side by side, as the tests do.
+/// With the variable, one checkout can run an environment twice side by side.
+/// The path is absolute: the supervisor, which works in another folder, must come to the same one.
 pub(crate) fn state_root(checkout: &Path) -> PathBuf {
-    match std::env::var_os("TANDEM_STATE") {
-        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
-        _ => checkout.join(".tandem"),
+    match std::env::var_os(STATE_VARIABLE) {
+        Some(folder) if !folder.is_empty() => absolute(Path::new(&folder)),
+        _ => absolute(checkout).join(".tandem"),
     }
+}
+
+/// Fails only for an empty path or without a current folder, and then the path is used as it is.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The state folder of one environment, `<checkout>/.tandem/<environment>/`.
@@ -71,7 +80,9 @@ impl Folder {
     }
 
     pub(crate) fn id(&self) -> PlatformId {
-        let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
+        let paths = [&self.root, &self.checkout].map(|path| path.as_os_str().as_encoded_bytes());
+        // No path holds a zero byte, so two pairs of paths never give the same bytes.
+        let digest = Sha256::digest(paths.join(&0));
         let short: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         PlatformId(format!("{}-{short}", self.environment))
     }
@@ -141,6 +152,23 @@ mod tests {
         assert_eq!(id(one.path(), "sandbox"), id(&one.path().join("."), "sandbox"));
         assert_ne!(id(one.path(), "sandbox"), id(two.path(), "sandbox"));
         assert_ne!(id(one.path(), "sandbox"), id(one.path(), "other"));
+    }
+
+    #[test]
+    fn two_checkouts_with_one_state_folder_have_ids_of_their_own() {
+        let folder = |checkout: &str| Folder {
+            checkout: checkout.into(),
+            environment: "sandbox".to_owned(),
+            root: "/state/sandbox".into(),
+        };
+        assert_ne!(folder("/one").id(), folder("/two").id());
+        assert_eq!(folder("/one").id(), folder("/one").id());
+    }
+
+    #[test]
+    fn a_relative_state_folder_is_made_absolute() {
+        assert!(absolute(Path::new("state")).is_absolute());
+        assert_eq!(absolute(Path::new("/state")), Path::new("/state"));
     }
 
     #[test]

@@ -1,14 +1,18 @@
-//! A very small HTTP client for servers on this machine: plain text, one request a connection, always a time limit.
+//! A very small HTTP client for servers on this machine: plain text, one request a connection, always a time limit and
+//! a longest answer.
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
 use super::problem::Problem;
+
+/// The longest answer that is taken; bytes. A platform's state with its consumers needs some kilobytes.
+const LONGEST: usize = 4 << 20;
 
 /// An answer, whatever its status.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ pub(crate) async fn send(
     let exchange = async {
         let response = client.request(request).await.map_err(|error| failed(error.into()))?;
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| failed(error.into()))?.to_bytes();
+        let body = Limited::new(response.into_body(), LONGEST).collect().await.map_err(failed)?.to_bytes();
         Ok(Answer { status, body })
     };
     let late = || failed(format!("no answer within {} s", limit.as_secs_f32()).into());

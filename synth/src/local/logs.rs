@@ -25,15 +25,8 @@ pub(crate) async fn show(
 ) -> Result<(), Problem> {
     let mut logs = available(folder)?;
     if let Some(which) = which {
-        if !logs.contains_key(which) {
-            let names: Vec<&str> = logs.keys().map(String::as_str).collect();
-            let available = match names.as_slice() {
-                [] => "there are none yet".to_owned(),
-                names => format!("there are: {}", names.join(", ")),
-            };
-            return Err(Problem::NoSuchLog { which: which.to_owned(), available });
-        }
-        logs.retain(|name, _| name == which);
+        let meant = meant(&logs, which)?;
+        logs.retain(|name, _| *name == meant);
     }
     let prefixed = logs.len() > 1;
     let print = |name: &str, line: &str| {
@@ -70,6 +63,23 @@ pub(crate) async fn show(
 pub(crate) fn tail(path: &Path, count: usize) -> String {
     let text = read_tail(path).map(|(text, _)| text).unwrap_or_default();
     last_lines(&text, count).join("\n")
+}
+
+/// The log of that very name, or the only one whose name begins with `which`: `consumer` is `consumer-us-west-2`.
+fn meant(logs: &BTreeMap<String, PathBuf>, which: &str) -> Result<String, Problem> {
+    if logs.contains_key(which) {
+        return Ok(which.to_owned());
+    }
+    let list = |names: &[&str]| names.join(", ");
+    let all: Vec<&str> = logs.keys().map(String::as_str).collect();
+    let fitting: Vec<&str> = all.iter().copied().filter(|name| name.starts_with(which)).collect();
+    let available = match (fitting.as_slice(), all.as_slice()) {
+        ([only], _) => return Ok((*only).to_owned()),
+        (_, []) => "there are none yet".to_owned(),
+        ([], all) => format!("there are: {}", list(all)),
+        (several, _) => format!("several begin so: {}", list(several)),
+    };
+    Err(Problem::NoSuchLog { which: which.to_owned(), available })
 }
 
 fn available(folder: &Folder) -> Result<BTreeMap<String, PathBuf>, Problem> {
@@ -152,6 +162,17 @@ mod tests {
         let problem =
             show(&Ui::buffered(Format::Human).0, &folder, Some("brokr"), false, 2).await.expect_err("there is none");
         assert_eq!(problem.to_string(), "there is no log of `brokr`; there are: broker, emulator");
+    }
+
+    #[test]
+    fn a_beginning_that_fits_one_log_is_enough() {
+        let logs = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), PathBuf::new())).collect();
+        let one = logs(&["broker", "consumer-us-west-2", "emulator"]);
+        assert_eq!(meant(&one, "consumer").expect("one fits"), "consumer-us-west-2");
+        assert_eq!(meant(&logs(&["a", "a-b"]), "a").expect("the very name"), "a");
+        let two = logs(&["consumer-us-east-1", "consumer-us-west-2"]);
+        let problem = meant(&two, "consumer").expect_err("two fit");
+        assert!(problem.to_string().ends_with("several begin so: consumer-us-east-1, consumer-us-west-2"), "{problem}");
     }
 
     #[test]

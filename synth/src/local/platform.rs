@@ -15,7 +15,9 @@ use super::logs;
 use super::problem::Problem;
 use super::processes::{self, Identity};
 use super::programs;
-use super::state::{Launch, Ports, Probe, ProcessRecord, REGISTRY, SUPERVISOR, State, SupervisorRecord, Topic};
+use super::state::{
+    BROKER, EMULATOR, Launch, Ports, Probe, ProcessRecord, REGISTRY, SUPERVISOR, State, SupervisorRecord, Topic,
+};
 use crate::error::Error;
 
 /// Longest wait for one look whether a process serves.
@@ -46,8 +48,9 @@ pub struct Platform {
     pub root_secret_key: String,
     /// The port on 127.0.0.1 that is reserved for the consumer's health and metrics.
     pub consumer_port: u16,
-    /// The emulator died with everything deployed in it, and no deployment has restored it yet.
-    pub state_lost: bool,
+    /// When the emulator died with everything deployed in it (RFC 3339), if no deployment has restored it yet; as it
+    /// was when the platform was found, see [`Platform::state_lost_at`].
+    pub state_lost_at: Option<String>,
     folder: Folder,
 }
 
@@ -69,7 +72,7 @@ pub struct ConsumerProcess {
 pub enum ConsumerChange {
     /// It ran already, with the same binary and environment.
     Unchanged,
-    /// It was started.
+    /// It was started, or started anew because it did not serve.
     Started,
     /// It took the place of one with another binary or environment, after that had drained.
     Replaced,
@@ -88,6 +91,8 @@ pub struct PlatformStatus {
     pub processes: Vec<ProcessStatus>,
     /// Further living processes of the platform: the functions' environments.
     pub others: usize,
+    /// Living processes of a platform whose record is gone, by number; only `down` and `destroy` can deal with them.
+    pub unrecorded: Vec<u32>,
 }
 
 /// One process that is kept running.
@@ -114,7 +119,10 @@ pub struct ProcessStatus {
 impl PlatformStatus {
     /// Whether every process serves and nothing is lost.
     pub fn is_healthy(&self) -> bool {
-        self.supervised && self.state_lost_at.is_none() && self.processes.iter().all(|process| process.healthy)
+        self.supervised
+            && self.state_lost_at.is_none()
+            && self.unrecorded.is_empty()
+            && self.processes.iter().all(|process| process.healthy)
     }
 }
 
@@ -125,6 +133,26 @@ impl Platform {
     /// The state folder can't be read, or processes run of which there is no record.
     pub fn find(checkout: &Path, environment: &str) -> Result<Option<Self>, Error> {
         Ok(Self::of(&Folder::of(checkout, environment)?)?)
+    }
+
+    /// What runs of the platform of `environment` although there is no record of it: someone removed the state folder.
+    ///
+    /// # Errors
+    /// The state folder can't be read.
+    pub fn unrecorded(checkout: &Path, environment: &str) -> Result<Option<PlatformStatus>, Error> {
+        let folder = Folder::of(checkout, environment)?;
+        if State::load(&folder)?.is_some() {
+            return Ok(None);
+        }
+        let running = processes::of_platform(&folder.id(), &[]);
+        Ok((!running.is_empty()).then(|| PlatformStatus {
+            id: folder.id(),
+            supervised: false,
+            state_lost_at: None,
+            processes: Vec::new(),
+            others: 0,
+            unrecorded: running.into_iter().map(|process| process.pid).collect(),
+        }))
     }
 
     pub(crate) fn of(folder: &Folder) -> Result<Option<Self>, Problem> {
@@ -153,7 +181,7 @@ impl Platform {
             root_access_key: programs::ROOT_ACCESS_KEY.to_owned(),
             root_secret_key: programs::ROOT_SECRET_KEY.to_owned(),
             consumer_port: consumer,
-            state_lost: state.state_lost_at.is_some(),
+            state_lost_at: state.state_lost_at.clone(),
             folder: folder.clone(),
         }
     }
@@ -174,16 +202,19 @@ impl Platform {
             state_lost_at: state.state_lost_at.clone(),
             processes: looks,
             others: all.difference(&recorded).count(),
+            unrecorded: Vec::new(),
         })
     }
 
-    /// Fails unless every process lives and serves; for telling a dead emulator from a failed request.
+    /// Fails unless supervisor, emulator, broker and registry live and serve; for telling a dead emulator from a failed
+    /// request. Consumers don't count: a deployment replaces them, and says by itself what is wrong with them.
     ///
     /// # Errors
     /// The names of the processes that are dead or don't answer.
     pub async fn check(&self) -> Result<(), Error> {
         let status = self.status().await?;
-        let bad = status.processes.iter().filter(|process| !process.healthy).map(|process| {
+        let needed = |name: &str| name == SUPERVISOR || is_needed(name);
+        let bad = status.processes.iter().filter(|process| !process.healthy && needed(&process.name)).map(|process| {
             let end = process.last_end.as_ref().map(|end| format!(" ({end})")).unwrap_or_default();
             match process.pid {
                 Some(pid) => format!("the {} (pid {pid}) does not answer", process.name),
@@ -192,6 +223,14 @@ impl Platform {
         });
         let bad: Vec<String> = bad.collect();
         if bad.is_empty() { Ok(()) } else { Err(Problem::Damaged { what: bad.join(", ") }.into()) }
+    }
+
+    /// When the emulator died with everything deployed in it, as it is recorded now; none once it is restored.
+    ///
+    /// # Errors
+    /// The state folder can't be read, or the platform was taken away meanwhile.
+    pub fn state_lost_at(&self) -> Result<Option<String>, Error> {
+        Ok(self.state()?.state_lost_at)
     }
 
     /// Keeps a consumer running, in place of one with another binary or environment; waits until it serves.
@@ -205,17 +244,23 @@ impl Platform {
         let name = programs::consumer_name(&process.region);
         let current = known.consumers.iter().find(|launch| launch.name == name);
         if let Some(current) = current
-            && !self.state_lost
+            && known.state_lost_at.is_none()
             && files::same_content(&process.binary, &current.program)?
             && programs::consumer(&self.folder, &process, &current.program) == *current
         {
-            self.wait_for_consumer(current).await?;
-            return Ok(ConsumerChange::Unchanged);
+            let record = known.processes.get(&name).cloned().unwrap_or_default();
+            if is_healthy(&record, &current.probe).await {
+                return Ok(ConsumerChange::Unchanged);
+            }
+            // The same order again: it forgets earlier failures, after which nobody would wait for it.
+            self.order(Method::PUT, "/consumer", json(current)?, ORDER_LIMIT).await?;
+            self.wait_for_consumer(current, record.identity.as_ref()).await?;
+            return Ok(ConsumerChange::Started);
         }
         let copy = self.copy_binary(&name, &process.binary, current)?;
         let launch = programs::consumer(&self.folder, &process, &copy);
         self.order(Method::PUT, "/consumer", json(&launch)?, ORDER_LIMIT).await?;
-        self.wait_for_consumer(&launch).await?;
+        self.wait_for_consumer(&launch, None).await?;
         Ok(if current.is_some() { ConsumerChange::Replaced } else { ConsumerChange::Started })
     }
 
@@ -241,12 +286,12 @@ impl Platform {
         }
     }
 
-    /// Notes that everything is deployed again, after the emulator had lost it.
+    /// Notes that everything is deployed again that the emulator had lost at `lost_at`; a later loss stays noted.
     ///
     /// # Errors
     /// The supervisor is gone.
-    pub async fn mark_redeployed(&self) -> Result<(), Error> {
-        self.order(Method::POST, "/redeployed", Vec::new(), ORDER_LIMIT).await?;
+    pub async fn mark_redeployed(&self, lost_at: &str) -> Result<(), Error> {
+        self.order(Method::POST, "/redeployed", json(&lost_at)?, ORDER_LIMIT).await?;
         Ok(())
     }
 
@@ -295,7 +340,8 @@ impl Platform {
         Ok(copy)
     }
 
-    async fn wait_for_consumer(&self, launch: &Launch) -> Result<(), Problem> {
+    /// Waits until `launch` serves, and not as the process `old`, which is to end.
+    async fn wait_for_consumer(&self, launch: &Launch, old: Option<&Identity>) -> Result<(), Problem> {
         let deadline = Instant::now() + CONSUMER_LIMIT;
         let log_path = self.folder.log(&launch.name);
         loop {
@@ -305,7 +351,8 @@ impl Platform {
             }
             let record = state.processes.get(&launch.name).filter(|r| r.program.as_ref() == Some(&launch.program));
             if let Some(record) = record {
-                if is_healthy(record, &launch.probe).await {
+                let is_old = record.identity.is_some() && record.identity.as_ref() == old;
+                if !is_old && is_healthy(record, &launch.probe).await {
                     return Ok(());
                 }
                 if record.failures >= TRIES {
@@ -323,6 +370,8 @@ impl Platform {
 }
 
 /// Waits until emulator, broker and registry serve; `exited` tells how the supervisor ended, if it did.
+///
+/// Consumers are not waited for: one that can't start is replaced by the deployment that this may be the beginning of.
 pub(crate) async fn wait_until_ready(
     folder: &Folder,
     limit: Duration,
@@ -336,7 +385,7 @@ pub(crate) async fn wait_until_ready(
         let mut waiting_for = vec![SUPERVISOR.to_owned()];
         if let Some(state) = &state {
             waiting_for.clear();
-            for (name, record, probe) in named_records(state) {
+            for (name, record, probe) in named_records(state).filter(|(name, ..)| is_needed(name)) {
                 if is_healthy(&record, &probe).await {
                     continue;
                 }
@@ -362,6 +411,11 @@ pub(crate) async fn wait_until_ready(
         let log_path = folder.log(if process == REGISTRY { SUPERVISOR } else { &process });
         return Err(Problem::NotReady { process, reason, log: logs::tail(&log_path, 10), log_path });
     }
+}
+
+/// Whether a platform without this process is of no use; consumers may be missing.
+fn is_needed(process: &str) -> bool {
+    [EMULATOR, BROKER, REGISTRY].contains(&process)
 }
 
 fn given_up(name: &str, record: &ProcessRecord, log_path: PathBuf) -> Problem {

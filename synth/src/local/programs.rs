@@ -23,25 +23,22 @@ const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 const CONSUMER_GRACE_SECS: u64 = 35;
 
 /// Starts the emulator and the broker of `installation` on `ports`.
-pub(crate) fn orders(folder: &Folder, installation: &Installation, ports: Ports, log_level: &str) -> Orders {
+pub(crate) fn orders(folder: &Folder, installation: &Installation, ports: Ports) -> Orders {
     Orders {
         schema: SCHEMA,
-        fingerprint: format!("{}-{log_level}", installation.fingerprint),
+        fingerprint: installation.fingerprint.clone(),
         ports,
-        programs: vec![
-            emulator(folder, installation, ports.emulator, log_level),
-            broker(folder, installation, ports.broker),
-        ],
+        programs: vec![emulator(folder, installation, ports.emulator), broker(folder, installation, ports.broker)],
     }
 }
 
-fn emulator(folder: &Folder, installation: &Installation, port: u16, log_level: &str) -> Launch {
+fn emulator(folder: &Folder, installation: &Installation, port: u16) -> Launch {
     let mut environment = common(folder);
     environment.insert("PYTHONPATH".to_owned(), installation.emulator.to_string_lossy().into_owned());
     environment.insert("PYTHONUNBUFFERED".to_owned(), "1".to_owned());
     let port_text = port.to_string();
     // What the emulated services themselves read from the environment is the matter of the emulator's package.
-    let arguments = ["-m", "tandem_emulator", "--host", "127.0.0.1", "--port", &port_text, "--log-level", log_level];
+    let arguments = ["-m", "tandem_emulator", "--host", "127.0.0.1", "--port", &port_text, "--log-level", "WARNING"];
     Launch {
         name: EMULATOR.to_owned(),
         program: installation.python.clone(),
@@ -125,7 +122,7 @@ mod tests {
             fingerprint: "f".to_owned(),
         };
         let ports = Ports { emulator: 4566, broker: 9092, schema_registry: 8081, consumer: 9090 };
-        let orders = orders(&folder, &installation, ports, "WARNING");
+        let orders = orders(&folder, &installation, ports);
         let names: Vec<&str> = orders.programs[0].environment.keys().map(String::as_str).collect();
         assert_eq!(names, ["HOME", "LANG", "PATH", "PYTHONPATH", "PYTHONUNBUFFERED", "TMPDIR"]);
         assert!(orders.programs[0].arguments.contains(&"4566".to_owned()));

@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::processes::Identity;
 
 /// Version of both files and of the control interface; a platform of another version is restarted.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// Name of the emulator's process.
 pub(crate) const EMULATOR: &str = "emulator";

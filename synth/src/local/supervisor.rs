@@ -21,7 +21,7 @@ use super::keeper::{Change, Keeper};
 use super::problem::Problem;
 use super::processes::{self, Identity, Table};
 use super::registry::Registry;
-use super::state::{Launch, Memory, Orders, State, SupervisorRecord, Topic, now};
+use super::state::{BROKER, EMULATOR, Launch, Memory, Orders, State, SupervisorRecord, Topic, now};
 use super::{registry, topics};
 use crate::error::Error;
 
@@ -97,8 +97,8 @@ pub(crate) enum Message {
     Consumer(Box<Launch>, oneshot::Sender<()>),
     /// These topics exist now, and are to exist after a restart of the broker.
     Topics(Vec<Topic>, oneshot::Sender<()>),
-    /// Everything is deployed again.
-    Redeployed(oneshot::Sender<()>),
+    /// Everything is deployed again that was lost at this time.
+    Redeployed(String, oneshot::Sender<()>),
 }
 
 /// The supervisor's work, from lock to last state.
@@ -155,6 +155,8 @@ struct Supervisor {
     inbox: mpsc::Receiver<Message>,
     /// The broker was started since the topics were last made sure of.
     topics_due: bool,
+    /// The broker died since the consumers were last started anew: their offsets mean nothing to its successor.
+    broker_died: bool,
     /// Makes sure of the topics, and counts those that were missing; one task at a time.
     topics: JoinSet<Result<usize, Problem>>,
     logs_looked_at: Instant,
@@ -166,11 +168,18 @@ impl Supervisor {
         let earlier = State::load(&folder)?.filter(|state| state.fingerprint == orders.fingerprint);
         let mut state = State::new(&folder, &orders);
         let mut launches = orders.programs;
+        let mut broker_died = false;
         if let Some(earlier) = earlier {
-            launches.extend(earlier.consumers);
             state.topics = earlier.topics;
             state.state_lost_at = earlier.state_lost_at;
-            state.processes = earlier.processes;
+            if earlier.ports == state.ports {
+                broker_died = earlier.processes.get(BROKER).is_some_and(|record| record.identity.is_none());
+                launches.extend(earlier.consumers);
+                state.processes = earlier.processes;
+            } else if earlier.processes.contains_key(EMULATOR) {
+                // What ran on other ports is not taken over: the consumers were told addresses that are void.
+                state.state_lost_at.get_or_insert_with(now);
+            }
         }
         let mut supervisor = Self {
             folder,
@@ -180,6 +189,7 @@ impl Supervisor {
             inbox,
             // The broker may have died while nobody watched.
             topics_due: true,
+            broker_died,
             topics: JoinSet::new(),
             logs_looked_at: Instant::now(),
         };
@@ -287,7 +297,10 @@ impl Supervisor {
                     match memory {
                         Memory::None => {}
                         Memory::Resources => self.state.state_lost_at = Some(now()),
-                        Memory::Topics => self.topics_due = true,
+                        Memory::Topics => {
+                            self.topics_due = true;
+                            self.broker_died = true;
+                        }
                     }
                 }
             }
@@ -311,6 +324,8 @@ impl Supervisor {
                     Some((_, _, keeper)) => keeper.replace(*launch),
                     None => self.keep(*launch),
                 }
+                // Who asked reads the record next, and must not find the failures of what was replaced.
+                self.save();
                 let _ = reply.send(());
             }
             Message::Topics(topics, reply) => {
@@ -318,8 +333,9 @@ impl Supervisor {
                 self.state.topics.extend(topics);
                 let _ = reply.send(());
             }
-            Message::Redeployed(reply) => {
-                self.state.state_lost_at = None;
+            Message::Redeployed(lost_at, reply) => {
+                self.state.state_lost_at.take_if(|at| *at == lost_at);
+                self.save();
                 let _ = reply.send(());
             }
         }
@@ -340,9 +356,13 @@ impl Supervisor {
 
     fn note_topics(&mut self, result: Result<Result<usize, Problem>, JoinError>) {
         match result {
-            Ok(Ok(0)) => {}
+            // The broker died once more meanwhile: what counts is the next answer.
+            Ok(Ok(_)) if self.topics_due => {}
+            // A deployment may have made the lost topics first: the count alone doesn't tell that they are new.
+            Ok(Ok(0)) if !self.broker_died => {}
             Ok(Ok(count)) => {
                 info!(count, "lost topics exist again");
+                self.broker_died = false;
                 // A consumer that goes on would look for its old offsets in the new, empty topics.
                 for (_, _, keeper) in self.keepers.iter_mut().filter(|(_, memory, _)| *memory == Memory::None) {
                     keeper.restart("restarted because the broker lost its topics");

@@ -5,23 +5,17 @@ use std::time::Duration;
 
 use events::Entity;
 use events::qlik::encode::{Encoder, Record, sample_columns, schema_json};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper::Method;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
 use super::workload::{Change, Workload};
 use crate::error::Error;
+use crate::local::http;
 
 /// The longest that the registry may take for one answer.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(10);
-
-/// Bytes of the longest such answer.
-const REGISTRY_BYTES: usize = 1 << 20;
 
 /// A connection to the change topics.
 pub(super) struct Feed {
@@ -94,29 +88,16 @@ async fn register(registry: &str, subject: &str, schema: &str) -> Result<u32, Er
             .caused_by(source)
             .hint("see `synth status`")
     };
-    if url.starts_with("https://") {
-        return Err(Error::refused(format!(
-            "the Schema Registry at {registry} wants TLS, which the smoke test can't speak yet"
-        ))
-        .hint("run it where the registry can be reached over plain HTTP, such as through a port forward"));
+    let body = serde_json::json!({ "schema": schema }).to_string().into_bytes();
+    let answer = http::send(Method::POST, &url, None, body, REGISTRY_LIMIT).await;
+    let answer = answer.map_err(|error| failed(error.into()))?;
+    if !answer.status.is_success() {
+        return Err(failed(format!("{}: {}", answer.status, String::from_utf8_lossy(&answer.body)).into()));
     }
-    let body = serde_json::json!({ "schema": schema }).to_string();
-    let request = Request::post(&url).header("content-type", "application/vnd.schemaregistry.v1+json");
-    let request = request.body(Full::new(Bytes::from(body))).map_err(|error| failed(error.into()))?;
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-    let exchange = async {
-        let response = client.request(request).await.map_err(|error| failed(error.into()))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), REGISTRY_BYTES).collect().await.map_err(failed)?.to_bytes();
-        if !status.is_success() {
-            return Err(failed(format!("{status}: {}", String::from_utf8_lossy(&body)).into()));
-        }
-        #[derive(serde::Deserialize)]
-        struct Registered {
-            id: u32,
-        }
-        let registered: Registered = serde_json::from_slice(&body).map_err(|error| failed(error.into()))?;
-        Ok(registered.id)
-    };
-    tokio::time::timeout(REGISTRY_LIMIT, exchange).await.map_err(|late| failed(late.into()))?
+    #[derive(serde::Deserialize)]
+    struct Registered {
+        id: u32,
+    }
+    let registered: Registered = serde_json::from_slice(&answer.body).map_err(|error| failed(error.into()))?;
+    Ok(registered.id)
 }

@@ -23,13 +23,14 @@ fn answer_goes_to_stdout_and_everything_else_to_stderr() {
 }
 
 #[test]
-fn quiet_leaves_out_status_but_no_warning() {
+fn quiet_leaves_out_status_but_no_warning_and_nothing_that_is_asked_about() {
     let (mut ui, buffers) = Ui::buffered(Format::Human);
     ui.quiet = true;
     ui.status("working");
     ui.live().row("stack", "working");
     ui.warning("odd");
-    assert_eq!(buffers.err(), "warning: odd\n");
+    ui.notice("removes `Table`");
+    assert_eq!(buffers.err(), "warning: odd\nremoves `Table`\n");
 }
 
 #[test]

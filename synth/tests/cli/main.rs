@@ -5,5 +5,6 @@
 mod environments;
 mod errors;
 mod help;
+mod machine;
 mod run;
 mod templates;

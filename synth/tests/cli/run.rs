@@ -24,7 +24,12 @@ impl Ended {
 
 /// Runs `synth` with the arguments of `line` in `folder`.
 pub(crate) fn synth_in(folder: &Path, line: &str) -> Ended {
-    let output = command(folder, line).output().expect("the tool can be started");
+    ended(&mut command(folder, line))
+}
+
+/// Runs a command to its end.
+pub(crate) fn ended(command: &mut Command) -> Ended {
+    let output = command.output().expect("the tool can be started");
     Ended {
         code: output.status.code().expect("the tool was not killed"),
         out: String::from_utf8(output.stdout).expect("text"),
@@ -45,6 +50,11 @@ pub(crate) fn command(folder: &Path, line: &str) -> Command {
         .current_dir(folder)
         .env("COLUMNS", "100")
         .env_remove("TANDEM_ENV")
+        .env_remove("TANDEM_STATE")
+        .env_remove("TANDEM_EMULATOR_PORT")
+        .env_remove("TANDEM_KAFKA_PORT")
+        .env_remove("TANDEM_SCHEMA_REGISTRY_PORT")
+        .env_remove("TANDEM_CONSUMER_PORT")
         .env_remove("NO_COLOR")
         .stdin(Stdio::null());
     command

@@ -15,8 +15,17 @@ use serde_json::Value as Json;
 
 /// What a build and a deployment need.
 const COPIED: [&str; 11] = [
-    ".cargo", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "crates", "infra", "functions", "consumer", "synth",
-    "xtask", "environments",
+    ".cargo",
+    "Cargo.toml",
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "crates",
+    "infra",
+    "functions",
+    "consumer",
+    "synth",
+    "xtask",
+    "environments",
 ];
 /// The longest wait for anything that a run is expected to say.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -31,10 +40,8 @@ impl Checkout {
     pub(crate) fn fresh() -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
         let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let checkout = Self {
-            root: temporary.join("checkout"),
-            target: temporary.parent().expect("the build folder").to_owned(),
-        };
+        let checkout =
+            Self { root: temporary.join("checkout"), target: temporary.parent().expect("the build folder").to_owned() };
         for name in COPIED {
             mirror(&source.join(name), &checkout.root.join(name));
         }
@@ -112,6 +119,11 @@ impl Checkout {
             // What is compiled already is used; the dependencies take minutes.
             .env("CARGO_TARGET_DIR", &self.target)
             .env_remove("TANDEM_ENV")
+            .env_remove("TANDEM_STATE")
+            .env_remove("TANDEM_EMULATOR_PORT")
+            .env_remove("TANDEM_KAFKA_PORT")
+            .env_remove("TANDEM_SCHEMA_REGISTRY_PORT")
+            .env_remove("TANDEM_CONSUMER_PORT")
             .stdin(Stdio::null());
         command
     }
@@ -151,6 +163,15 @@ impl Running {
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is ours");
         self.child.wait().expect("it is ours");
+    }
+
+    /// Waits for the bad end and gives everything that was said.
+    pub(crate) fn failure(mut self) -> String {
+        let status = self.child.wait().expect("it is ours");
+        self.seen.extend(self.lines.iter());
+        let said = self.seen.join("\n");
+        assert!(!status.success(), "it succeeded\n{said}");
+        said
     }
 
     /// Waits for the good end and reads the answer.
@@ -211,7 +232,8 @@ fn mirror(from: &Path, to: &Path) {
 
 fn get(port: u64, path: &str) -> String {
     use std::io::Write as _;
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", u16::try_from(port).expect("a port"))).expect("it serves");
+    let mut stream =
+        std::net::TcpStream::connect(("127.0.0.1", u16::try_from(port).expect("a port"))).expect("it serves");
     write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").expect("it listens");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("text");

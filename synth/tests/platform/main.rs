@@ -28,6 +28,7 @@ fn the_system_comes_up_proves_itself_and_leaves_nothing() {
 }
 
 /// Says how long a step took: they are slow, and a log without times doesn't tell which.
+#[expect(clippy::print_stderr, reason = "a test has no `Ui`, and its log is what this is for")]
 fn step(name: &str, run: impl FnOnce()) {
     let start = Instant::now();
     run();
@@ -94,6 +95,9 @@ fn one_changed_function_is_one_updated_function(checkout: &Checkout) {
         let of_functions = stack["stack"].as_str().is_some_and(|id| id.starts_with("events@"));
         let expected = if of_functions { "updated" } else { "unchanged" };
         assert_eq!(stack["result"], expected, "{outcome:#}");
+        let changed: Vec<&Json> = stack["changes"].as_array().expect("changes").iter().collect();
+        assert!(changed.iter().all(|change| change["logical_id"] == "StreamProcessor"), "{outcome:#}");
+        assert_eq!(changed.len(), usize::from(of_functions), "{outcome:#}");
     }
     let after = code(&checkout.answer(&["status"]));
     assert_eq!(before.len(), 4);
@@ -122,12 +126,22 @@ fn a_killed_consumer_loses_and_repeats_nothing(checkout: &Checkout) {
 
 fn a_lost_emulator_is_said_and_restored(checkout: &Checkout) {
     checkout::kill(pid(&checkout.answer(&["status"]), "emulator"));
-    let lost = checkout.wait_for_status(|status| !status["platform"]["state_lost_at"].is_null());
+    // Until it answers again nothing is known of the stacks; then they are known to be gone.
+    let lost = checkout
+        .wait_for_status(|status| !status["platform"]["state_lost_at"].is_null() && status["reachable"] == true);
     assert!(lost["stacks"].as_array().is_some_and(|stacks| stacks.iter().all(|one| one["compared"] == "missing")));
+    // Once more, in the middle of the deployment that is to restore everything: not a deleted stack is what is said.
+    let mut deployment = checkout.start(&["deploy"]);
+    deployment.wait_for(|line| line.contains("[data@us-west-2] creating"));
+    checkout::kill(pid(&checkout.answer(&["status"]), "emulator"));
+    let said = deployment.failure();
+    assert!(said.contains("remote error: the emulator died at ") && said.contains("hint: deploy again"), "{said}");
     let outcome = checkout.answer(&["deploy"]);
     for stack in outcome["stacks"].as_array().expect("stacks") {
         assert_eq!(stack["result"], "created", "{outcome:#}");
     }
+    let status = checkout.answer(&["status"]);
+    assert!(status["platform"]["state_lost_at"].is_null(), "{status:#}");
     every_change_arrives_once(checkout, 30);
 }
 

@@ -13,7 +13,6 @@ const COMPLETE: &[(&str, &str)] = &[
     ("make", "exit 0"),
     ("pkg-config", "echo 3.0.15"),
     ("python3", "echo 3.11.7"),
-    ("git", "exit 0"),
     ("apt-get", "exit 0"),
 ];
 
@@ -61,7 +60,6 @@ fn a_complete_machine_has_only_good_findings() {
         "disk space",
         "Python 3.10 or newer",
         "Python modules venv and pip",
-        "git",
     ];
     assert_eq!(verdicts(&findings), expected.map(|name| (name, Verdict::Ok)), "{findings:#?}");
     assert!(findings.iter().all(|finding| finding.repair.is_none()));
@@ -129,7 +127,6 @@ fn each_missing_or_unfit_prerequisite_is_named_with_its_repair() {
             "has no module venv or ensurepip",
             "python3-venv",
         ),
-        (&[("git", "")], &[], "git", Warning, "no `git`", "apt-get install -y git"),
     ];
     for (scripts, variables, name, verdict, found, repair) in cases {
         let bench = machine(scripts, variables);
@@ -176,9 +173,9 @@ fn credentials_are_looked_for_where_the_sdk_looks() {
     fs::write(home.path().join(".aws/config"), "").expect("writable");
     let home = home.path().to_str().expect("a name");
     let cases: [(&[(&str, &str)], Verdict); 7] = [
-        (&[], Verdict::Missing),
-        (&[("AWS_ACCESS_KEY_ID", "a")], Verdict::Missing),
-        (&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "")], Verdict::Missing),
+        (&[], Verdict::Warning),
+        (&[("AWS_ACCESS_KEY_ID", "a")], Verdict::Warning),
+        (&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "")], Verdict::Warning),
         (&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")], Verdict::Ok),
         (&[("AWS_PROFILE", "a")], Verdict::Ok),
         (&[("AWS_WEB_IDENTITY_TOKEN_FILE", "a"), ("AWS_ROLE_ARN", "b")], Verdict::Ok),
@@ -190,6 +187,41 @@ fn credentials_are_looked_for_where_the_sdk_looks() {
         let finding = findings.iter().find(|finding| finding.name == "AWS credentials").expect("it is checked");
         assert_eq!(finding.verdict, verdict, "{variables:?}");
         assert!(!findings.iter().any(|finding| finding.name.starts_with("Python")), "AWS needs no emulator");
+    }
+}
+
+#[test]
+fn what_builds_for_lambda_is_looked_for() {
+    let library = tempfile::tempdir().expect("a folder");
+    let rustc = format!("case $1 in --print) echo {};; *) echo rustc 1.95.0;; esac", library.path().display());
+    let linker = [("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc")];
+    let bench = machine(&[("rustc", &rustc)], &linker);
+    assert_eq!(lambda_target(&bench.machine).verdict, Verdict::Ok);
+    assert_eq!(lambda_linker(&bench.machine).verdict, Verdict::Ok);
+    let bench = machine(&[], &[]);
+    let target = lambda_target(&bench.machine);
+    assert_eq!(target.verdict, Verdict::Missing);
+    assert_eq!(target.repair.as_deref(), Some("rustup target add aarch64-unknown-linux-gnu"));
+    let found = all(&bench.machine, Needs::Aws);
+    assert!(found.iter().any(|finding| finding.name == "linker for arm64"), "{found:?}");
+}
+
+#[cfg(not(all(target_arch = "aarch64", target_os = "linux")))]
+#[test]
+fn an_installed_arm64_compiler_that_cargo_is_not_told_of_is_not_enough() {
+    let variable = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER";
+    let home = tempfile::tempdir().expect("a folder");
+    fs::create_dir(home.path().join(".cargo")).expect("writable");
+    fs::write(home.path().join(".cargo/config.toml"), "[target.aarch64-unknown-linux-gnu]\n").expect("writable");
+    let bench = machine(&[], &[("HOME", home.path().to_str().expect("a name"))]);
+    assert_eq!(lambda_linker(&bench.machine).verdict, Verdict::Ok);
+    for (scripts, repair) in [
+        (&[][..], "apt-get install -y gcc-aarch64-linux-gnu libc6-dev-arm64-cross, then export "),
+        (&[("aarch64-linux-gnu-gcc", "exit 0")][..], "export "),
+    ] {
+        let finding = lambda_linker(&machine(scripts, &[]).machine);
+        assert_eq!(finding.verdict, Verdict::Missing);
+        assert_eq!(finding.repair, Some(format!("{repair}{variable}=aarch64-linux-gnu-gcc")));
     }
 }
 

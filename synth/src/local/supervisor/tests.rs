@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::local::http;
 use crate::local::keeper::script;
+use crate::local::platform::wait_until_ready;
 use crate::local::ports::{FixedPorts, choose};
 use crate::local::state::{EMULATOR, SCHEMA};
 
@@ -94,8 +95,12 @@ async fn a_dead_emulator_is_restarted_and_its_loss_marked_until_everything_is_de
     first.signal(nix::sys::signal::Signal::SIGKILL);
     let state = bench.state(|state| state.processes.get(EMULATOR).is_some_and(|record| record.restarts == 1)).await;
     assert_ne!(identity(&state, EMULATOR), Some(first));
-    assert!(state.state_lost_at.is_some());
-    assert_eq!(bench.order(Method::POST, "/redeployed", Vec::new()).await, StatusCode::OK);
+    let lost_at = state.state_lost_at;
+    assert!(lost_at.is_some());
+    assert_eq!(bench.order(Method::POST, "/redeployed", b"\"earlier\"".to_vec()).await, StatusCode::OK);
+    bench.state(|state| state.state_lost_at == lost_at).await;
+    let body = serde_json::to_vec(&lost_at).expect("JSON");
+    assert_eq!(bench.order(Method::POST, "/redeployed", body).await, StatusCode::OK);
     bench.state(|state| state.state_lost_at.is_none()).await;
     running.stop().await;
     assert!(bench.all().is_empty());
@@ -186,4 +191,59 @@ async fn a_second_supervisor_and_a_taken_port_are_refused() {
     let problem = run(bench.folder.clone(), Signals::Test(mpsc::channel(1).1)).await.expect_err("the port is taken");
     assert!(matches!(problem, Problem::PortTaken { .. }), "{problem}");
     drop(taken);
+}
+
+#[tokio::test]
+async fn a_consumer_that_cannot_start_keeps_nobody_waiting_and_can_be_ordered_anew() {
+    let bench = Bench::new(vec![sleeping_emulator()]);
+    let running = bench.supervise();
+    let broken = script("consumer-a", "exit 3", Memory::None);
+    let body = serde_json::to_vec(&broken).expect("JSON");
+    assert_eq!(bench.order(Method::PUT, "/consumer", body.clone()).await, StatusCode::OK);
+    let failures = |state: &State| state.processes.get("consumer-a").map_or(0, |record| record.failures);
+    bench.state(|state| failures(state) >= 3).await;
+    wait_until_ready(&bench.folder, Duration::from_secs(20), || None).await.expect("the rest serves");
+    assert_eq!(bench.order(Method::PUT, "/consumer", body).await, StatusCode::OK);
+    let state = State::load(&bench.folder).expect("readable").expect("written");
+    assert!(failures(&state) < 3, "the answer comes after the failures are forgotten: {state:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn consumers_that_know_other_ports_are_not_started_again() {
+    let bench = Bench::new(vec![sleeping_emulator()]);
+    let first = bench.supervise();
+    let consumer = script("consumer-a", "exec sleep 100", Memory::None);
+    let body = serde_json::to_vec(&consumer).expect("JSON");
+    assert_eq!(bench.order(Method::PUT, "/consumer", body).await, StatusCode::OK);
+    let before = bench.state(|state| identity(state, "consumer-a").is_some()).await;
+    first.vanish().await;
+
+    let ports = choose(FixedPorts::default(), None).expect("free ports");
+    assert_ne!(ports, before.ports);
+    let orders = Orders { schema: SCHEMA, fingerprint: "f".to_owned(), ports, programs: vec![sleeping_emulator()] };
+    files::write_json(&bench.folder.orders_file(), &orders).expect("writable");
+    let second = bench.supervise();
+    let after = bench.state(|state| state.ports == ports && identity(state, EMULATOR).is_some()).await;
+    assert!(after.consumers.is_empty() && after.state_lost_at.is_some(), "{after:?}");
+    assert!(!identity(&before, "consumer-a").expect("it ran").is_alive());
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn consumers_start_anew_after_a_loss_of_the_broker_whoever_makes_its_topics() {
+    // Without topics none is ever missing, as when a deployment makes them before the supervisor does.
+    let broker = script(BROKER, "exec sleep 100", Memory::Topics);
+    let bench = Bench::new(vec![broker]);
+    let running = bench.supervise();
+    let consumer = script("consumer-a", "exec sleep 100", Memory::None);
+    let body = serde_json::to_vec(&consumer).expect("JSON");
+    assert_eq!(bench.order(Method::PUT, "/consumer", body).await, StatusCode::OK);
+    let running_both = |state: &State| identity(state, BROKER).is_some() && identity(state, "consumer-a").is_some();
+    let before = bench.state(running_both).await;
+    identity(&before, BROKER).expect("it runs").signal(nix::sys::signal::Signal::SIGKILL);
+    let consumer = identity(&before, "consumer-a");
+    let after = bench.state(|state| running_both(state) && identity(state, "consumer-a") != consumer).await;
+    assert_eq!(after.processes["consumer-a"].failures, 0, "it was asked to end");
+    running.stop().await;
 }

@@ -44,12 +44,8 @@ pub(crate) fn check() -> Result<String, Error> {
 /// Each package of a build with its features, one a line.
 fn resolved(selection: &[&str]) -> Result<BTreeSet<String>, Error> {
     let format = ["--prefix", "none", "--edges", "normal,build", "--format", "{p} [{f}]"];
-    let output = Command::new("cargo")
-        .args(["tree", "--locked"])
-        .args(selection)
-        .args(format)
-        .output()
-        .map_err(Error::Start)?;
+    let output =
+        Command::new("cargo").args(["tree", "--locked"]).args(selection).args(format).output().map_err(Error::Start)?;
     if !output.status.success() {
         return Err(Error::Tree(String::from_utf8_lossy(&output.stderr).into_owned()));
     }

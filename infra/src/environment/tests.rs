@@ -1,3 +1,4 @@
+#![expect(clippy::disallowed_methods, reason = "tests read the committed environment files")]
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;

@@ -32,12 +32,15 @@ pub(crate) struct Streams<'a> {
 pub(crate) fn add<B: Binding<Value<String>>>(
     scope: &mut Scope<'_>,
     logical_id: &str,
-    program: Program,
     binding: &B,
     code_bucket: &Value<Id<s3::Bucket>>,
     key: &Value<Arn<kms::Key>>,
     streams: &Streams<'_>,
 ) {
+    scope.report(binding.mistakes());
+    // Code, name and settings follow from the binding: another program's code can't run with them.
+    let program = Program::ALL.into_iter().find(|program| program.name() == B::PROGRAM);
+    let program = program.expect("every program with a function binding has settings in the environment");
     let settings = scope.environment.function(program);
     let name = program.name();
     let log_group = log_group(scope, logical_id, name, key);
@@ -176,4 +179,34 @@ fn map_stream(
         .destination_config(DestinationConfig::new().on_failure(OnFailure::new().destination(give_up_to.arn())))
         .filter_criteria(FilterCriteria::new().filters(filters));
     scope.add(&format!("{logical_id}{}Stream", table::logical_id(entity)), mapping);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use contracts::{StreamProcessorBinding, StreamProcessorSettings};
+
+    use super::*;
+    use crate::constructs::queue::OpenQueue;
+    use crate::environment::Environment;
+
+    #[test]
+    fn a_setting_outside_the_contract_is_reported() {
+        let text = include_str!("../../../environments/sandbox.toml");
+        let environment = Environment::parse("sandbox.toml", text).expect("a good file");
+        let mut scope = Scope::new(&environment, environment.primary(), "events", "a test");
+        let key = Value::assume("arn:aws:kms:us-west-2:000000000000:key/test");
+        let queue =
+            OpenQueue::add(&mut scope, "Letters", "letters", Duration::from_secs(60), &key).for_roles(&mut scope);
+        let binding = StreamProcessorBinding {
+            bus: contracts::Bound::new("bus".into(), Vec::new()),
+            dead_letters: queue.send(),
+            settings: StreamProcessorSettings { publish_timeout: Duration::from_secs(61), ..Default::default() },
+        };
+        let streams = Streams { tables: &[], give_up_to: &queue };
+        add(&mut scope, "StreamProcessor", &binding, &Value::assume("bucket"), &key, &streams);
+        let mistakes = scope.finish().mistakes;
+        assert_eq!(mistakes, ["stream-processor: `publish_timeout` is `61s`, which is outside its range 1s to 1m"]);
+    }
 }

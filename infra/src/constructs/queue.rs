@@ -72,22 +72,23 @@ impl OpenQueue {
     /// The rule too: EventBridge sends in the rule's name, as a target or as a target's dead-letter queue.
     #[track_caller]
     pub(crate) fn for_rule(self, scope: &mut Scope<'_>, rule: &Handle<events::Rule>) -> Queue {
-        let from_rule = Statement::allow("EventBridgeRule", ["sqs:SendMessage"], [self.arn().into()])
-            .for_service("events.amazonaws.com")
-            .when("ArnEquals", "aws:SourceArn", rule.arn().into_inner())
-            .when("StringEquals", "aws:SourceAccount", cfn::pseudo::account_id().into_inner());
-        self.with_policy(scope, Some(from_rule))
+        self.for_events(scope, "EventBridgeRule", rule.arn().into())
     }
 
     /// A bus too: EventBridge puts there what it can't encrypt or decrypt. The ARN is written out, because the bus
     /// itself refers to this queue.
     #[track_caller]
     pub(crate) fn for_bus(self, scope: &mut Scope<'_>, bus: &Value<String>) -> Queue {
-        let from_bus = Statement::allow("EventBridgeBus", ["sqs:SendMessage"], [self.arn().into()])
+        self.for_events(scope, "EventBridgeBus", bus.clone())
+    }
+
+    #[track_caller]
+    fn for_events(self, scope: &mut Scope<'_>, sid: &str, source: Value<String>) -> Queue {
+        let sender = Statement::allow(sid, ["sqs:SendMessage"], [self.arn().into()])
             .for_service("events.amazonaws.com")
-            .when("ArnEquals", "aws:SourceArn", bus.as_json().clone())
+            .when("ArnEquals", "aws:SourceArn", source.into_inner())
             .when("StringEquals", "aws:SourceAccount", cfn::pseudo::account_id().into_inner());
-        self.with_policy(scope, Some(from_bus))
+        self.with_policy(scope, Some(sender))
     }
 
     #[track_caller]

@@ -59,15 +59,7 @@ pub(crate) fn stack(environment: &Environment, region: &Region) -> StackInstance
         },
     };
     let from_streams = Streams { tables: &streams, give_up_to: &processor_failures };
-    function::add(
-        &mut scope,
-        "StreamProcessor",
-        Program::StreamProcessor,
-        &processor,
-        &code_bucket,
-        &key,
-        &from_streams,
-    );
+    function::add(&mut scope, "StreamProcessor", &processor, &code_bucket, &key, &from_streams);
 
     let router_letters =
         OpenQueue::add(&mut scope, "EventRouterDeadLetters", "event-router-dead-letters", retention, &key)
@@ -86,7 +78,7 @@ pub(crate) fn stack(environment: &Environment, region: &Region) -> StackInstance
         },
     };
     let from_streams = Streams { tables: &streams, give_up_to: &router_failures };
-    function::add(&mut scope, "EventRouter", Program::EventRouter, &router, &code_bucket, &key, &from_streams);
+    function::add(&mut scope, "EventRouter", &router, &code_bucket, &key, &from_streams);
 
     consumer_role(&mut scope, &key);
     scope.finish()

@@ -4,9 +4,11 @@
 //! relations between keys, so that everything deeper works with values that fit together. It doesn't ask whether
 //! what a file names (an account, a secret, a broker) exists.
 
+mod access;
 mod functions;
 mod kafka;
 mod mistake;
+mod network;
 mod reader;
 mod regions;
 mod retention;
@@ -21,9 +23,14 @@ use std::path::Path;
 
 use contracts::Region;
 
-pub use functions::{FunctionSettings, LogLevel, Program, StreamSettings};
+pub use access::{ApiSettings, AuthoritySettings, GitHubSettings, OidcProvider};
+pub use functions::{
+    FunctionSettings, Functions, HealthCheckerSettings, LogLevel, Program, PublishSettings, StreamFunction,
+    StreamSettings, TransformerSettings,
+};
 pub use kafka::{ConsumerSettings, KafkaCluster, KafkaSettings};
 pub use mistake::Mistake;
+pub use network::{Cidr, ClusterSettings, Nat, NetworkSettings, NodeGroupSettings};
 pub use regions::{RegionSettings, Role};
 pub use retention::{ArchiveSettings, LogSettings, QueueSettings, TableSettings};
 pub use surroundings::{AlarmSettings, DomainSettings, LocalSettings};
@@ -59,7 +66,7 @@ impl Target {
 
 /// A checked environment.
 ///
-/// Invariant: there are two regions, the first is the primary and the other is not.
+/// Invariant: there are two regions or more, the first is the primary and the others are not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Environment {
     file: String,
@@ -72,7 +79,12 @@ pub struct Environment {
     archive: ArchiveSettings,
     queues: QueueSettings,
     tables: TableSettings,
-    functions: Vec<FunctionSettings>,
+    functions: Functions,
+    api: ApiSettings,
+    authority: AuthoritySettings,
+    network: NetworkSettings,
+    cluster: ClusterSettings,
+    github: Option<GitHubSettings>,
     kafka: KafkaSettings,
     consumer: ConsumerSettings,
     alarms: AlarmSettings,
@@ -164,6 +176,11 @@ impl Environment {
         self.regions().filter(move |peer| *peer != region)
     }
 
+    /// `region` and then all others, the primary before the rest.
+    pub fn from_region<'a>(&'a self, region: &'a Region) -> impl Iterator<Item = &'a Region> {
+        std::iter::once(region).chain(self.peers(region))
+    }
+
     /// When `region` is deployed: lower waves first. `None` when it is no region of this environment.
     pub fn wave(&self, region: &Region) -> Option<u32> {
         self.regions.iter().find(|settings| settings.region == *region).map(|settings| settings.wave)
@@ -189,14 +206,44 @@ impl Environment {
         &self.tables
     }
 
-    /// Settings of a function.
-    pub fn function(&self, program: Program) -> &FunctionSettings {
-        &self.functions[program as usize]
+    /// Settings of the functions.
+    pub fn functions(&self) -> &Functions {
+        &self.functions
     }
 
-    /// How a function reads the tables' streams.
-    pub fn stream(&self, program: Program) -> &StreamSettings {
-        &self.function(program).stream
+    /// What every function has, of this one.
+    pub fn function(&self, program: Program) -> &FunctionSettings {
+        self.functions.of(program)
+    }
+
+    /// The HTTP API.
+    pub fn api(&self) -> &ApiSettings {
+        &self.api
+    }
+
+    /// The table of ownership.
+    pub fn authority(&self) -> &AuthoritySettings {
+        &self.authority
+    }
+
+    /// The network of each region.
+    pub fn network(&self) -> &NetworkSettings {
+        &self.network
+    }
+
+    /// The Kubernetes cluster of each region.
+    pub fn cluster(&self) -> &ClusterSettings {
+        &self.cluster
+    }
+
+    /// Where GitHub Actions come from; none: nobody deploys from there.
+    pub fn github(&self) -> Option<&GitHubSettings> {
+        self.github.as_ref()
+    }
+
+    /// Settings of a region; none when it is no region of this environment.
+    pub fn region(&self, region: &Region) -> Option<&RegionSettings> {
+        self.regions.iter().find(|settings| settings.region == *region)
     }
 
     /// Kafka and the Schema Registry.
@@ -239,6 +286,12 @@ impl Environment {
         let queues = root.section("queues", QueueSettings::read);
         let tables = root.section("tables", TableSettings::read);
         let functions = root.section("functions", functions::read);
+        let api = root.section("api", ApiSettings::read);
+        let authority =
+            root.section("authority", |section| AuthoritySettings::read(section, regions.as_deref()));
+        let network = root.section("network", NetworkSettings::read);
+        let cluster = root.section("cluster", |section| ClusterSettings::read(section, target));
+        let github = root.optional_section("github", GitHubSettings::read);
         let kafka = root.section("kafka", |section| KafkaSettings::read(section, target));
         let consumer = root.section("consumer", ConsumerSettings::read);
         let alarms = root.section("alarms", |section| AlarmSettings::read(section, target));
@@ -267,6 +320,11 @@ impl Environment {
             queues: queues?,
             tables: tables?,
             functions: functions?,
+            api: api?,
+            authority: authority?,
+            network: network?,
+            cluster: cluster?,
+            github: github?,
             kafka: kafka?,
             consumer: consumer?,
             alarms: alarms?,

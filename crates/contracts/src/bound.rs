@@ -3,15 +3,18 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::resource::{Access, Allows, Kind};
+use crate::Region;
+use crate::resource::{Access, Allows, Flow, Kind};
 
 /// A resource with an access, as a stack gives it to a program.
 ///
 /// `V` is the template's value type. Only constructs of the infrastructure make it, by methods like `queue.send()`.
 pub struct Bound<V, K, A> {
+    target: String,
+    regions: Vec<Region>,
     address: V,
     resources: Vec<V>,
-    key: Option<V>,
+    keys: Vec<(Option<Region>, V)>,
     marker: PhantomData<fn() -> (K, A)>,
 }
 
@@ -19,15 +22,31 @@ impl<V, K: Kind, A: Access> Bound<V, K, A>
 where
     K: Allows<A>,
 {
-    /// `address` is what the variable holds (a name or URL); `resources` are the ARNs that the permission covers.
-    pub fn new(address: V, resources: Vec<V>) -> Self {
-        Self { address, resources, key: None, marker: PhantomData }
+    /// `target` is the resource's name in diagrams; `address` is what the variable holds (a name or URL); `resources`
+    /// are the ARNs that the permission covers.
+    pub fn new(target: impl Into<String>, address: V, resources: Vec<V>) -> Self {
+        let target = target.into();
+        Self { target, regions: Vec::new(), address, resources, keys: Vec::new(), marker: PhantomData }
     }
 
-    /// Says that the resource is encrypted by the customer-managed key with this ARN.
+    /// Says that the resource is in these regions, and not in the program's own alone.
+    #[must_use]
+    pub fn in_regions<'a>(mut self, regions: impl IntoIterator<Item = &'a Region>) -> Self {
+        self.regions = regions.into_iter().cloned().collect();
+        self
+    }
+
+    /// Says that the resource is encrypted by the customer-managed key with this ARN, in the program's own region.
     #[must_use]
     pub fn encrypted_by(mut self, key: V) -> Self {
-        self.key = Some(key);
+        self.keys.push((None, key));
+        self
+    }
+
+    /// Says that the resource in `region` is encrypted by the customer-managed key with this ARN.
+    #[must_use]
+    pub fn encrypted_in(mut self, region: Region, key: V) -> Self {
+        self.keys.push((Some(region), key));
         self
     }
 
@@ -44,20 +63,36 @@ where
     where
         V: Clone,
     {
-        let key = self.key.clone().filter(|_| !K::KEY_ACTIONS.is_empty());
+        let keys = self.keys.iter().filter(|_| !K::KEY_ACTIONS.is_empty()).map(|(region, key)| KeyNeed {
+            key: key.clone(),
+            actions: K::KEY_ACTIONS,
+            via_service: K::SERVICE,
+            region: region.clone(),
+        });
         Need {
             field,
+            verb: A::NAME,
+            flow: A::FLOW,
+            kind: K::NAME,
+            target: self.target.clone(),
+            regions: self.regions.clone(),
             actions: K::ACTIONS,
             resources: self.resources.clone(),
-            key: key.map(|key| KeyNeed { key, actions: K::KEY_ACTIONS, via_service: K::SERVICE }),
+            keys: keys.collect(),
         }
     }
 }
 
 impl<V: fmt::Debug, K, A> fmt::Debug for Bound<V, K, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, resources, key, marker: _ } = self;
-        f.debug_struct("Bound").field("address", address).field("resources", resources).field("key", key).finish()
+        let Self { target, regions, address, resources, keys, marker: _ } = self;
+        f.debug_struct("Bound")
+            .field("target", target)
+            .field("regions", regions)
+            .field("address", address)
+            .field("resources", resources)
+            .field("keys", keys)
+            .finish()
     }
 }
 
@@ -84,12 +119,22 @@ pub enum Text<V> {
 pub struct Need<V> {
     /// The declaration's field that needs it.
     pub field: &'static str,
+    /// What the program does with it, such as `publishes to`.
+    pub verb: &'static str,
+    /// Which way data goes.
+    pub flow: Flow,
+    /// The kind of resource, such as `event bus`.
+    pub kind: &'static str,
+    /// The resource's name in diagrams.
+    pub target: String,
+    /// The regions that the resource is in; none: the program's own.
+    pub regions: Vec<Region>,
     /// IAM actions.
     pub actions: &'static [&'static str],
     /// ARNs.
     pub resources: Vec<V>,
-    /// What it takes to use the resource's key.
-    pub key: Option<KeyNeed<V>>,
+    /// What it takes to use the resource's keys: one for each region.
+    pub keys: Vec<KeyNeed<V>>,
 }
 
 /// A permission on a customer-managed key, used only through the resource's service.
@@ -101,6 +146,8 @@ pub struct KeyNeed<V> {
     pub actions: &'static [&'static str],
     /// The service prefix for `kms:ViaService`, such as `sqs`.
     pub via_service: &'static str,
+    /// The region of the key; none for the program's own.
+    pub region: Option<Region>,
 }
 
 /// A program's needs, bound to the resources of a stack.

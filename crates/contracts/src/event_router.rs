@@ -1,9 +1,9 @@
-//! The event router: changes that this region owns go to the peer region's bus.
+//! The event router: changes that this region owns go to the buses of the peer regions.
 
 use std::time::Duration;
 
-use crate::Region;
 use crate::macros::program;
+use crate::{Region, Regions};
 
 program! {
     /// Configuration of `event-router`.
@@ -13,11 +13,11 @@ program! {
             region: Region = "AWS_REGION",
         }
         required {
-            /// The region it sends to.
-            peer_region: Region = "PEER_REGION",
+            /// The regions it sends to.
+            peers: Regions = "PEER_REGIONS",
         }
         resources {
-            /// The peer region's bus.
+            /// The bus of each peer region; it has the same name in each.
             peer_bus: EventBus as Publish = "PEER_EVENT_BUS_NAME",
             /// Gets records that can't be decoded, with their full body.
             dead_letters: Queue as Send = "DEAD_LETTER_QUEUE_URL",

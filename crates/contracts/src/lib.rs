@@ -17,16 +17,23 @@ mod region;
 pub mod resource;
 mod setting;
 
+mod authorizer;
 mod cdc_consumer;
 mod event_router;
+mod event_transformer;
+mod health_checker;
 mod stream_processor;
+
+pub use authorizer::{Authorizer, AuthorizerBinding, AuthorizerSettings, KeyIssuer};
 
 pub use bound::{Binding, Bound, KeyNeed, Need, Text, Variable};
 pub use cdc_consumer::{CdcConsumer, CdcConsumerBinding, CdcConsumerSettings, KafkaSecurity};
 pub use config::{ConfigError, Mistake};
 pub use event_router::{EventRouter, EventRouterBinding, EventRouterSettings};
-pub use region::{InvalidRegion, Region};
-pub use resource::{Access, Allows, BusName, Kind, QueueUrl, TableName};
+pub use event_transformer::{EventTransformer, EventTransformerBinding, EventTransformerSettings};
+pub use health_checker::{HealthChecker, HealthCheckerBinding, HealthCheckerSettings};
+pub use region::{InvalidRegion, Region, Regions};
+pub use resource::{Access, Allows, BusName, Flow, Kind, QueueName, QueueUrl, SecretName, TableName};
 pub use setting::{Setting, duration};
 pub use stream_processor::{StreamProcessor, StreamProcessorBinding, StreamProcessorSettings};
 

@@ -50,6 +50,33 @@ impl FromStr for Region {
     }
 }
 
+/// One region or more, each once, in a fixed order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Regions(Vec<Region>);
+
+impl Regions {
+    /// Takes regions; none when there is no region or one stands twice.
+    pub fn new(regions: impl IntoIterator<Item = Region>) -> Option<Self> {
+        let regions: Vec<Region> = regions.into_iter().collect();
+        let twice = regions.iter().enumerate().any(|(index, region)| regions[..index].contains(region));
+        (!regions.is_empty() && !twice).then_some(Self(regions))
+    }
+
+    /// The regions.
+    pub fn iter(&self) -> std::slice::Iter<'_, Region> {
+        self.0.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Regions {
+    type Item = &'a Region;
+    type IntoIter = std::slice::Iter<'a, Region>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 /// A text that is no region name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an AWS region name such as `us-west-2`")]

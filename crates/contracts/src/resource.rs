@@ -5,6 +5,8 @@
 
 /// A kind of resource that programs use by an address from an environment variable.
 pub trait Kind {
+    /// What people call it, as diagrams and reports show it.
+    const NAME: &'static str;
     /// The service prefix of this kind's IAM actions and of `kms:ViaService`.
     const SERVICE: &'static str;
     /// The parsed address: a name or a URL.
@@ -18,7 +20,23 @@ pub trait Kind {
 }
 
 /// A way to use a resource.
-pub trait Access {}
+pub trait Access {
+    /// The verb, as diagrams and reports show it.
+    const NAME: &'static str;
+    /// Which way data goes.
+    const FLOW: Flow;
+}
+
+/// Which way data goes between a program and a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flow {
+    /// From the resource to the program.
+    In,
+    /// From the program to the resource.
+    Out,
+    /// Both ways.
+    Both,
+}
 
 /// Says that `Self` can be used in the way `A`, and what that takes.
 pub trait Allows<A: Access>: Kind {
@@ -29,25 +47,32 @@ pub trait Allows<A: Access>: Kind {
 }
 
 macro_rules! access {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $verb:literal, $flow:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub enum $name {}
-        impl Access for $name {}
+        impl Access for $name {
+            const NAME: &'static str = $verb;
+            const FLOW: Flow = Flow::$flow;
+        }
     )*};
 }
 
 access! {
     /// Put events onto a bus.
-    Publish;
+    Publish, "publishes to", Out;
     /// Send messages to a queue.
-    Send;
+    Send, "sends to", Out;
     /// Write single rows under a condition.
-    Write;
+    Write, "writes", Out;
+    /// Read a value.
+    Read, "reads", In;
+    /// Write something small, read it back and remove it, to see that the resource works.
+    Probe, "probes", Both;
 }
 
 macro_rules! kind {
-    ($(#[$doc:meta])* $kind:ident of $service:literal, $(#[$address_doc:meta])* $address:ident, $check:expr, $what:literal) => {
+    ($(#[$doc:meta])* $kind:ident, $name:literal of $service:literal, $(#[$address_doc:meta])* $address:ident, $check:expr, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub enum $kind {}
@@ -79,6 +104,7 @@ macro_rules! kind {
         }
 
         impl Kind for $kind {
+            const NAME: &'static str = $name;
             const SERVICE: &'static str = $service;
             type Address = $address;
 
@@ -95,21 +121,34 @@ fn is_name(text: &str, lengths: std::ops::RangeInclusive<usize>, extra: &[u8]) -
 
 kind! {
     /// An EventBridge event bus.
-    EventBus of "events",
+    EventBus, "event bus" of "events",
     /// The name of an event bus: 1 to 256 letters, digits, `.`, `-`, `_`, `/`.
     BusName, |text| is_name(text, 1..=256, b".-_/"), "an event bus name (1 to 256 letters, digits, `.`, `-`, `_`, `/`)"
 }
 kind! {
     /// An SQS queue.
-    Queue of "sqs",
+    Queue, "queue" of "sqs",
     /// The URL of a queue.
     QueueUrl, |text| text.starts_with("https://") || text.starts_with("http://"), "a queue URL (`https://…`)"
 }
 kind! {
     /// A DynamoDB table.
-    Table of "dynamodb",
+    Table, "table" of "dynamodb",
     /// The name of a table: 3 to 255 letters, digits, `.`, `-`, `_`.
     TableName, |text| is_name(text, 3..=255, b".-_"), "a table name (3 to 255 letters, digits, `.`, `-`, `_`)"
+}
+
+kind! {
+    /// An SQS queue that is used in several regions under one name.
+    NamedQueue, "queue" of "sqs",
+    /// The name of a queue: 1 to 80 letters, digits, `-`, `_`.
+    QueueName, |text| is_name(text, 1..=80, b"-_"), "a queue name (1 to 80 letters, digits, `-`, `_`)"
+}
+kind! {
+    /// A secret of Secrets Manager.
+    Secret, "secret" of "secretsmanager",
+    /// The name of a secret: 1 to 512 letters, digits and `/_+=.@-`.
+    SecretName, |text| is_name(text, 1..=512, b"/_+=.@-"), "a secret's name (1 to 512 letters, digits, `/_+=.@-`)"
 }
 
 impl Allows<Publish> for EventBus {
@@ -125,6 +164,22 @@ impl Allows<Send> for Queue {
 
 impl Allows<Write> for Table {
     const ACTIONS: &'static [&'static str] = &["dynamodb:PutItem", "dynamodb:UpdateItem"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
+}
+
+impl Allows<Probe> for Table {
+    const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem", "dynamodb:PutItem"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
+}
+
+impl Allows<Probe> for NamedQueue {
+    const ACTIONS: &'static [&'static str] =
+        &["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:SendMessage"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt", "kms:GenerateDataKey"];
+}
+
+impl Allows<Read> for Secret {
+    const ACTIONS: &'static [&'static str] = &["secretsmanager:GetSecretValue"];
     const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Region;
+use crate::{Region, Regions};
 
 /// A setting's type: reads itself from text and writes itself so that reading gives the same value.
 pub trait Setting: Sized {
@@ -49,6 +49,17 @@ impl Setting for Region {
 
     fn render(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Setting for Regions {
+    fn parse(text: &str) -> Result<Self, String> {
+        let regions: Result<Vec<Region>, String> = text.split(',').map(Region::parse).collect();
+        Self::new(regions?).ok_or_else(|| "a list in which a region stands twice".to_owned())
+    }
+
+    fn render(&self) -> String {
+        self.iter().map(Region::as_str).collect::<Vec<_>>().join(",")
     }
 }
 

@@ -3,13 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use contracts::{Binding, Bound, EventRouter, EventRouterBinding, EventRouterSettings, Region, StreamProcessor, Text};
+use contracts::{
+    Binding, Bound, EventRouter, EventRouterBinding, EventRouterSettings, EventTransformer, Region, Regions,
+    StreamProcessor, Text,
+};
+
+fn region(name: &str) -> Region {
+    Region::new(name).expect("a region")
+}
 
 fn binding(settings: EventRouterSettings) -> EventRouterBinding<String> {
     EventRouterBinding {
-        peer_region: Region::new("us-east-1").expect("a region"),
-        peer_bus: Bound::new("tandem-test-events".to_owned(), vec!["arn:bus".to_owned()]),
-        dead_letters: Bound::new("https://queue".to_owned(), vec!["arn:queue".to_owned()])
+        peers: Regions::new([region("us-east-1"), region("eu-west-1")]).expect("two regions"),
+        peer_bus: Bound::new(
+            "PeerBus",
+            "tandem-test-events".to_owned(),
+            vec!["arn:bus:east".to_owned(), "arn:bus:eu".to_owned()],
+        ),
+        dead_letters: Bound::new("DeadLetters", "https://queue".to_owned(), vec!["arn:queue".to_owned()])
             .encrypted_by("arn:key".to_owned()),
         settings,
     }
@@ -29,7 +40,8 @@ fn what_a_stack_binds_is_what_the_program_reads() {
 
     let config = EventRouter::from_lookup(|name| environment.get(name).cloned()).expect("a whole environment");
     assert_eq!(config.region.as_str(), "us-west-2");
-    assert_eq!(config.peer_region, bound.peer_region);
+    assert_eq!(environment["PEER_REGIONS"], "us-east-1,eu-west-1");
+    assert_eq!(config.peers, bound.peers);
     assert_eq!(config.peer_bus.as_str(), "tandem-test-events");
     assert_eq!(config.dead_letters.as_str(), "https://queue");
     assert_eq!(config.settings, bound.settings);
@@ -39,12 +51,65 @@ fn what_a_stack_binds_is_what_the_program_reads() {
 fn permissions_come_from_the_declaration() {
     let needs = binding(EventRouterSettings::default()).needs();
     assert_eq!(needs[0].actions, ["events:PutEvents"]);
-    assert_eq!(needs[0].resources, ["arn:bus"]);
-    assert_eq!(needs[0].key, None);
+    assert_eq!(needs[0].resources, ["arn:bus:east", "arn:bus:eu"]);
+    assert_eq!((needs[0].verb, needs[0].kind, needs[0].target.as_str()), ("publishes to", "event bus", "PeerBus"));
+    assert!(needs[0].keys.is_empty());
     assert_eq!(needs[1].actions, ["sqs:SendMessage"]);
-    let key = needs[1].key.as_ref().expect("an encrypted queue needs its key");
-    assert_eq!((key.key.as_str(), key.via_service), ("arn:key", "sqs"));
+    assert_eq!(needs[1].keys.len(), 1, "an encrypted queue needs its key");
+    let key = &needs[1].keys[0];
+    assert_eq!((key.key.as_str(), key.via_service, &key.region), ("arn:key", "sqs", &None));
     assert_eq!(key.actions, ["kms:Decrypt", "kms:GenerateDataKey"]);
+}
+
+#[test]
+fn keys_of_other_regions_say_which() {
+    let queue: Bound<String, contracts::resource::NamedQueue, contracts::resource::Probe> =
+        Bound::new("Canaries", "canaries".to_owned(), vec!["arn:west".to_owned(), "arn:east".to_owned()])
+            .encrypted_by("key:west".to_owned())
+            .encrypted_in(region("us-east-1"), "key:east".to_owned());
+    let keys = queue.need("canaries").keys;
+    let regions: Vec<_> = keys.iter().map(|key| (key.key.as_str(), key.region.clone())).collect();
+    assert_eq!(regions, [("key:west", None), ("key:east", Some(region("us-east-1")))]);
+}
+
+#[test]
+fn peers_are_a_list_without_repeats() {
+    let problem = |peers: &'static str| {
+        let lookup = move |name: &str| match name {
+            "PEER_REGIONS" => Some(peers.to_owned()),
+            "AWS_REGION" => Some("us-west-2".to_owned()),
+            "PEER_EVENT_BUS_NAME" => Some("tandem-test-events".to_owned()),
+            "DEAD_LETTER_QUEUE_URL" => Some("https://queue".to_owned()),
+            _ => None,
+        };
+        EventRouter::from_lookup(lookup).map(|config| config.peers).map_err(|error| error.to_string())
+    };
+    assert_eq!(problem("us-east-1").expect("one peer").iter().count(), 1);
+    for bad in ["", "us-east-1,us-east-1", "us-east-1,", "nowhere"] {
+        let message = problem(bad).expect_err(bad);
+        assert!(message.contains("`PEER_REGIONS`"), "{message}");
+    }
+}
+
+#[test]
+fn the_window_of_raw_events_is_read_with_units() {
+    let lookup = |name: &str| match name {
+        "AWS_REGION" => Some("us-west-2".to_owned()),
+        "EVENT_BUS_NAME" => Some("tandem-test-events".to_owned()),
+        "DEAD_LETTER_QUEUE_URL" => Some("https://queue".to_owned()),
+        "OLDEST_EVENT" => Some("30d".to_owned()),
+        "FURTHEST_AHEAD" => Some("2h".to_owned()),
+        _ => None,
+    };
+    let error = EventTransformer::from_lookup(lookup).expect_err("too far");
+    assert_eq!(
+        error.to_string(),
+        "event-transformer cannot start: `FURTHEST_AHEAD` is `2h`, which is outside its range 0s to 1h"
+    );
+    let config = EventTransformer::from_lookup(|name| lookup(name).filter(|_| name != "FURTHEST_AHEAD"));
+    let settings = config.expect("a whole environment").settings;
+    assert_eq!(settings.oldest, Duration::from_secs(30 * 86_400));
+    assert_eq!(settings.furthest_ahead, Duration::from_secs(300));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use contracts::{EventRouter, StreamProcessor};
+use contracts::{Authorizer, EventRouter, EventTransformer, HealthChecker, StreamProcessor};
 
 use super::reader::Section;
-use super::rule::{duration, memory, one_of, seconds, whole};
+use super::rule::{duration, memory, minutes, one_of, seconds, whole};
 use super::units::MemorySize;
 
 /// The longest that Lambda lets a function run.
@@ -19,19 +19,29 @@ const OLDEST_RECORD: Duration = Duration::from_secs(23 * 3600);
 pub enum Program {
     /// Changes of the tables become domain events on the own bus.
     StreamProcessor,
-    /// The region's own events go to the peer's bus.
+    /// The region's own events go to the peers' buses.
     EventRouter,
+    /// Raw events are validated and normalised.
+    EventTransformer,
+    /// Probes of every region, and the health endpoint's answer.
+    HealthChecker,
+    /// Checks the tokens of the API's callers.
+    Authorizer,
 }
 
 impl Program {
-    /// Every program, in the order of the enum.
-    pub const ALL: [Self; 2] = [Self::StreamProcessor, Self::EventRouter];
+    /// Every program.
+    pub const ALL: [Self; 5] =
+        [Self::StreamProcessor, Self::EventRouter, Self::EventTransformer, Self::HealthChecker, Self::Authorizer];
 
     /// The program's name: its folder, its binary, the last part of its function's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::StreamProcessor => StreamProcessor::NAME,
             Self::EventRouter => EventRouter::NAME,
+            Self::EventTransformer => EventTransformer::NAME,
+            Self::HealthChecker => HealthChecker::NAME,
+            Self::Authorizer => Authorizer::NAME,
         }
     }
 }
@@ -64,7 +74,7 @@ impl LogLevel {
     }
 }
 
-/// Settings of one function.
+/// What every function has.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct FunctionSettings {
@@ -76,12 +86,81 @@ pub struct FunctionSettings {
     pub log_level: LogLevel,
     /// Runs at the same time that are set aside for it; none shares the account's pool.
     pub reserved_concurrency: Option<u32>,
+}
+
+/// Time for publishing, and for the answer after it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PublishSettings {
     /// The longest that publishing one request may take, with its retries.
     pub publish_timeout: Duration,
     /// What is kept of the timeout for the answer.
     pub deadline_margin: Duration,
+}
+
+/// A function that reads the tables' streams.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StreamFunction {
+    /// What every function has.
+    pub function: FunctionSettings,
+    /// Time for publishing.
+    pub publish: PublishSettings,
     /// How it reads the tables' streams.
     pub stream: StreamSettings,
+}
+
+/// The event transformer, which reads a queue.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TransformerSettings {
+    /// What every function has.
+    pub function: FunctionSettings,
+    /// Time for publishing.
+    pub publish: PublishSettings,
+    /// Messages a batch, 1 to 10.
+    pub batch_size: u32,
+    /// Invocations that the queue may cause at the same time, 2 to 1,000.
+    pub concurrency: u32,
+}
+
+/// The health checker, which a schedule starts.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct HealthCheckerSettings {
+    /// What every function has.
+    pub function: FunctionSettings,
+    /// Time between two checks, whole minutes up to an hour.
+    pub every: Duration,
+}
+
+/// Settings of every function.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Functions {
+    /// Changes of the tables become domain events.
+    pub stream_processor: StreamFunction,
+    /// Domain events go to the peers.
+    pub event_router: StreamFunction,
+    /// Raw events are validated.
+    pub event_transformer: TransformerSettings,
+    /// Probes and health.
+    pub health_checker: HealthCheckerSettings,
+    /// Tokens.
+    pub authorizer: FunctionSettings,
+}
+
+impl Functions {
+    /// What every function has, of this one.
+    pub fn of(&self, program: Program) -> &FunctionSettings {
+        match program {
+            Program::StreamProcessor => &self.stream_processor.function,
+            Program::EventRouter => &self.event_router.function,
+            Program::EventTransformer => &self.event_transformer.function,
+            Program::HealthChecker => &self.health_checker.function,
+            Program::Authorizer => &self.authorizer,
+        }
+    }
 }
 
 /// How a function reads a table's stream.
@@ -98,39 +177,85 @@ pub struct StreamSettings {
     pub parallelization: u32,
 }
 
-/// Settings of every function, in the order of [`Program::ALL`].
-pub(super) fn read(section: &mut Section<'_>) -> Option<Vec<FunctionSettings>> {
-    let all = Program::ALL.map(|program| section.section(program.name(), function));
-    all.into_iter().collect()
+/// Settings of every function.
+pub(super) fn read(section: &mut Section<'_>) -> Option<Functions> {
+    let stream_processor = section.section(Program::StreamProcessor.name(), stream_function);
+    let event_router = section.section(Program::EventRouter.name(), stream_function);
+    let event_transformer = section.section(Program::EventTransformer.name(), transformer);
+    let health_checker = section.section(Program::HealthChecker.name(), health_checker);
+    let authorizer = section.section(Program::Authorizer.name(), authorizer);
+    Some(Functions {
+        stream_processor: stream_processor?,
+        event_router: event_router?,
+        event_transformer: event_transformer?,
+        health_checker: health_checker?,
+        authorizer: authorizer?,
+    })
 }
 
-fn function(section: &mut Section<'_>) -> Option<FunctionSettings> {
-    let memory = section.required("memory", &memory(128..=10_240));
-    let timeout = section.required("timeout", &seconds(Duration::from_secs(1)..=LONGEST_RUN));
-    let log_level = section.required("log_level", &log_level());
-    let reserved_concurrency = section.optional("reserved_concurrency", &whole(1..=10_000));
-    let publish_timeout =
-        section.required("publish_timeout", &duration(Duration::from_secs(1)..=Duration::from_secs(30)));
-    let deadline_margin =
-        section.required("deadline_margin", &duration(Duration::from_millis(100)..=Duration::from_secs(30)));
+fn stream_function(section: &mut Section<'_>) -> Option<StreamFunction> {
+    let function = function(section, LONGEST_RUN);
+    let publish = publish(section, function.as_ref());
     let stream = section.section("stream", stream);
-    if let (Some(timeout), Some(publish_timeout), Some(deadline_margin)) = (timeout, publish_timeout, deadline_margin)
-        && publish_timeout + deadline_margin >= timeout
+    Some(StreamFunction { function: function?, publish: publish?, stream: stream? })
+}
+
+fn transformer(section: &mut Section<'_>) -> Option<TransformerSettings> {
+    let function = function(section, LONGEST_RUN);
+    let publish = publish(section, function.as_ref());
+    let batch_size = section.required("batch_size", &whole(1..=10));
+    let concurrency = section.required("concurrency", &whole(2..=1_000));
+    Some(TransformerSettings {
+        function: function?,
+        publish: publish?,
+        batch_size: batch_size?,
+        concurrency: concurrency?,
+    })
+}
+
+fn health_checker(section: &mut Section<'_>) -> Option<HealthCheckerSettings> {
+    let function = function(section, LONGEST_RUN);
+    let every = section.required("every", &minutes(1..=60));
+    if let (Some(function), Some(every)) = (&function, every)
+        && function.timeout > every
     {
-        let needed = contracts::duration::render(publish_timeout + deadline_margin);
-        let problem = format!("which `publish_timeout` and `deadline_margin` use up ({needed} together)");
-        section.mistake("timeout", &problem, "raise `timeout` or lower the other two");
+        section.mistake("timeout", "which is longer than `every`: checks would overlap", "lower it, or raise `every`");
         return None;
     }
+    Some(HealthCheckerSettings { function: function?, every: every? })
+}
+
+/// A caller waits for the authorizer, and API Gateway for 10 seconds at most.
+fn authorizer(section: &mut Section<'_>) -> Option<FunctionSettings> {
+    function(section, Duration::from_secs(10))
+}
+
+fn function(section: &mut Section<'_>, longest: Duration) -> Option<FunctionSettings> {
+    let memory = section.required("memory", &memory(128..=10_240));
+    let timeout = section.required("timeout", &seconds(Duration::from_secs(1)..=longest));
+    let log_level = section.required("log_level", &log_level());
+    let reserved_concurrency = section.optional("reserved_concurrency", &whole(1..=10_000));
     Some(FunctionSettings {
         memory: memory?,
         timeout: timeout?,
         log_level: log_level?,
         reserved_concurrency: reserved_concurrency?,
-        publish_timeout: publish_timeout?,
-        deadline_margin: deadline_margin?,
-        stream: stream?,
     })
+}
+
+fn publish(section: &mut Section<'_>, function: Option<&FunctionSettings>) -> Option<PublishSettings> {
+    let publish_timeout =
+        section.required("publish_timeout", &duration(Duration::from_secs(1)..=Duration::from_secs(30)));
+    let deadline_margin =
+        section.required("deadline_margin", &duration(Duration::from_millis(100)..=Duration::from_secs(30)));
+    let (publish_timeout, deadline_margin) = (publish_timeout?, deadline_margin?);
+    if function.is_some_and(|function| publish_timeout + deadline_margin >= function.timeout) {
+        let needed = contracts::duration::render(publish_timeout + deadline_margin);
+        let problem = format!("which `publish_timeout` and `deadline_margin` use up ({needed} together)");
+        section.mistake("timeout", &problem, "raise `timeout` or lower the other two");
+        return None;
+    }
+    Some(PublishSettings { publish_timeout, deadline_margin })
 }
 
 fn stream(section: &mut Section<'_>) -> Option<StreamSettings> {

@@ -127,6 +127,10 @@ pub struct ConsumerSettings {
     pub drain_deadline: Duration,
     /// How long the trace of a deleted row is kept.
     pub tombstone_retention: Days,
+    /// Pods at least.
+    pub min_replicas: u32,
+    /// Pods at most: no more than partitions, or the rest would idle.
+    pub max_replicas: u32,
 }
 
 impl ConsumerSettings {
@@ -140,6 +144,20 @@ impl ConsumerSettings {
         let drain_deadline =
             section.required("drain_deadline", &duration(Duration::from_secs(1)..=Duration::from_secs(29)));
         let tombstone_retention = section.required("tombstone_retention", &days(1..=365));
+        let min_replicas = section.required("min_replicas", &whole(1..=100));
+        let max_replicas = section.required("max_replicas", &whole(1..=100));
+        if let (Some(min), Some(max)) = (min_replicas, max_replicas)
+            && min > max
+        {
+            section.mistake("min_replicas", "which is more than `max_replicas`", "lower it, or raise `max_replicas`");
+            return None;
+        }
+        if let (Some(max), Some(partitions)) = (max_replicas, partitions)
+            && max > partitions
+        {
+            section.mistake("max_replicas", "which is more than `partitions`: pods would idle", "lower it");
+            return None;
+        }
         Some(Self {
             source_id: source_id?,
             generation: generation?.unwrap_or(0),
@@ -149,6 +167,8 @@ impl ConsumerSettings {
             fetch_wait: fetch_wait?,
             drain_deadline: drain_deadline?,
             tombstone_retention: tombstone_retention?,
+            min_replicas: min_replicas?,
+            max_replicas: max_replicas?,
         })
     }
 

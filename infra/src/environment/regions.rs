@@ -2,6 +2,7 @@
 
 use contracts::Region;
 
+use super::network::{Cidr, cidr};
 use super::reader::{Section, nearest};
 use super::rule::{Problem, Rule, one_of, text, whole};
 
@@ -74,15 +75,18 @@ pub struct RegionSettings {
     pub role: Role,
     /// Deployment order, 1 to 9: regions of a wave go together, lower waves go first.
     pub wave: u32,
+    /// Addresses of the region's network, 16 to 18 bits; no two regions share one.
+    pub network: Cidr,
 }
 
-/// Reads both regions: one of them primary, none twice. The primary comes first, the others in file order.
+/// Reads the regions, two or more: one of them primary, none twice. The primary comes first, the others in file order.
 pub(super) fn read(root: &mut Section<'_>) -> Option<Vec<RegionSettings>> {
     let mut regions = root.sections("regions", |section| {
         let region = section.required("name", &region());
         let role = section.required("role", &one_of(&[("primary", Role::Primary), ("secondary", Role::Secondary)]));
         let wave = section.required("wave", &whole(1..=9));
-        Some(RegionSettings { region: region?, role: role?, wave: wave? })
+        let network = section.required("network", &cidr(16..=18));
+        Some(RegionSettings { region: region?, role: role?, wave: wave?, network: network? })
     })?;
     if !relations_hold(root, &regions) {
         return None;
@@ -102,6 +106,10 @@ fn relations_hold(root: &Section<'_>, regions: &[RegionSettings]) -> bool {
             good = false;
             section.mistake("name", "which stands here a second time", "remove one of the two sections");
         }
+        if regions[..index].iter().any(|earlier| earlier.network.overlaps(settings.network)) {
+            good = false;
+            section.mistake("network", "which overlaps the network of another region", "choose other addresses");
+        }
         if role == Role::Primary && regions[..index].iter().any(|earlier| earlier.role == Role::Primary) {
             good = false;
             section.mistake("role", "which another region is already", "make all regions but one \"secondary\"");
@@ -113,17 +121,13 @@ fn relations_hold(root: &Section<'_>, regions: &[RegionSettings]) -> bool {
     }
     if regions.len() < 2 {
         good = false;
-        let problem = "there is only one region, and the system needs two".to_owned();
+        let problem = "there is only one region, and the system needs two or more".to_owned();
         root.mistake_at("regions", problem, "add a section `[[regions]]` with `role = \"secondary\"`");
-    }
-    if let Some(third) = root.inner_at("regions", 2) {
-        good = false;
-        third.mistake("name", "which is one too many", "remove the section: the event router sends to one peer region");
     }
     good
 }
 
-fn region() -> Rule<Region> {
+pub(super) fn region() -> Rule<Region> {
     text("write the name of an AWS region, such as \"us-west-2\"", |text| Ok(text.to_owned()))
         .and(|name| {
             if KNOWN.contains(&name.as_str()) {

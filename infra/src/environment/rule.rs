@@ -160,6 +160,17 @@ pub(super) fn seconds(range: RangeInclusive<Duration>) -> Rule<Duration> {
     })
 }
 
+/// A number of whole minutes, such as `"5m"`.
+pub(super) fn minutes(range: RangeInclusive<u64>) -> Rule<Duration> {
+    duration(Duration::from_secs(range.start() * 60)..=Duration::from_secs(range.end() * 60)).and(|found| {
+        if found.as_millis().is_multiple_of(60_000) {
+            return Ok(());
+        }
+        let hint = format!("write whole minutes, such as \"{}m\"", found.as_secs() / 60 + 1);
+        Err(Problem { phrase: "not a number of whole minutes".to_owned(), hint })
+    })
+}
+
 /// A number of days, such as `"30d"`.
 pub(super) fn days(range: RangeInclusive<u32>) -> Rule<Days> {
     let limits = format!("{}d to {}d", range.start(), range.end());

@@ -13,17 +13,20 @@ use super::rule::{Rule, text, whole};
 pub struct AlarmSettings {
     /// E-mail addresses; on AWS at least one.
     pub recipients: Vec<String>,
+    /// Address of the page with a runbook for each alarm; the alarm's name in kebab case is the anchor.
+    pub runbooks: String,
 }
 
 impl AlarmSettings {
     pub(super) fn read(section: &mut Section<'_>, target: Option<Target>) -> Option<Self> {
+        let runbooks = section.required("runbooks", &page());
         let recipients = section.list("recipients", &email())?;
         if recipients.is_empty() && target == Some(Target::Aws) {
             let problem = "`alarms.recipients` names nobody, so no alarm on AWS would reach anyone".to_owned();
             section.mistake_at("recipients", problem, "add an e-mail address: `recipients = [\"team@example.com\"]`");
             return None;
         }
-        Some(Self { recipients })
+        Some(Self { recipients, runbooks: runbooks? })
     }
 }
 
@@ -130,6 +133,15 @@ fn email() -> Rule<String> {
     text("write an e-mail address: \"team@example.com\"", |text| match text.split_once('@') {
         Some((user, domain)) if !user.is_empty() && domain.contains('.') && is_host(domain) => Ok(text.to_owned()),
         _ => Err("not an e-mail address".to_owned()),
+    })
+}
+
+fn page() -> Rule<String> {
+    text("write the page's address: \"https://example.com/runbooks\"", |text| {
+        let rest = text.strip_prefix("https://").ok_or_else(|| "not an `https` URL".to_owned())?;
+        let host = rest.split('/').next().unwrap_or_default();
+        let plain = rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"#?\"<>".contains(&byte));
+        if is_host(host) && plain { Ok(text.to_owned()) } else { Err("not the address of a page".to_owned()) }
     })
 }
 

@@ -35,7 +35,7 @@ fn sandbox_is_what_its_file_says() {
     assert_eq!(sandbox.wave(sandbox.primary()), Some(1));
     assert_eq!(sandbox.function(Program::StreamProcessor).memory.mebibytes(), 256);
     assert_eq!(sandbox.function(Program::EventRouter).timeout, Duration::from_secs(30));
-    assert_eq!(sandbox.stream(Program::EventRouter).batch_size, 100);
+    assert_eq!(sandbox.functions().event_router.stream.batch_size, 100);
     assert_eq!(sandbox.kafka().cluster, KafkaCluster::Platform);
     assert_eq!(sandbox.tags()["Environment"], "sandbox");
     assert_eq!(sandbox.tags()["System"], "tandem");
@@ -56,13 +56,15 @@ fn only_aws_needs_a_real_account_to_be_deployed() {
 }
 
 #[test]
-fn a_third_region_is_refused_where_it_stands() {
-    let text = format!("{}\n[[regions]]\nname = \"us-east-2\"\nrole = \"secondary\"\nwave = 3\n", committed("sandbox"));
-    let mistakes = parse("sandbox", &text).expect_err("one region too many");
-    let line = 1 + text.lines().position(|line| line.contains("us-east-2")).expect("the region");
+fn a_third_region_is_a_section_more_and_a_witness_less() {
+    let third = "\n[[regions]]\nname = \"us-east-2\"\nrole = \"secondary\"\nwave = 3\nnetwork = \"10.22.0.0/16\"\n";
+    let with_third = committed("sandbox") + third;
+    let mistakes = parse("sandbox", &with_third).expect_err("the witness is one of the regions now");
+    assert_eq!(mistakes.iter().map(Mistake::key).collect::<Vec<_>>(), ["authority.witness"]);
+    let environment = parse("sandbox", &with_line(&with_third, "witness", "")).expect("a good file");
     assert_eq!(
-        mistakes.iter().map(|mistake| (mistake.line(), mistake.key())).collect::<Vec<_>>(),
-        [(line, "regions[2].name")]
+        environment.regions().map(Region::as_str).collect::<Vec<_>>(),
+        ["us-west-2", "us-east-1", "us-east-2"]
     );
 }
 
@@ -81,10 +83,12 @@ fn the_primary_comes_first_wherever_it_stands() {
 fn optional_keys_are_taken_when_they_are_there() {
     let text = committed("staging")
         .replace("partitions = 6", "partitions = 6\ngeneration = 3")
-        .replace("[alarms]", "[domain]\nname = \"events.example.com\"\nhosted_zone = \"Z0123ABC\"\n\n[alarms]");
+        .replace("provider = \"create\"", "provider = \"existing\"\nbranch = \"release\"");
     let environment = parse("staging", &text).expect("a good file");
     assert_eq!(environment.consumer().generation, 3);
-    assert_eq!(environment.domain().map(|domain| domain.name.as_str()), Some("events.example.com"));
+    let github = environment.github().expect("a section");
+    assert_eq!((github.branch.as_str(), github.provider), ("release", OidcProvider::Existing));
+    assert_eq!(environment.domain().map(|domain| domain.name.as_str()), Some("events.staging.example.com"));
     let ports = committed("sandbox").replace("# [local]", "[local]").replace("# kafka_port", "kafka_port");
     assert_eq!(parse("sandbox", &ports).expect("a good file").local().kafka_port, Some(9092));
 }
@@ -215,7 +219,37 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("secret instead of its name", "staging", "credentials_secret", "credentials_secret = \"pass word!\""),
     ("nobody is told", "staging", "recipients", "recipients = []"),
     ("no e-mail address", "staging", "recipients", "recipients = [\"platform-team\"]"),
-    ("half a domain", "staging", "[alarms]", "[domain]\nname = \"events\"\n\n[alarms]"),
+    ("half a domain", "staging", "hosted_zone", ""),
+    ("domain of one word", "staging", "name = \"events.", "name = \"events\""),
+    ("hosted zone in small letters", "staging", "hosted_zone", "hosted_zone = \"z123\""),
+    ("no runbooks", "staging", "runbooks", ""),
+    ("runbooks without TLS", "staging", "runbooks", "runbooks = \"http://example.com/runbooks\""),
+    ("network with host bits", "sandbox", "network = ", "network = \"10.20.0.1/16\""),
+    ("network too small", "sandbox", "network = ", "network = \"10.20.0.0/24\""),
+    ("networks that overlap", "sandbox", "network = ", "network = \"10.21.0.0/16\""),
+    ("region without a network", "sandbox", "network = ", ""),
+    ("authorizer that API Gateway doesn't wait for", "sandbox", "timeout = \"5s\"", "timeout = \"11s\""),
+    ("checks that overlap", "sandbox", "[functions.health-checker] timeout", "timeout = \"61s\""),
+    ("parts of a minute", "sandbox", "every", "every = \"90s\""),
+    ("messages of more than a batch", "sandbox", "[functions.event-transformer] batch_size", "batch_size = 11"),
+    ("one worker only", "sandbox", "concurrency", "concurrency = 1"),
+    ("issuer without TLS", "staging", "key_issuer", "key_issuer = \"http://login.example.com\""),
+    ("answers kept for days", "staging", "answer_kept", "answer_kept = \"2d\""),
+    ("no witness", "sandbox", "witness", ""),
+    ("witness among the regions", "sandbox", "witness", "witness = \"us-east-1\""),
+    ("witness across an ocean", "sandbox", "witness", "witness = \"eu-west-1\""),
+    ("unknown kind of gateways", "sandbox", "nat = ", "nat = \"two\""),
+    ("old Kubernetes", "sandbox", "version", "version = \"1.24\""),
+    ("cluster open to everybody", "sandbox", "api_access", "api_access = [\"0.0.0.0/0\"]"),
+    ("administrator that is a user", "sandbox", "administrators", "administrators = [\"arn:aws:iam::123456789012:user/me\"]"),
+    ("cluster that nobody administers", "staging", "administrators", "administrators = []"),
+    ("nodes of no type", "sandbox", "instance_types", "instance_types = []"),
+    ("nodes of another architecture", "sandbox", "instance_types", "instance_types = [\"m7i.large\"]"),
+    ("more nodes at least than at most", "sandbox", "min = 1", "min = 3"),
+    ("repository without an owner", "staging", "repository", "repository = \"tandem\""),
+    ("unknown provider", "staging", "provider", "provider = \"none\""),
+    ("more pods than partitions", "sandbox", "max_replicas", "max_replicas = 4"),
+    ("more pods at least than at most", "staging", "min_replicas", "min_replicas = 7"),
     ("ports on AWS", "staging", "[alarms]", "[local]\nkafka_port = 9092\n\n[alarms]"),
     ("port of the system", "sandbox", "[alarms]", "[local]\nkafka_port = 80\n\n[alarms]"),
     ("port twice", "sandbox", "[alarms]", "[local]\nkafka_port = 9092\nconsumer_port = 9092\n\n[alarms]"),
@@ -236,9 +270,15 @@ fn parse(name: &str, text: &str) -> Result<Environment, Vec<Mistake>> {
     Environment::parse(&format!("environments/{name}.toml"), text)
 }
 
-/// `text` with its first line that starts with `start` replaced.
+/// `text` with its first line that starts with `start` replaced; `[section] key` looks for the key after the section.
 fn with_line(text: &str, start: &str, replacement: &str) -> String {
-    let position = text.lines().position(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no line `{start}`"));
+    let (section, start) = match start.split_once("] ") {
+        Some((section, key)) => (format!("{section}]"), key),
+        None => (String::new(), start),
+    };
+    let after = text.lines().position(|line| line.starts_with(&section)).unwrap_or_default();
+    let position = text.lines().skip(after).position(|line| line.starts_with(start));
+    let position = after + position.unwrap_or_else(|| panic!("no line `{start}`"));
     let lines = text.lines().enumerate();
     lines
         .map(|(index, line)| if index == position { replacement } else { line })
@@ -258,9 +298,9 @@ fn mistakes_of(settings: CdcConsumerSettings) -> Vec<String> {
         kafka_brokers: "host:9092".to_owned(),
         schema_registry_url: "http://host".to_owned(),
         source_id: "qlik".to_owned(),
-        customers: Bound::new("table", vec![]),
-        orders: Bound::new("table", vec![]),
-        products: Bound::new("table", vec![]),
+        customers: Bound::new("table", "table", vec![]),
+        orders: Bound::new("table", "table", vec![]),
+        products: Bound::new("table", "table", vec![]),
         settings,
     };
     assert_eq!(<CdcConsumerBinding<&str> as Binding<&str>>::PROGRAM, CdcConsumer::NAME);

@@ -2,7 +2,7 @@ use contracts::{Bound, StreamProcessorBinding, StreamProcessorSettings};
 
 fn main() {
     let _ = StreamProcessorBinding::<String> {
-        bus: Bound::new("bus".to_owned(), Vec::new()),
+        bus: Bound::new("Bus", "bus".to_owned(), Vec::new()),
         settings: StreamProcessorSettings::default(),
     };
 }

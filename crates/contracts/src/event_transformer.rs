@@ -1,0 +1,33 @@
+//! The event transformer: raw events are validated, enriched and normalised.
+
+use std::time::Duration;
+
+use crate::Region;
+use crate::macros::program;
+
+program! {
+    /// Configuration of `event-transformer`.
+    EventTransformer("event-transformer"), EventTransformerBinding, EventTransformerSettings {
+        ambient {
+            /// The region it runs in; Lambda sets it.
+            region: Region = "AWS_REGION",
+        }
+        required {}
+        resources {
+            /// The region's own bus, which gets `transformed` and `validation_failed` events.
+            bus: EventBus as Publish = "EVENT_BUS_NAME",
+            /// Gets messages that aren't events at all, with their full body.
+            dead_letters: Queue as Send = "DEAD_LETTER_QUEUE_URL",
+        }
+        settings {
+            /// The longest that publishing one request may take, with its retries.
+            publish_timeout: Duration = "PUBLISH_TIMEOUT", Duration::from_secs(10), Duration::from_secs(1)..=Duration::from_secs(60);
+            /// What is kept of the function's time for the answer: work stops this long before the deadline.
+            deadline_margin: Duration = "DEADLINE_MARGIN", Duration::from_secs(2), Duration::from_millis(100)..=Duration::from_secs(30);
+            /// The oldest that an event's timestamp may be when the bus gets the event.
+            oldest: Duration = "OLDEST_EVENT", Duration::from_secs(7 * 86_400), Duration::from_secs(60)..=Duration::from_secs(365 * 86_400);
+            /// The furthest that an event's timestamp may lie in the future when the bus gets the event, for clocks that disagree.
+            furthest_ahead: Duration = "FURTHEST_AHEAD", Duration::from_secs(300), Duration::from_secs(0)..=Duration::from_secs(3600);
+        }
+    }
+}

@@ -14,6 +14,7 @@ use crate::describe::{RECORDED_REGIONS, describe};
 use crate::rules;
 use crate::template::{Declaration, Template};
 
+pub(crate) use pattern::finds;
 pub use pattern::{SkippedPattern, skipped_patterns};
 
 /// Everything that is wrong with a template in a region, in the order of declaration. Empty if all is well.

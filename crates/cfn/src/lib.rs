@@ -48,6 +48,12 @@
 //! - Logical ids are the names that the author wrote, and the rendered text depends on nothing else than what was
 //!   declared.
 //!
+//! # Facts and opinions
+//!
+//! [`check`] says what AWS refuses and what loses data. [`policy`] says what a careful team wants besides: no wildcard
+//! permission, keys of one's own, dead letters, alarms with a runbook. Callers choose whether to ask for opinions;
+//! both speak in [`Violation`]s, and an opinion can be overruled by a reason in the resource's metadata.
+//!
 //! # How it is generated
 //!
 //! The schemas lie in `schemas/`, with their source, licence and regions; `cargo xtask schemas` renews them, and a line
@@ -72,6 +78,7 @@ pub use intrinsic::{
 };
 pub use properties::{Properties, Tag};
 pub use resource::{Declare, Declared, Handle, RemovalPolicy, Resource};
+pub use rules::{POLICY_RULES, known_text, policy};
 pub use template::{Condition, ConditionName, Declaration, Output, Parameter, ParameterKind, Template};
 pub use value::{AnyFunction, AnyKey, Arn, Id, IntoList, List, Literal, Value};
 

@@ -1,9 +1,14 @@
 //! Rules between properties and between resources, which schemas don't say: one table of rules, one module a service.
 //!
-//! Each rule says what AWS refuses or what loses data; matters of taste and policy belong to whoever writes the stacks.
+//! Each rule here says what AWS refuses or what loses data; what a careful team wants besides is in [`policy`](policy()).
 
+mod documents;
 mod dynamodb;
+mod evaluate;
 mod lambda;
+mod names;
+mod policy;
+mod select;
 mod sqs;
 pub(crate) mod stateful;
 
@@ -12,6 +17,9 @@ use serde_json::Value as Json;
 use crate::check::Violation;
 use crate::intrinsic::Reference;
 use crate::template::{Declaration, Template};
+
+pub use evaluate::known_text;
+pub use policy::{POLICY_RULES, policy};
 
 /// A rule over all resources of one type.
 struct Rule {
@@ -30,9 +38,16 @@ const RULES: &[Rule] = &[
     Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::replicas_are_set_alike },
     Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::replication_needs_a_stream },
     Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::strong_consistency_needs_three_regions },
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::a_region_has_one_replica },
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::a_witness_belongs_to_strong_consistency },
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::strong_consistency_excludes_features },
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::each_replica_has_a_key_of_its_region },
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::replicas_know_the_indexes },
+    Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::capacity_fits_the_billing_mode },
     Rule { resource_type: "AWS::DynamoDB::GlobalTable", check: dynamodb::keys_are_defined },
     Rule { resource_type: "AWS::DynamoDB::Table", check: dynamodb::keys_are_defined },
     Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: lambda::stream_needs_a_start },
+    Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: lambda::a_source_is_named_in_full },
     Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: lambda::queue_has_no_start },
     Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: lambda::large_batches_need_a_window },
     Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: sqs::visibility_outlasts_the_function },
@@ -44,6 +59,8 @@ const RULES: &[Rule] = &[
 pub(crate) fn check(template: &Template, region: &str, found: &mut Vec<Violation>) {
     let context = Context { template, region };
     for declaration in template.resources() {
+        documents::check(&context, declaration, found);
+        names::fit(&context, declaration, found);
         for rule in RULES.iter().filter(|rule| rule.resource_type == declaration.type_name()) {
             (rule.check)(&context, declaration, found);
         }

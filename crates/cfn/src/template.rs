@@ -268,6 +268,11 @@ impl Declaration {
         self.options.update_replace_policy
     }
 
+    /// What the author attached for tools under this key.
+    pub fn metadata(&self, key: &str) -> Option<&Json> {
+        self.options.metadata.get(key)
+    }
+
     /// Name of the condition under which the resource exists.
     pub fn condition(&self) -> Option<&str> {
         self.options.condition.as_deref()

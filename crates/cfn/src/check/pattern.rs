@@ -42,7 +42,7 @@ pub fn skipped_patterns() -> Vec<SkippedPattern> {
 }
 
 /// Whether the pattern is found in the text. A pattern that is not checked finds everything.
-pub(super) fn finds(pattern: &str, text: &str) -> bool {
+pub(crate) fn finds(pattern: &str, text: &str) -> bool {
     static COMPILED: LazyLock<Mutex<BTreeMap<String, Option<Arc<Regex>>>>> = LazyLock::new(Mutex::default);
     let mut compiled = COMPILED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let regex = match compiled.get(pattern) {

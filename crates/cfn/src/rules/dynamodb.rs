@@ -20,6 +20,13 @@ const SET_ALIKE: [&str; 5] = [
 const OWN_KEY: &str = "SSESpecification";
 /// Regions, replicas and witness together, that strongly consistent replication runs in.
 const STRONG_REGIONS: usize = 3;
+/// Strongly consistent tables don't reach beyond one of these sets.
+const STRONG_SETS: [&[&str]; 3] = [
+    &["us-east-1", "us-east-2", "us-west-2"],
+    &["eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3"],
+    &["ap-northeast-1", "ap-northeast-2", "ap-northeast-3"],
+];
+const WRITE_CAPACITY: &str = "WriteProvisionedThroughputSettings";
 
 /// CloudFormation makes the table in the stack's region, so that region has to be among the replicas.
 pub(super) fn own_region_is_a_replica(context: &Context<'_>, table: &Declaration, found: &mut Vec<Violation>) {
@@ -99,6 +106,152 @@ pub(super) fn strong_consistency_needs_three_regions(_: &Context<'_>, table: &De
                 .of(table)
                 .at("MultiRegionConsistency")
                 .hint("it takes three replicas, or two replicas and one witness"),
+        );
+    }
+}
+
+/// A region holds one replica of a table.
+pub(super) fn a_region_has_one_replica(_: &Context<'_>, table: &Declaration, found: &mut Vec<Violation>) {
+    let replicas = items(table, "Replicas");
+    for (index, region) in replicas.iter().enumerate().filter_map(|(index, one)| Some((index, one["Region"].as_str()?)))
+    {
+        if replicas[..index].iter().any(|earlier| earlier["Region"] == region) {
+            found.push(
+                Violation::new("global-table-replicas", format!("{region} has another replica already"))
+                    .of(table)
+                    .at(format!("Replicas/{index}/Region"))
+                    .hint("declare each region once"),
+            );
+        }
+    }
+}
+
+/// A witness takes part in deciding on writes, which only strong consistency needs, and holds no replica.
+pub(super) fn a_witness_belongs_to_strong_consistency(
+    _: &Context<'_>,
+    table: &Declaration,
+    found: &mut Vec<Violation>,
+) {
+    let witnesses = items(table, "GlobalTableWitnesses");
+    if !witnesses.is_empty() && !is_strong(table) {
+        found.push(
+            Violation::new("global-table-consistency", "has a witness without being strongly consistent")
+                .of(table)
+                .at("GlobalTableWitnesses")
+                .hint("set `MultiRegionConsistency` to `STRONG`, or leave the witness out"),
+        );
+    }
+    for (index, region) in
+        witnesses.iter().enumerate().filter_map(|(index, one)| Some((index, one["Region"].as_str()?)))
+    {
+        if items(table, "Replicas").iter().any(|replica| replica["Region"] == region) {
+            found.push(
+                Violation::new("global-table-consistency", format!("the witness is in {region}, beside a replica"))
+                    .of(table)
+                    .at(format!("GlobalTableWitnesses/{index}/Region"))
+                    .hint("put the witness into a region without a replica"),
+            );
+        }
+    }
+}
+
+/// Strongly consistent tables have no time to live and no local indexes, and stay within one set of regions.
+pub(super) fn strong_consistency_excludes_features(_: &Context<'_>, table: &Declaration, found: &mut Vec<Violation>) {
+    if !is_strong(table) {
+        return;
+    }
+    let mut report = |path: &str, message: String, hint: &str| {
+        found.push(Violation::new("global-table-consistency", message).of(table).at(path).hint(hint));
+    };
+    if property(table, "TimeToLiveSpecification/Enabled").is_some_and(|enabled| enabled != false) {
+        let message = "is strongly consistent, which excludes a time to live".to_owned();
+        report("TimeToLiveSpecification", message, "leave it out and delete old rows by a program");
+    }
+    if !items(table, "LocalSecondaryIndexes").is_empty() {
+        let message = "is strongly consistent, which excludes local indexes".to_owned();
+        report("LocalSecondaryIndexes", message, "use a global index");
+    }
+    let members = items(table, "Replicas").iter().chain(items(table, "GlobalTableWitnesses"));
+    let regions: Vec<&str> = members.filter_map(|one| one["Region"].as_str()).collect();
+    let set_of = |region: &str| STRONG_SETS.iter().position(|set| set.contains(&region));
+    let sets: BTreeSet<Option<usize>> = regions.iter().map(|region| set_of(region)).collect();
+    if sets.len() > 1 || sets.contains(&None) {
+        let message = format!("is strongly consistent over {}, which are not of one set", regions.join(", "));
+        let known = STRONG_SETS.map(|set| set.join(", ")).join("; or ");
+        report("Replicas", message, &format!("take regions of one set: {known}"));
+    }
+}
+
+/// A key serves its own region: each replica names one of its region, and the table says that keys are used at all.
+pub(super) fn each_replica_has_a_key_of_its_region(_: &Context<'_>, table: &Declaration, found: &mut Vec<Violation>) {
+    let replicas = items(table, "Replicas");
+    let key_of = |replica: &'_ Json| replica.pointer("/SSESpecification/KMSMasterKeyId").cloned();
+    for (index, replica) in replicas.iter().enumerate() {
+        let Some(key) = key_of(replica) else { continue };
+        let path = format!("Replicas/{index}/SSESpecification/KMSMasterKeyId");
+        let region = replica["Region"].as_str().unwrap_or("its region");
+        let foreign = key.as_str().and_then(|arn| arn.split(':').nth(3)).filter(|named| *named != region);
+        let shared = replicas[..index].iter().any(|earlier| key_of(earlier).as_ref() == Some(&key));
+        let message = match (foreign, shared) {
+            (Some(foreign), _) => format!("the replica in {region} has a key of {foreign}"),
+            (None, true) => format!("the replica in {region} has the key of another replica"),
+            (None, false) => continue,
+        };
+        found.push(
+            Violation::new("global-table-key", message)
+                .of(table)
+                .at(path)
+                .hint("make a replica of the key in each region, and name it here"),
+        );
+    }
+    let own_keys = replicas.iter().any(|replica| key_of(replica).is_some());
+    if own_keys && property(table, "SSESpecification/SSEType").is_none_or(|kind| kind != "KMS") {
+        found.push(
+            Violation::new("global-table-key", "its replicas name keys, but the table does not use any")
+                .of(table)
+                .at("SSESpecification")
+                .hint("set `SSEEnabled` to `true` and `SSEType` to `KMS`"),
+        );
+    }
+}
+
+/// A replica's settings of an index are about an index that the table has.
+pub(super) fn replicas_know_the_indexes(_: &Context<'_>, table: &Declaration, found: &mut Vec<Violation>) {
+    let known: Vec<&Json> = items(table, "GlobalSecondaryIndexes").iter().map(|index| &index["IndexName"]).collect();
+    for (replica, settings) in items(table, "Replicas").iter().enumerate() {
+        let indexes = settings["GlobalSecondaryIndexes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for (index, name) in indexes.iter().enumerate().map(|(index, one)| (index, &one["IndexName"])) {
+            if name.is_string() && !known.contains(&name) {
+                found.push(
+                    Violation::new("global-table-index", format!("the table has no index {name}"))
+                        .of(table)
+                        .at(format!("Replicas/{replica}/GlobalSecondaryIndexes/{index}/IndexName"))
+                        .hint("declare it under `GlobalSecondaryIndexes` of the table"),
+                );
+            }
+        }
+    }
+}
+
+/// Provisioned tables say how much is written, for the table and each index; others must not.
+pub(super) fn capacity_fits_the_billing_mode(_: &Context<'_>, table: &Declaration, found: &mut Vec<Violation>) {
+    // Provisioned is what CloudFormation takes where nothing is said.
+    let Some(mode) = property(table, "BillingMode").map_or(Some("PROVISIONED"), Json::as_str) else { return };
+    let indexes = items(table, "GlobalSecondaryIndexes").iter().enumerate();
+    let places = indexes.map(|(index, one)| (format!("GlobalSecondaryIndexes/{index}/"), one));
+    let own = Json::Object(table.properties().as_map().clone());
+    for (prefix, place) in places.chain([(String::new(), &own)]) {
+        let set = place.get(WRITE_CAPACITY).is_some();
+        let message = match mode {
+            "PAY_PER_REQUEST" if set => "is paid by request and has a write capacity",
+            "PROVISIONED" if !set => "is provisioned and does not say how much is written",
+            _ => continue,
+        };
+        found.push(
+            Violation::new("global-table-capacity", message)
+                .of(table)
+                .at(format!("{prefix}{WRITE_CAPACITY}"))
+                .hint("set it together with `BillingMode` `PROVISIONED`, or neither"),
         );
     }
 }

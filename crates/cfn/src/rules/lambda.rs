@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::evaluate::text;
 use super::{Context, property};
 use crate::check::Violation;
 use crate::intrinsic::Reference;
@@ -23,6 +24,20 @@ pub(super) fn stream_needs_a_start(_: &Context<'_>, mapping: &Declaration, found
                 .of(mapping)
                 .at("StartingPosition")
                 .hint("`TRIM_HORIZON` starts with the oldest record, `LATEST` with the next one"),
+        );
+    }
+}
+
+/// A mapping reads one source; an ARN with a wildcard, which IAM would take, names none.
+pub(super) fn a_source_is_named_in_full(context: &Context<'_>, mapping: &Declaration, found: &mut Vec<Violation>) {
+    let Some(source) = property(mapping, "EventSourceArn") else { return };
+    let source = text(source, context.region).known;
+    if source.contains('*') {
+        found.push(
+            Violation::new("event-source", format!("reads `{source}`, which names no single source"))
+                .of(mapping)
+                .at("EventSourceArn")
+                .hint("a stream's ARN holds a time stamp and can't be computed; take it as a parameter"),
         );
     }
 }

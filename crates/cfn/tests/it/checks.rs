@@ -335,6 +335,7 @@ fn global_table(
 ) -> impl FnOnce(&mut Template) {
     move |stack| {
         let table = GlobalTable::new(regions)
+            .billing_mode(global_table::BillingMode::PayPerRequest)
             .attribute_definitions([global_table::AttributeDefinition::new("pk", global_table::AttributeType::S)])
             .key_schema([global_table::KeySchema::new("pk", global_table::KeyType::Hash)])
             .stream_specification(global_table::StreamSpecification::new(

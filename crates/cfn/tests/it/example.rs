@@ -14,18 +14,19 @@ pub(crate) fn stack() -> Template {
         stack.add("Key", kms::Key::new().description("example").enable_key_rotation(true).multi_region(true).retain());
     stack.add("KeyAlias", kms::Alias::new("alias/example", key.reference()));
 
-    let replica = |region: &str| {
+    let east_key = stack.parameter("EastKeyArn", Parameter::new().description("replica of the key in us-east-1"));
+    let replica = |region: &str, key: Value<cfn::Arn<kms::Key>>| {
         global_table::ReplicaSpecification::new(region)
             .point_in_time_recovery_specification(
                 global_table::PointInTimeRecoverySpecification::new().point_in_time_recovery_enabled(true),
             )
             .deletion_protection_enabled(true)
-            .sse_specification(global_table::ReplicaSSESpecification::new(key.arn()))
+            .sse_specification(global_table::ReplicaSSESpecification::new(key))
             .tags([("team", "orders")])
     };
     let table = stack.add(
         "Customers",
-        GlobalTable::new([replica("us-west-2"), replica("us-east-1")])
+        GlobalTable::new([replica("us-west-2", key.arn()), replica("us-east-1", east_key)])
             .table_name("example-customers")
             .billing_mode(global_table::BillingMode::PayPerRequest)
             .attribute_definitions([global_table::AttributeDefinition::new("pk", global_table::AttributeType::S)])

@@ -5,3 +5,4 @@ mod checks;
 mod compile_fail;
 mod example;
 mod rendering;
+mod wrong;

@@ -2,9 +2,8 @@
 
 AWS: knows them all. Stock: a template with one unknown type is refused as a whole.
 Here: types whose effect the system can observe locally are real: archives, event bus policies,
-replica keys, inline policies of roles, queues and topics, secret policies. The others are
-placeholders: they get an id and the attributes that the type documents, and do nothing. `GET
-/_local/resource-types` tells the two apart.
+replica keys, identity providers, inline policies of roles, queues and topics, secret policies. The
+others do nothing; see `cloudformation_placeholders`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ministack.core.responses import get_account_id, get_region, new_uuid, request_scope
+from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import eventbridge, iam, kms, secretsmanager
 
 from tandem_emulator.cloudformation_handlers import (
@@ -23,74 +22,8 @@ from tandem_emulator.cloudformation_handlers import (
     ResourceFailure,
 )
 
-PLACEHOLDERS: dict[str, tuple[str, ...]] = {
-    "AWS::ARCRegionSwitch::Plan": ("Arn", "Owner", "Version"),
-    "AWS::ApiGatewayV2::Deployment": ("DeploymentId",),
-    "AWS::ApplicationAutoScaling::ScalableTarget": ("Id",),
-    "AWS::ApplicationAutoScaling::ScalingPolicy": ("Arn",),
-    "AWS::Budgets::Budget": ("Id",),
-    "AWS::Chatbot::SlackChannelConfiguration": ("Arn",),
-    "AWS::CloudTrail::Trail": ("Arn", "SnsTopicArn"),
-    "AWS::CloudWatch::AnomalyDetector": ("Id",),
-    "AWS::CloudWatch::CompositeAlarm": ("Arn",),
-    "AWS::CodeDeploy::Application": (),
-    "AWS::CodeDeploy::DeploymentConfig": (),
-    "AWS::CodeDeploy::DeploymentGroup": (),
-    "AWS::Config::ConfigRule": ("Arn", "ConfigRuleId"),
-    "AWS::EC2::EIP": ("AllocationId", "PublicIp"),
-    "AWS::EC2::FlowLog": ("Id",),
-    "AWS::EC2::Instance": ("InstanceId", "PrivateIp", "PublicIp", "VpcId"),
-    "AWS::EC2::NatGateway": ("EniId", "NatGatewayId"),
-    "AWS::EC2::NetworkAcl": ("Id",),
-    "AWS::EC2::SecurityGroupEgress": ("Id",),
-    "AWS::EC2::SecurityGroupIngress": ("Id",),
-    "AWS::EC2::VPCPeeringConnection": ("Id",),
-    "AWS::EKS::AccessEntry": ("AccessEntryArn",),
-    "AWS::EKS::Addon": ("Arn",),
-    "AWS::EKS::FargateProfile": ("Arn",),
-    "AWS::EKS::PodIdentityAssociation": ("AssociationArn", "AssociationId", "ExternalId"),
-    "AWS::Events::ApiDestination": ("Arn", "ArnForPolicy"),
-    "AWS::Events::Connection": ("Arn", "ArnForPolicy", "SecretArn"),
-    "AWS::Events::Endpoint": ("Arn", "EndpointId", "EndpointUrl", "State"),
-    "AWS::FIS::ExperimentTemplate": ("Id",),
-    "AWS::GuardDuty::Detector": ("Id",),
-    "AWS::IAM::OIDCProvider": ("Arn",),
-    "AWS::IAM::ServiceLinkedRole": ("RoleName",),
-    "AWS::Lambda::CodeSigningConfig": ("CodeSigningConfigArn", "CodeSigningConfigId"),
-    "AWS::Logs::QueryDefinition": ("QueryDefinitionId",),
-    "AWS::MSK::Cluster": ("Arn", "CurrentVersion"),
-    "AWS::MSK::ServerlessCluster": ("Arn",),
-    "AWS::ResourceGroups::Group": ("Arn",),
-    "AWS::Route53::HealthCheck": ("HealthCheckId",),
-    "AWS::Route53::RecordSetGroup": ("Id",),
-    "AWS::SSM::Document": (),
-    "AWS::SecretsManager::RotationSchedule": ("Id",),
-    "AWS::Synthetics::Canary": ("Id", "State", "SourceLocationArn"),
-    "AWS::WAFv2::IPSet": ("Arn", "Id"),
-    "AWS::WAFv2::WebACLAssociation": (),
-    "AWS::XRay::Group": ("GroupARN",),
-    "AWS::XRay::SamplingRule": ("RuleARN",),
-}
-"""Per type the attributes that `Fn::GetAtt` may read, from AWS's registry schemas."""
-
-ARN_REFERENCES = frozenset(
-    {
-        "AWS::ARCRegionSwitch::Plan",
-        "AWS::ApplicationAutoScaling::ScalingPolicy",
-        "AWS::EKS::PodIdentityAssociation",
-        "AWS::IAM::OIDCProvider",
-        "AWS::Lambda::CodeSigningConfig",
-        "AWS::MSK::Cluster",
-        "AWS::MSK::ServerlessCluster",
-    }
-)
-"""Placeholders whose `Ref` is an ARN."""
-
 
 def apply() -> None:
-    for resource_type, attributes in PLACEHOLDERS.items():
-        if resource_type not in HANDLERS:
-            HANDLERS[resource_type] = placeholder(resource_type, attributes)
     HANDLERS["AWS::Events::Archive"] = {
         "create": create_archive,
         "update": update_archive,
@@ -111,6 +44,11 @@ def apply() -> None:
         "update": update_role_policy,
         "delete": delete_role_policy,
     }
+    HANDLERS["AWS::IAM::OIDCProvider"] = {
+        "create": create_identity_provider,
+        "update": update_identity_provider,
+        "delete": delete_identity_provider,
+    }
     HANDLERS["AWS::SecretsManager::ResourcePolicy"] = {
         "create": create_secret_policy,
         "update": update_secret_policy,
@@ -122,27 +60,6 @@ def apply() -> None:
     HANDLERS["AWS::SNS::TopicInlinePolicy"] = inline(
         "AWS::SNS::TopicPolicy", lambda properties: {"Topics": [properties["TopicArn"]]}
     )
-
-
-def placeholder(resource_type: str, attributes: tuple[str, ...]) -> dict[str, Any]:
-    service, kind = resource_type.split("::")[1:]
-
-    def create(logical_id: str, _properties: Properties, _stack_name: str) -> Created:
-        identifier = f"{logical_id}-{new_uuid()[:8]}"
-        return described(identifier)
-
-    def described(identifier: str) -> Created:
-        scope = f"{service.lower()}:{get_region()}:{get_account_id()}"
-        arn = f"arn:aws:{scope}:{kind.lower()}/{identifier}"
-        values = {name: arn if "arn" in name.lower() else identifier for name in attributes}
-        reference = arn if resource_type in ARN_REFERENCES else identifier
-        return reference, values
-
-    def update(physical_id: str, _old: Properties, _new: Properties, _stack_name: str) -> Created:
-        reference, values = described(physical_id.rsplit("/", 1)[-1])
-        return reference, values
-
-    return {"placeholder": True, "create": create, "update": update, "delete": lambda *_: None}
 
 
 def answer_of(response: Any) -> dict[str, Any]:
@@ -315,6 +232,45 @@ def delete_role_policy(_physical_id: str, properties: Properties) -> None:
     role = iam._roles.get(properties["RoleName"])
     if role is not None:
         role["InlinePolicies"].pop(properties["PolicyName"], None)
+
+
+# Identity providers
+
+
+def create_identity_provider(_logical_id: str, properties: Properties, _stack_name: str) -> Created:
+    arn = provider_arn(properties)
+    if arn in iam._oidc_providers:
+        raise ResourceFailure(f"Provider with url {properties['Url']} already exists.")
+    iam._oidc_providers[arn] = {
+        "Url": properties["Url"],
+        "ClientIDList": list(properties.get("ClientIdList") or []),
+        "ThumbprintList": list(properties.get("ThumbprintList") or []),
+        "Arn": arn,
+        "CreateDate": iam._now(),
+        "Tags": list(properties.get("Tags") or []),
+    }
+    return arn, {"Arn": arn}
+
+
+def update_identity_provider(
+    arn: str, _old: Properties, new: Properties, stack_name: str
+) -> Created:
+    replaced = iam._oidc_providers.pop(arn, None)
+    try:
+        return create_identity_provider(arn, new, stack_name)
+    except ResourceFailure:
+        if replaced is not None:
+            iam._oidc_providers[arn] = replaced
+        raise
+
+
+def delete_identity_provider(arn: str, _properties: Properties) -> None:
+    iam._oidc_providers.pop(arn, None)
+
+
+def provider_arn(properties: Properties) -> str:
+    url = str(properties["Url"]).removeprefix("https://").rstrip("/")
+    return f"arn:aws:iam::{get_account_id()}:oidc-provider/{url}"
 
 
 # Policies of secrets

@@ -58,6 +58,14 @@ class Delivery:
         return ":scheduler:" in self.rule_arn
 
     @property
+    def source_arn(self) -> str:
+        """What policies see as the origin: the rule, or the group of a schedule."""
+        if not self.by_schedule:
+            return self.rule_arn
+        prefix, path = self.rule_arn.split(":schedule/", 1)
+        return f"{prefix}:schedule-group/{path.split('/', 1)[0]}"
+
+    @property
     def service(self) -> str:
         return "scheduler.amazonaws.com" if self.by_schedule else "events.amazonaws.com"
 
@@ -176,7 +184,7 @@ def may_send(delivery: Delivery, queue_arn: str) -> bool:
 def queue_policy_allows(queue_arn: str, delivery: Delivery) -> bool:
     found = sqs.queue_policy_for_arn(queue_arn)
     policy = found[0] if found else None
-    request_origin = iam.origin(delivery.rule_arn)
+    request_origin = iam.origin(delivery.source_arn)
     allowed = iam.resource_policy_allows(
         policy, delivery.service, "sqs:SendMessage", queue_arn, request_origin
     )
@@ -192,7 +200,7 @@ def target_role(delivery: Delivery) -> str:
 def check_role(delivery: Delivery, action: str, resource_arn: str) -> None:
     """Refuse unless the target's role can be assumed by the service and allows the action."""
     role_arn = target_role(delivery)
-    if not iam.role_trusts(role_arn, delivery.service, iam.origin(delivery.rule_arn)):
+    if not iam.role_trusts(role_arn, delivery.service, iam.origin(delivery.source_arn)):
         refuse("FAILED_TO_ASSUME_ROLE", f"{delivery.service} cannot assume the role `{role_arn}`")
     if not iam.role_allows(role_arn, action, resource_arn):
         refuse("NO_PERMISSIONS", f"role `{role_arn}` does not allow {action} on {resource_arn}")

@@ -62,6 +62,8 @@ def check(properties: Properties) -> None:
         raise ResourceFailure(
             f"Replicas must contain the region of the stack, {get_region()}; it has {regions}"
         )
+    if properties.get("MultiRegionConsistency") == "STRONG":
+        return  # replicates without streams
     stream = properties.get("StreamSpecification") or {}
     if len(regions) > 1 and stream.get("StreamViewType") != "NEW_AND_OLD_IMAGES":
         raise ResourceFailure(

@@ -1,11 +1,12 @@
-"""Tables, queues and secrets under a customer key: who uses them needs rights on the key.
+"""Tables, queues, topics and secrets under a customer key: who uses them needs rights on the key.
 
-AWS: DynamoDB, SQS and Secrets Manager use a customer key on behalf of the caller. Reading and
-writing an encrypted table needs kms:Decrypt, sending to an encrypted queue kms:GenerateDataKey and
-kms:Decrypt, receiving or reading a secret kms:Decrypt; in the caller's policies or in the key's.
+AWS: DynamoDB, SQS, SNS and Secrets Manager use a customer key on behalf of the caller. Reading and
+writing an encrypted table needs kms:Decrypt, sending to an encrypted queue or topic
+kms:GenerateDataKey and kms:Decrypt, receiving or reading a secret kms:Decrypt; in the caller's
+policies or in the key's.
 (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html,
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html)
-Stock: the key is a note on the resource; nobody is asked.
+Stock: the key is a note on the resource (a stack's topic drops it); nobody is asked.
 Here: after the request itself is allowed, the key is checked too, with the condition key
 `kms:ViaService`. Keys of AWS (`alias/aws/...`) and disabled encryption ask for nothing.
 """
@@ -17,9 +18,10 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_region
-from ministack.services import dynamodb, kms, secretsmanager, sqs
+from ministack.services import dynamodb, kms, secretsmanager, sns, sqs
 
 from tandem_emulator import iam
+from tandem_emulator.cloudformation_handlers import Created, Properties, wrap
 
 TABLE_ACTIONS = frozenset(
     {
@@ -73,6 +75,23 @@ def apply() -> None:
 
     iam_evaluator.enforce = enforce
     name_the_key()
+    wrap("AWS::SNS::Topic", create=create_topic, update=update_topic)
+
+
+def create_topic(stock: Any, _logical_id: str, properties: Properties, _stack: str) -> Created:
+    return with_key(stock(), properties)
+
+
+def update_topic(stock: Any, _physical_id: str, _old: Properties, new: Properties) -> Created:
+    return with_key(stock(), new)
+
+
+def with_key(created: Created, properties: Properties) -> Created:
+    attributes = sns._topics[created[0]]["attributes"]
+    attributes.pop("KmsMasterKeyId", None)
+    if properties.get("KmsMasterKeyId"):
+        attributes["KmsMasterKeyId"] = properties["KmsMasterKeyId"]
+    return created
 
 
 def name_the_key() -> None:
@@ -100,6 +119,9 @@ def key_use(iam_action: str, resource_arn: str) -> tuple[tuple[str, ...], str]:
     if iam_action in QUEUE_ACTIONS:
         key_arn = queue_key(resource_arn)
         return (QUEUE_ACTIONS[iam_action], key_arn) if key_arn else ((), "")
+    if iam_action == "sns:Publish":
+        key_arn = topic_key(resource_arn)
+        return (SEND_ACTIONS, key_arn) if key_arn else ((), "")
     if iam_action == "secretsmanager:GetSecretValue":
         key_arn = secret_key(resource_arn)
         return (("kms:Decrypt",), key_arn) if key_arn else ((), "")
@@ -117,6 +139,11 @@ def table_key(table_arn: str) -> str | None:
 def queue_key(queue_arn: str) -> str | None:
     queue = sqs._queue_by_arn(queue_arn)
     return customer_key(queue["attributes"].get("KmsMasterKeyId")) if queue else None
+
+
+def topic_key(topic_arn: str) -> str | None:
+    topic = sns._topics.get(topic_arn) or {}
+    return customer_key((topic.get("attributes") or {}).get("KmsMasterKeyId"))
 
 
 def secret_key(secret_arn: str) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 from ministack.services import eventbridge, lambda_svc
 
 from tandem_emulator import event_target_dead_letters as deliveries
-from tandem_emulator import iam, kms_encrypted_resources
+from tandem_emulator import iam, kms_encrypted_resources, lambda_permissions
 
 logger = logging.getLogger(__name__)
 
@@ -56,22 +56,15 @@ def to_function(arn: str, payload: str) -> None:
         deliveries.refuse("NO_RESOURCE", f"function {arn} does not exist")
     delivery = deliveries.current()
     if delivery is not None:
-        check_rights(delivery, arn, function)
+        check_rights(delivery, arn)
     lambda_svc.invoke_async_with_retry(asynchronous_record(function, config), decoded(payload))
 
 
-def check_rights(delivery: deliveries.Delivery, arn: str, function: dict[str, Any]) -> None:
+def check_rights(delivery: deliveries.Delivery, arn: str) -> None:
     if delivery.by_schedule or deliveries.target_role(delivery):
-        deliveries.check_role(delivery, "lambda:InvokeFunction", arn)
+        deliveries.check_role(delivery, lambda_permissions.INVOKE, arn)
         return
-    allowed = iam.resource_policy_allows(
-        function.get("policy"),
-        delivery.service,
-        "lambda:InvokeFunction",
-        arn,
-        iam.origin(delivery.rule_arn),
-    )
-    if not allowed:
+    if not lambda_permissions.service_may_invoke(arn, delivery.service, delivery.rule_arn):
         deliveries.refuse(
             "NO_PERMISSIONS",
             f"{arn} does not let {delivery.service} invoke it for {delivery.rule_arn}",

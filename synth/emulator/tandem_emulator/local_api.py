@@ -5,6 +5,7 @@
 - `GET /_local/resource-types`: the CloudFormation types that a stack can hold. `provisioned` ones
   are made, `placeholders` are accepted, get an id, and do nothing.
 - `GET /_local/calls`: see `call_record`.
+- `GET /_local/denied`, `DELETE /_local/denied`: see `refusals`.
 - `GET /_local/region`, `POST /_local/region/REGION/down|up`: see `region_outage`.
 
 They carry no secrets and need no signature; the server listens on loopback.
@@ -23,7 +24,8 @@ import ministack.app
 from tandem_emulator import MINISTACK_VERSION
 from tandem_emulator.cloudformation_handlers import HANDLERS
 
-Answer = tuple[int, dict[str, Any]]
+Answer = tuple[int, dict[str, Any] | list[dict[str, Any]]]
+"""Status and body."""
 Route = Callable[[str], Answer]
 
 _routes: dict[tuple[str, str], Route] = {}
@@ -63,7 +65,7 @@ def answer(method: str, path: str) -> Answer:
     return 404, {"error": f"no such address: {method} {path}"}
 
 
-async def reply(send: Any, status: int, body: dict[str, Any]) -> None:
+async def reply(send: Any, status: int, body: dict[str, Any] | list[dict[str, Any]]) -> None:
     payload = json.dumps(body).encode()
     headers = [
         (b"content-type", b"application/json"),

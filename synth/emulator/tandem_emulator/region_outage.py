@@ -4,13 +4,14 @@ AWS: when a region fails, its endpoints stop answering, its functions stop being
 Tables of other regions hold changes back for it and deliver them when it returns.
 Stock: has no such switch.
 Here: while a region is down
-- requests signed for it are answered with 503 (SDKs take that as a passing server error);
+- requests signed for it are answered with 503 (SDKs take that as a passing server error), and so
+  are requests to its HTTP APIs;
 - its stream and queue mappings, rules and schedules rest;
 - event buses in other regions keep retrying towards it;
 - table changes of other regions wait, and are applied in order on `up`.
 
-Not cut: requests without a signature (API Gateway invocations), function processes that already
-run, and services without a region (IAM, STS) when they are asked through another region.
+Not cut: function processes that already run, and services without a region (IAM, STS) when they
+are asked through another region.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 import ministack.app
 from ministack.core.responses import get_account_id, get_region, request_scope
-from ministack.services import dynamodb, eventbridge, lambda_svc
+from ministack.services import apigateway, dynamodb, eventbridge, lambda_svc
 
 from tandem_emulator import local_api
 
@@ -39,6 +40,7 @@ def apply() -> None:
     local_api.add_route("GET", "/_local/region", describe)
     local_api.add_prefix_route("POST", "/_local/region/", switch)
     refuse_requests()
+    refuse_http_apis()
     pause_mappings()
     pause_rules()
     hold_back_replication()
@@ -82,6 +84,19 @@ def refuse_requests() -> None:
         await stock(scope, receive, send)
 
     ministack.app.app = application
+
+
+def refuse_http_apis() -> None:
+    stock = apigateway.handle_execute
+
+    async def handle_execute(api_id: str, *arguments: Any, **options: Any) -> Any:
+        scope = apigateway.find_api_scope(api_id)
+        if scope is not None and scope[1] in _down:
+            body = b'{"message":"Service Unavailable"}'
+            return 503, {"Content-Type": "application/json"}, body
+        return await stock(api_id, *arguments, **options)
+
+    apigateway.handle_execute = handle_execute
 
 
 def signed_region(scope: Any) -> str | None:

@@ -31,13 +31,20 @@ from ministack.core.arn import ArnParseError, parse_arn
 from ministack.core.responses import _request_account_id, _request_region, new_uuid
 from ministack.services import dynamodb, lambda_svc
 
-from tandem_emulator import lambda_async_targets, region_outage, sqs_delivery
+from tandem_emulator import (
+    event_source_permissions,
+    lambda_async_targets,
+    region_outage,
+    sqs_delivery,
+)
 
 logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 Mapping = dict[str, Any]
 
+RECHECK_SECS = 1.0
+"""How often a mapping without work asks whether it still has its rights."""
 IDLE_SECS = 0.2
 """Longest sleep of a mapping without work; a write wakes it at once."""
 FIRST_RETRY_SECS = 0.1
@@ -113,6 +120,7 @@ class MappingWorker:
         self._parts: list[Part] = []
         self._next_position = 0
         self._window_opened: float | None = None
+        self._checked = 0.0
         name = f"mapping-{mapping['UUID'][:8]}"
         # Held, not inherited from: `Thread` has private attributes of its own in every release.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -147,10 +155,14 @@ class MappingWorker:
     def _step(self) -> bool:
         """Do one invocation, or one read of only filtered records. False when there is nothing."""
         if not self._parts and not self._read():
+            if time.monotonic() - self._checked > RECHECK_SECS:
+                self._may_read()
             return False
         if not self._parts:
             self._commit()
             return True
+        if not self._may_read():
+            return False
         function = self._function()
         if function is None:
             return False
@@ -158,6 +170,10 @@ class MappingWorker:
         if not self._parts:
             self._commit()
         return True
+
+    def _may_read(self) -> bool:
+        self._checked = time.monotonic()
+        return event_source_permissions.may_read(self.mapping)
 
     def _read(self) -> bool:
         """Take the next batch from the stream. False when it has none to give."""

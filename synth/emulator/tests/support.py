@@ -89,7 +89,7 @@ class Emulator:
             ),
         )
 
-    def local(self, method: str, path: str) -> dict[str, Any]:
+    def local(self, method: str, path: str) -> Any:
         request = urllib.request.Request(self.url + path, method=method)
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.loads(response.read())
@@ -199,8 +199,11 @@ def stack_status(name: str, region: str) -> str | None:
 
 def stack_events(name: str, region: str = HOME) -> list[dict[str, Any]]:
     """Oldest first."""
-    answer = client("cloudformation", region).describe_stack_events(StackName=name)
-    return list(reversed(answer["StackEvents"]))
+    pages = client("cloudformation", region).get_paginator("describe_stack_events")
+    newest_first = [
+        event for page in pages.paginate(StackName=name) for event in page["StackEvents"]
+    ]
+    return list(reversed(newest_first))
 
 
 def failures(name: str, region: str = HOME) -> list[str]:
@@ -326,6 +329,24 @@ def invoke(name: str, payload: Any = None, region: str = HOME) -> Any:
     if "FunctionError" in answer:
         raise AssertionError(body)
     return body
+
+
+def denied(action: str) -> list[dict[str, Any]]:
+    """Refusals of an action, oldest first."""
+    return [entry for entry in shared().local("GET", "/_local/denied") if entry["action"] == action]
+
+
+def clear_denied() -> None:
+    shared().local("DELETE", "/_local/denied")
+
+
+def put_role_policy(role_name: str, policy_name: str, *statements: dict[str, Any]) -> None:
+    """Replace an inline policy of a role."""
+    client("iam").put_role_policy(
+        RoleName=role_name,
+        PolicyName=policy_name,
+        PolicyDocument=json.dumps(document(*statements)),
+    )
 
 
 def zipped(name: str, text: str) -> bytes:

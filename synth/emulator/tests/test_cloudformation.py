@@ -296,6 +296,35 @@ class Types(TestCase):
         check["Properties"] = {"HealthCheckConfig": {"Type": "TCP"}}
         self.assertEqual(deploy(name, {"Check": check}, outputs=outputs), first)
 
+    def test_records_of_a_zone_that_is_not_here_are_accepted(self) -> None:
+        name = unique("record")
+        properties: dict[str, Any] = {
+            "HostedZoneId": "Z0000000000000EXAMPLE",
+            "Name": f"{name}.example.com",
+            "Type": "A",
+            "TTL": "60",
+            "ResourceRecords": ["203.0.113.1"],
+        }
+        record = {"Type": "AWS::Route53::RecordSet", "Properties": properties}
+        outputs = {"Name": reference("Record")}
+        first = deploy(name, {"Record": record}, outputs=outputs)
+        self.assertEqual(first["Name"].rstrip("."), properties["Name"])
+        properties["TTL"] = "30"
+        self.assertEqual(deploy(name, {"Record": record}, outputs=outputs), first)
+        delete_stack(name)
+
+    def test_a_record_of_an_unknown_zone_name_fails(self) -> None:
+        properties = {
+            "HostedZoneName": "nowhere.example.",
+            "Name": "a.nowhere.example",
+            "Type": "A",
+        }
+        with self.assertRaisesRegex(StackFailed, "HostedZone"):
+            deploy(
+                unique("record"),
+                {"Record": {"Type": "AWS::Route53::RecordSet", "Properties": properties}},
+            )
+
     def test_unknown_types_are_refused_before_anything_is_made(self) -> None:
         body = json.dumps({"Resources": {"A": {"Type": "AWS::Nothing::Here"}, "Q": queue()}})
         with self.assertRaisesRegex(

@@ -145,6 +145,52 @@ class GlobalTables(TestCase):
         self.assertEqual(table_regions(name), [HOME, PEER])
 
 
+class StrongTables(TestCase):
+    def deployed(self, **changes: Any) -> str:
+        name = unique("strong")
+        properties = {
+            **{key: value for key, value in table_keys().items() if key != "StreamSpecification"},
+            "TableName": name,
+            "MultiRegionConsistency": "STRONG",
+            "GlobalTableWitnesses": [{"Region": "us-east-2"}],
+            "Replicas": [{"Region": HOME}, {"Region": PEER}],
+            **changes,
+        }
+        deploy(name, {"T": {"Type": "AWS::DynamoDB::GlobalTable", "Properties": properties}})
+        return name
+
+    def test_described_with_its_witness_and_read_in_the_other_region(self) -> None:
+        name = self.deployed()
+        for region in (HOME, PEER):
+            table = client("dynamodb", region).describe_table(TableName=name)["Table"]
+            self.assertEqual(table["MultiRegionConsistency"], "STRONG")
+            self.assertEqual(table["GlobalTableWitnesses"][0]["RegionName"], "us-east-2")
+        client("dynamodb").put_item(TableName=name, Item=item("a"))
+        read = client("dynamodb", PEER).get_item(TableName=name, Key=item("a"), ConsistentRead=True)
+        self.assertIn("Item", read)
+
+    def test_what_strong_consistency_excludes_is_refused(self) -> None:
+        ttl = {"AttributeName": "expires_at", "Enabled": True}
+        for changes, reason in (
+            ({"GlobalTableWitnesses": []}, "three replicas, or two and one witness"),
+            ({"GlobalTableWitnesses": [{"Region": "eu-west-1"}]}, "not available between"),
+            ({"TimeToLiveSpecification": ttl}, "TimeToLiveSpecification is not supported"),
+            ({"MultiRegionConsistency": "EVENTUAL"}, "GlobalTableWitnesses need"),
+        ):
+            with self.assertRaisesRegex(StackFailed, reason):
+                self.deployed(**changes)
+
+    def test_transactions_are_refused(self) -> None:
+        name = self.deployed()
+        put = {"Put": {"TableName": name, "Item": item("a")}}
+        dynamodb = client("dynamodb")
+        with self.assertRaisesRegex(dynamodb.exceptions.ClientError, "strong consistency"):
+            dynamodb.transact_write_items(TransactItems=[put])
+        get = {"Get": {"TableName": name, "Key": item("a")}}
+        with self.assertRaisesRegex(dynamodb.exceptions.ClientError, "strong consistency"):
+            dynamodb.transact_get_items(TransactItems=[get])
+
+
 class EncryptedResources(TestCase):
     """A function's role needs rights on the key, beside those on the resource."""
 

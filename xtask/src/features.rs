@@ -7,8 +7,11 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 /// What people and tools build: each must agree with the build of the whole workspace.
-const SELECTIONS: [&[&str]; 3] =
-    [&["synth"], &["event-router", "stream-processor"], &["event-router", "stream-processor", "consumer"]];
+const SELECTIONS: [&[&str]; 3] = [
+    &["synth"],
+    &["authorizer", "event-router", "event-transformer", "health-checker", "stream-processor"],
+    &["authorizer", "consumer", "event-router", "event-transformer", "health-checker", "stream-processor"],
+];
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use crate::failure::{Failure, FailureKind};
 use aws_types::SdkConfig;
 use contracts::QueueUrl;
 use events::dead_letter::DeadLetterEvent;
+use futures::FutureExt;
 use std::future::Future;
 
 /// Most bytes of an SQS message (SQS quotas, read 2026-11).
@@ -82,8 +83,9 @@ impl SendDeadLetters for DeadLetters {
         if body.len() > MAX_MESSAGE_BYTES {
             return Err(DeadLetterError::TooLarge { bytes: body.len() });
         }
-        let sent = self.client.send_message().queue_url(self.queue.as_str()).message_body(body).send().await;
-        sent.map_err(|error| {
+        // Behind a pointer, because the compiler gives up on a function's whole nest of futures.
+        let call = self.client.send_message().queue_url(self.queue.as_str()).message_body(body).send().boxed();
+        call.await.map_err(|error| {
             let Failure { kind, code, message } = Failure::of(&error);
             let retryable = matches!(kind, FailureKind::Throttled | FailureKind::Unavailable);
             DeadLetterError::NotSent { code, message, retryable }

@@ -3,6 +3,10 @@
 //! They are part of the library and not hidden behind a feature, because a feature would build every AWS crate twice.
 //! A release build drops them, as no program refers to them.
 
+mod secret;
+
+pub use secret::FakeSecret;
+
 use crate::dead_letters::{DeadLetterError, SendDeadLetters};
 use crate::publisher::{OutgoingEvent, PublishError, PublishEvents};
 use contracts::Region;

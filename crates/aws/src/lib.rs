@@ -8,16 +8,24 @@
 //! - [`publisher`]: events to an EventBridge bus, answered entry by entry, order kept per key.
 //! - [`dead_letters`]: records that cannot be processed, to an SQS queue with everything needed to replay them.
 //! - [`table_writer`]: the conditional write that makes redelivery and reordering harmless.
+//! - [`batch`]: what batches of streams and of queues have in common.
+//! - [`queue`]: one batch of an SQS queue, answered message by message.
 //! - [`stream`]: one batch of a DynamoDB stream, from JSON to the partial-batch answer.
+//! - [`secrets`]: the versions of one secret.
+//! - [`health`]: small reads and writes that show whether a region works, and where verdicts are kept.
 //! - [`fakes`]: ports that only remember, for tests of the programs.
 //!
 //! Control planes (CloudFormation, Lambda, …) are not reached from here.
 
+pub mod batch;
 pub mod config;
 pub mod dead_letters;
 mod failure;
 pub mod fakes;
+pub mod health;
 pub mod publisher;
+pub mod queue;
+pub mod secrets;
 pub mod stream;
 pub mod table_writer;
 #[cfg(test)]
@@ -26,4 +34,5 @@ mod testing;
 pub use config::{CallBudget, SdkConfigError, sdk_config, sdk_config_with, with_region};
 pub use dead_letters::{DeadLetterError, DeadLetters, SendDeadLetters};
 pub use publisher::{EventPublisher, OutgoingEvent, PublishError, PublishEvents};
+pub use secrets::{ReadSecret, Secret, SecretError, SecretStage, SecretText, SecretVersion};
 pub use table_writer::{Applied, TableNames, TableWriter, WriteError};

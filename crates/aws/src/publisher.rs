@@ -16,6 +16,7 @@ use aws_types::SdkConfig;
 use contracts::{BusName, Region};
 use events::cross_region::{self, Envelope};
 use events::domain::{self, DomainEvent};
+use events::raw::{self, TransformedEvent, ValidationFailed};
 use std::collections::HashSet;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -92,6 +93,21 @@ impl OutgoingEvent {
             detail: envelope.to_json(),
             order_key: format!("{}/{}", envelope.entity.as_str(), envelope.key),
         }
+    }
+
+    /// A raw event that was transformed, for the region's own bus. It is kept in no order with others.
+    pub fn transformed(event: &TransformedEvent) -> Self {
+        Self::of_transformer(raw::TRANSFORMED, event.to_json(), &event.raw_event_id)
+    }
+
+    /// A raw event that was refused, for the region's own bus. It is kept in no order with others.
+    pub fn validation_failed(event: &ValidationFailed) -> Self {
+        Self::of_transformer(raw::VALIDATION_FAILED, event.to_json(), &event.raw_event_id)
+    }
+
+    fn of_transformer(detail_type: &str, detail: String, raw_event_id: &str) -> Self {
+        let order_key = format!("raw/{raw_event_id}");
+        Self { source: raw::TRANSFORMER_SOURCE, detail_type: detail_type.to_owned(), detail, order_key }
     }
 
     /// EventBridge's `Source`.

@@ -1,7 +1,8 @@
 //! One batch of a DynamoDB stream, from Lambda's JSON to the partial-batch answer.
 //!
 //! Every function that reads the tables' streams goes through [`process`], so that the promise is kept in one place:
-//! **a record is done only when its event was accepted, there was nothing to tell, or it lies in the dead-letter queue.**
+//! **a record is done only when every bus of the function accepted its event, there was nothing to tell, or it lies in the
+//! dead-letter queue.**
 //! Everything from the lowest record that is not done onwards is delivered again by Lambda, so a program must be safe to
 //! repeat, and what was not tried yet may be left alone.
 //!
@@ -10,24 +11,30 @@
 //!   the dead letter, compressed when it is too large for a queue.
 //! - A panic while a record is decoded or mapped is that record's fault and makes it a dead letter. The functions are
 //!   therefore built to unwind; aborting would take the whole batch down with it.
+//! - A function has one bus or more (the router has one for each peer region). They are sent to side by side. While one of
+//!   them is in trouble, the others get the records behind the checkpoint again with each delivery, under the same event
+//!   ids.
 //! - What a record means is the program's business ([`StreamProgram`]); retries, bisecting and the failure destination
 //!   belong to the event source mapping.
 
+use crate::batch::bury;
 use crate::dead_letters::SendDeadLetters;
 use crate::publisher::{OutgoingEvent, PublishError, PublishEvents};
 use contracts::Region;
-use events::dead_letter::{DeadLetterEvent, PANIC, RecordEncoding, caught, chain};
+use events::dead_letter::{PANIC, caught};
 use events::domain::Skip;
 use events::row::names;
 use events::stream::{Record, sequence_number_of};
-use events::{AttributeValue, JsonText, Operation, Timestamp, Trace};
+use events::{AttributeValue, Operation, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::error::Error;
 use std::io::Write;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use telemetry::invocation::Ending;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
+
+pub use crate::batch::{Delivery, Invocation, Outcome, Poison, stop_before};
 
 /// What Lambda hands over: records of one shard, oldest first.
 #[derive(Debug, Deserialize)]
@@ -89,8 +96,9 @@ pub trait StreamProgram: Sync {
     /// When the record can never be handled.
     fn plan(&self, record: &Record) -> Result<Plan, Poison>;
 
-    /// Is told what became of each record, once an invocation; for metrics.
-    fn settled(&self, subject: &Subject, outcome: Outcome);
+    /// Is told what became of each record at each bus, once an invocation; for metrics. `bus` is the bus's place among
+    /// the function's buses.
+    fn settled(&self, subject: &Subject, bus: usize, outcome: Outcome);
 }
 
 /// What is to be done with a record.
@@ -105,30 +113,13 @@ pub enum Plan {
 /// An event to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
-    /// The event.
-    pub event: OutgoingEvent,
+    /// The event as each bus gets it, in the order of the function's buses. A bus without one is not asked, and the record
+    /// is then never done.
+    pub events: Vec<OutgoingEvent>,
     /// When the source committed the change.
     pub committed_at: Timestamp,
     /// Where the change came from; goes into the dead letter if the bus refuses the event.
     pub trace: Trace,
-}
-
-/// Why a record can never be handled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Poison {
-    /// A stable name of the kind of error.
-    pub class: &'static str,
-    /// What went wrong, for people, with its causes.
-    pub message: String,
-    /// Where the change came from, if the record could be read that far.
-    pub trace: Option<Box<Trace>>,
-}
-
-impl Poison {
-    /// Poison because of `error`.
-    pub fn because(class: &'static str, error: &dyn Error) -> Self {
-        Self { class, message: chain(error), trace: None }
-    }
 }
 
 /// What a record is about, in words of bounded number.
@@ -140,31 +131,6 @@ pub struct Subject {
     pub operation: &'static str,
     /// When the source committed the change, if an event was planned.
     pub committed_at: Option<Timestamp>,
-}
-
-/// What became of a record in this invocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Its event was accepted.
-    Published,
-    /// There was nothing to tell; why.
-    Skipped(&'static str),
-    /// It lies in the dead-letter queue; the kind of error.
-    DeadLettered(&'static str),
-    /// It is delivered again; why.
-    Failed(&'static str),
-}
-
-impl Outcome {
-    /// A word for metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Published => "published",
-            Self::Skipped(reason) => reason,
-            Self::DeadLettered(_) => "dead_letter",
-            Self::Failed(_) => "failed",
-        }
-    }
 }
 
 /// A function that reads a table's stream: its program over its ports.
@@ -180,21 +146,10 @@ pub struct Function<S, P, D> {
     pub deadline_margin: Duration,
     /// What it does with a record.
     pub program: S,
-    /// The bus that it publishes to.
-    pub publisher: P,
+    /// The buses that it publishes to.
+    pub buses: Vec<P>,
     /// Where records go that it can't handle.
     pub dead_letters: D,
-}
-
-/// What Lambda says about one invocation.
-#[derive(Clone, Copy, Debug)]
-pub struct Delivery<'a> {
-    /// The function's deployed name, for metrics.
-    pub function: &'a str,
-    /// Lambda's id of the invocation.
-    pub request_id: &'a str,
-    /// When Lambda ends the invocation.
-    pub deadline: SystemTime,
 }
 
 impl<S: StreamProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
@@ -208,44 +163,23 @@ impl<S: StreamProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
             request_id: delivery.request_id.to_owned(),
             deadline: stop_before(delivery.deadline, self.deadline_margin),
         };
-        let response = process(batch, &self.program, &self.publisher, &self.dead_letters, &invocation).await;
+        let response = process(batch, &self.program, &self.buses, &self.dead_letters, &invocation).await;
         measured.end(if response.is_complete() { Ending::Complete } else { Ending::PartialBatch }, metrics);
         response
     }
-}
-
-/// What an invocation brings along.
-#[derive(Clone, Debug)]
-pub struct Invocation {
-    /// The program's name, for dead letters.
-    pub program: &'static str,
-    /// The program's version, for dead letters.
-    pub program_version: &'static str,
-    /// The region it runs in.
-    pub region: Region,
-    /// Lambda's id of this invocation, for the log.
-    pub request_id: String,
-    /// When work must stop so that the answer still arrives.
-    pub deadline: Instant,
-}
-
-/// The moment to stop: `margin` before the function's deadline as Lambda gives it.
-pub fn stop_before(function_deadline: SystemTime, margin: Duration) -> Instant {
-    let left = function_deadline.duration_since(SystemTime::now()).unwrap_or_default();
-    Instant::now() + left.saturating_sub(margin)
 }
 
 /// Handles one batch and answers from where on Lambda must deliver again.
 pub async fn process(
     batch: Batch,
     program: &impl StreamProgram,
-    publisher: &impl PublishEvents,
+    buses: &[impl PublishEvents],
     dead_letters: &impl SendDeadLetters,
     invocation: &Invocation,
 ) -> BatchResponse {
     let first_seen = Timestamp::now();
     let mut items = read(batch, program);
-    publish(&mut items, publisher, invocation.deadline).await;
+    publish(&mut items, buses, invocation.deadline).await;
     // Lambda delivers in this order; it is made sure of because a checkpoint only makes sense in it.
     items.sort_by(|a, b| a.place.cmp(&b.place));
     let mut lowest = items.iter().find(|item| matches!(item.state, State::Failed(_))).map(|item| item.place.clone());
@@ -256,31 +190,17 @@ pub async fn process(
             item.state = State::Failed("held_back");
             continue;
         }
-        let letter = dead_letter(item, poison, first_seen, invocation);
-        item.state = match timeout_at(invocation.deadline, dead_letters.send(&letter)).await {
-            Ok(Ok(())) => {
-                let DeadLetterEvent { error_class, message, position, source, .. } = &letter;
-                tracing::error!(
-                    error_class,
-                    reason = message,
-                    position,
-                    source,
-                    "record went to the dead-letter queue"
-                );
-                State::DeadLettered(poison.class)
-            }
-            Ok(Err(error)) => {
-                let DeadLetterEvent { error_class, position, .. } = &letter;
-                tracing::error!(error = &error as &dyn Error, error_class, position, "dead letter was not stored");
-                State::Failed("dead_letter_not_stored")
-            }
-            Err(_) => State::Failed("out_of_time"),
+        let (source, position) = (source_of(&item.body), sequence_number_of(item.body.get()));
+        let letter = invocation.dead_letter(poison, source, position, first_seen, item.body.get());
+        item.state = match bury(&letter, dead_letters, invocation.deadline).await {
+            Ok(()) => State::DeadLettered(poison.class),
+            Err(reason) => State::Failed(reason),
         };
         if matches!(item.state, State::Failed(_)) {
             lowest = Some(item.place.clone());
         }
     }
-    report(&items, program, lowest.as_ref(), &invocation.request_id);
+    report(&items, program, buses.len(), lowest.as_ref(), &invocation.request_id);
     BatchResponse::from(lowest)
 }
 
@@ -312,6 +232,30 @@ struct Item {
     place: Place,
     subject: Subject,
     state: State,
+    /// What each bus answered, if the event was sent.
+    answers: Vec<Result<(), PublishError>>,
+}
+
+impl Item {
+    /// What became of the record as seen from one bus.
+    fn outcome_at(&self, bus: usize) -> Outcome {
+        match self.answers.get(bus) {
+            Some(Ok(())) => Outcome::Published,
+            Some(Err(error)) if !error.is_poison() => Outcome::Failed(error.class()),
+            _ => self.outcome(),
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match &self.state {
+            State::Published => Outcome::Published,
+            State::Skipped(reason) => Outcome::Skipped(reason),
+            State::DeadLettered(class) => Outcome::DeadLettered(class),
+            State::Failed(class) => Outcome::Failed(class),
+            // Neither outlives `publish` and the loop over the dead letters.
+            State::Planned(_) | State::Poisoned(_) => Outcome::Failed("unsettled"),
+        }
+    }
 }
 
 enum State {
@@ -330,7 +274,7 @@ fn read(batch: Batch, program: &impl StreamProgram) -> Vec<Item> {
         if let Some(sequence_number) = sequence_number_of(body.get()) {
             place = Place(sequence_number);
         }
-        Item { body, place: place.clone(), subject, state }
+        Item { body, place: place.clone(), subject, state, answers: Vec::new() }
     });
     items.collect()
 }
@@ -366,78 +310,72 @@ fn operation(record: &Record) -> &'static str {
     operation.map_or("unknown", Operation::as_str)
 }
 
-async fn publish(items: &mut [Item], publisher: &impl PublishEvents, deadline: Instant) {
-    let mut planned = Vec::new();
-    let mut events = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        if let State::Planned(publication) = &item.state {
-            planned.push(index);
-            events.push(publication.event.clone());
-        }
-    }
-    if events.is_empty() {
+async fn publish(items: &mut [Item], buses: &[impl PublishEvents], deadline: Instant) {
+    let planned: Vec<(usize, Box<Publication>)> = items
+        .iter()
+        .enumerate()
+        .filter_map(|(index, item)| match &item.state {
+            State::Planned(publication) => Some((index, publication.clone())),
+            _ => None,
+        })
+        .collect();
+    if planned.is_empty() {
         return;
     }
+    let calls = buses.iter().enumerate().map(|(bus, publisher)| {
+        // A record whose program planned too few events ends the list: what follows it must not be sent in its place.
+        let events = planned.iter().map_while(|(_, publication)| publication.events.get(bus).cloned());
+        publisher.publish(events.collect(), deadline)
+    });
+    let answers = futures::future::join_all(calls).await;
     // A port that answers too little must not make a record look done.
-    let answers = publisher.publish(events, deadline).await.into_iter().map(Some).chain(std::iter::repeat(None));
-    for (index, answer) in planned.into_iter().zip(answers) {
+    let mut answers: Vec<_> = answers.into_iter().map(|of_bus| of_bus.into_iter().fuse()).collect();
+    for (index, publication) in planned {
         let item = &mut items[index];
-        item.state = match answer.unwrap_or(Err(PublishError::HeldBack)) {
-            Ok(()) => State::Published,
-            Err(error) if error.is_poison() => {
-                let trace = match &item.state {
-                    State::Planned(publication) => Some(Box::new(publication.trace.clone())),
-                    _ => None,
-                };
-                State::Poisoned(Poison { trace, ..Poison::because(error.class(), &error) })
-            }
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, position = item.place.0, "event was not published");
-                State::Failed(error.class())
-            }
-        };
+        item.answers = answers.iter_mut().map(|of_bus| of_bus.next().unwrap_or(Err(PublishError::HeldBack))).collect();
+        item.state = settle(&item.answers, publication.trace, &item.place);
     }
 }
 
-fn dead_letter(item: &Item, poison: &Poison, first_seen: Timestamp, invocation: &Invocation) -> DeadLetterEvent {
+/// What the answers of all buses mean together. A failure that may pass counts more than poison: the record is delivered
+/// again, and the poison shows itself again.
+fn settle(answers: &[Result<(), PublishError>], trace: Trace, place: &Place) -> State {
+    let errors = || answers.iter().filter_map(|answer| answer.as_ref().err());
+    if let Some(error) = errors().find(|error| !error.is_poison()) {
+        tracing::warn!(error = error as &dyn Error, position = place.0, "event was not published");
+        return State::Failed(error.class());
+    }
+    match errors().next() {
+        Some(error) => {
+            State::Poisoned(Poison { trace: Some(Box::new(trace)), ..Poison::because(error.class(), error) })
+        }
+        None if answers.is_empty() => State::Failed("no_bus"),
+        None => State::Published,
+    }
+}
+
+/// The stream that a record came from, if it says so.
+fn source_of(body: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
     struct Origin {
         #[serde(rename = "eventSourceARN")]
         stream: String,
     }
-    let source =
-        serde_json::from_str::<Origin>(item.body.get()).map_or_else(|_| "unknown".to_owned(), |origin| origin.stream);
-    DeadLetterEvent {
-        program: invocation.program.to_owned(),
-        program_version: invocation.program_version.to_owned(),
-        region: invocation.region.clone(),
-        source,
-        position: sequence_number_of(item.body.get()).unwrap_or_else(|| "unknown".to_owned()),
-        error_class: poison.class.to_owned(),
-        message: poison.message.clone(),
-        // Lambda does not tell how often it delivered the record; in this invocation it was tried once.
-        attempts: 1,
-        first_seen,
-        failed_at: Timestamp::now(),
-        trace: poison.trace.as_deref().cloned(),
-        record_encoding: RecordEncoding::Json,
-        record: JsonText::parse_or_quote(item.body.get()),
-    }
+    serde_json::from_str::<Origin>(body.get()).ok().map(|origin| origin.stream)
 }
 
-fn report(items: &[Item], program: &impl StreamProgram, lowest: Option<&Place>, request_id: &str) {
+fn report(items: &[Item], program: &impl StreamProgram, buses: usize, lowest: Option<&Place>, request_id: &str) {
     let (mut published, mut skipped, mut dead, mut failed) = (0, 0, 0, 0);
     for item in items {
-        let (outcome, count) = match &item.state {
-            State::Published => (Outcome::Published, &mut published),
-            State::Skipped(reason) => (Outcome::Skipped(reason), &mut skipped),
-            State::DeadLettered(class) => (Outcome::DeadLettered(class), &mut dead),
-            State::Failed(class) => (Outcome::Failed(class), &mut failed),
-            // Neither outlives `publish` and the loop over the dead letters.
-            State::Planned(_) | State::Poisoned(_) => (Outcome::Failed("unsettled"), &mut failed),
-        };
-        *count += 1;
-        program.settled(&item.subject, outcome);
+        *match item.outcome() {
+            Outcome::Published => &mut published,
+            Outcome::Skipped(_) => &mut skipped,
+            Outcome::DeadLettered(_) => &mut dead,
+            Outcome::Failed(_) => &mut failed,
+        } += 1;
+        for bus in 0..buses {
+            program.settled(&item.subject, bus, item.outcome_at(bus));
+        }
     }
     let deliver_again_from = lowest.map(|place| place.0.as_str());
     tracing::info!(
@@ -463,9 +401,15 @@ mod tests {
     use std::sync::Mutex;
 
     /// Publishes domain events; panics on keys with `panic`; remembers what it was told.
-    #[derive(Default)]
     struct Program {
-        outcomes: Mutex<Vec<Outcome>>,
+        buses: usize,
+        outcomes: Mutex<Vec<(usize, Outcome)>>,
+    }
+
+    impl Default for Program {
+        fn default() -> Self {
+            Self { buses: 1, outcomes: Mutex::default() }
+        }
     }
 
     impl StreamProgram for Program {
@@ -476,7 +420,7 @@ mod tests {
                 domain::Mapped::Event(event) => {
                     assert!(!event.key.as_str().contains("panic"), "told to panic");
                     Ok(Plan::Publish(Box::new(Publication {
-                        event: OutgoingEvent::domain(&event),
+                        events: vec![OutgoingEvent::domain(&event); self.buses],
                         committed_at: event.timestamp,
                         trace: event.trace,
                     })))
@@ -484,8 +428,8 @@ mod tests {
             }
         }
 
-        fn settled(&self, _: &Subject, outcome: Outcome) {
-            self.outcomes.lock().expect("not poisoned").push(outcome);
+        fn settled(&self, _: &Subject, bus: usize, outcome: Outcome) {
+            self.outcomes.lock().expect("not poisoned").push((bus, outcome));
         }
     }
 
@@ -514,6 +458,7 @@ mod tests {
     struct World {
         program: Program,
         bus: FakeBus,
+        second_bus: Option<FakeBus>,
         dead_letters: FakeDeadLetters,
         time_left: Duration,
     }
@@ -523,9 +468,19 @@ mod tests {
             Self {
                 program: Program::default(),
                 bus: FakeBus::default(),
+                second_bus: None,
                 dead_letters: FakeDeadLetters::default(),
                 time_left: Duration::from_secs(30),
             }
+        }
+
+        fn with_two_buses() -> Self {
+            let program = Program { buses: 2, ..Program::default() };
+            Self { program, second_bus: Some(FakeBus::default()), ..Self::new() }
+        }
+
+        fn second_bus(&self) -> &FakeBus {
+            self.second_bus.as_ref().expect("a world with two buses")
         }
 
         async fn process(&self, records: &[Value]) -> Option<String> {
@@ -537,15 +492,20 @@ mod tests {
                 request_id: "request-1".to_owned(),
                 deadline: Instant::now() + self.time_left,
             };
-            let response = process(batch, &self.program, &self.bus, &self.dead_letters, &invocation).await;
+            let buses: Vec<&FakeBus> = [&self.bus].into_iter().chain(&self.second_bus).collect();
+            let response = process(batch, &self.program, &buses, &self.dead_letters, &invocation).await;
             response.deliver_again_from().map(ToOwned::to_owned)
         }
 
         fn keys(&self) -> Vec<String> {
+            Self::keys_at(&self.bus)
+        }
+
+        fn keys_at(bus: &FakeBus) -> Vec<String> {
             let key = |event: &OutgoingEvent| {
                 serde_json::from_str::<Value>(event.detail()).expect("JSON")["key"].as_str().expect("text").to_owned()
             };
-            self.bus.accepted().iter().map(key).collect()
+            bus.accepted().iter().map(key).collect()
         }
 
         fn dead(&self) -> Vec<(String, String)> {
@@ -553,7 +513,12 @@ mod tests {
         }
 
         fn outcomes(&self) -> Vec<Outcome> {
-            self.program.outcomes.lock().expect("not poisoned").clone()
+            self.outcomes_at(0)
+        }
+
+        fn outcomes_at(&self, bus: usize) -> Vec<Outcome> {
+            let outcomes = self.program.outcomes.lock().expect("not poisoned");
+            outcomes.iter().filter(|(at, _)| *at == bus).map(|(_, outcome)| *outcome).collect()
         }
     }
 
@@ -609,6 +574,58 @@ mod tests {
             world.process(&[record("30", "x"), record("7", "x"), record("12", "y")]).await.as_deref(),
             Some("7")
         );
+    }
+
+    #[tokio::test]
+    async fn every_bus_gets_every_event() {
+        let world = World::with_two_buses();
+        assert_eq!(world.process(&[record("9", "a"), record("10", "b")]).await, None);
+        assert_eq!(world.keys(), ["a", "b"]);
+        assert_eq!(World::keys_at(world.second_bus()), ["a", "b"]);
+        assert_eq!(world.outcomes_at(1), [Outcome::Published; 2]);
+    }
+
+    #[tokio::test]
+    async fn a_record_is_done_when_all_buses_took_it() {
+        let world = World::with_two_buses();
+        world.bus.fail_on("\"c\"", unavailable());
+        world.second_bus().fail_on("\"b\"", unavailable());
+        let batch = [record("8", "a"), record("9", "b"), record("10", "c")];
+        assert_eq!(world.process(&batch).await.as_deref(), Some("9"));
+        assert_eq!(world.keys(), ["a", "b"]);
+        assert_eq!(World::keys_at(world.second_bus()), ["a"]);
+        let failed = Outcome::Failed("publish_unavailable");
+        assert_eq!(world.outcomes_at(0), [Outcome::Published, Outcome::Published, failed]);
+        assert_eq!(world.outcomes_at(1), [Outcome::Published, failed, Outcome::Failed("held_back")]);
+        world.bus.recover();
+        world.second_bus().recover();
+        assert_eq!(world.process(&batch[1..]).await, None);
+        assert_eq!(world.keys(), ["a", "b", "b", "c"], "the repeat has the same event id");
+        assert_eq!(World::keys_at(world.second_bus()), ["a", "b", "c"]);
+    }
+
+    #[tokio::test]
+    async fn what_one_bus_refuses_is_a_dead_letter_once_the_other_is_well() {
+        for refusing in [0, 1] {
+            let world = World::with_two_buses();
+            let buses = [&world.bus, world.second_bus()];
+            buses[refusing].fail_on("", PublishError::TooLarge { bytes: 2_000_000 });
+            buses[1 - refusing].fail_on("", unavailable());
+            assert_eq!(world.process(&[record("1", "a")]).await.as_deref(), Some("1"));
+            assert!(world.dead().is_empty(), "it is delivered again");
+            buses[1 - refusing].recover();
+            assert_eq!(world.process(&[record("1", "a")]).await, None);
+            assert_eq!(world.dead(), [("1".to_owned(), "event_too_large".to_owned())]);
+            assert_eq!(world.outcomes_at(1 - refusing)[1], Outcome::Published);
+            assert_eq!(world.outcomes_at(refusing)[1], Outcome::DeadLettered("event_too_large"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bus_without_an_event_leaves_the_record_undone() {
+        let program = Program { buses: 1, ..Program::default() };
+        let world = World { program, ..World::with_two_buses() };
+        assert_eq!(world.process(&[record("1", "a")]).await.as_deref(), Some("1"));
     }
 
     #[tokio::test]
@@ -685,14 +702,6 @@ mod tests {
         assert_eq!(text(&BatchResponse::default()), r#"{"batchItemFailures":[]}"#);
         let failed = BatchResponse::from(Some(Place("7".to_owned())));
         assert_eq!(text(&failed), r#"{"batchItemFailures":[{"itemIdentifier":"7"}]}"#);
-    }
-
-    #[test]
-    fn the_stop_lies_before_the_deadline() {
-        let soon = SystemTime::now() + Duration::from_secs(10);
-        let stop = stop_before(soon, Duration::from_secs(2)).saturating_duration_since(Instant::now());
-        assert!(stop > Duration::from_secs(7) && stop <= Duration::from_secs(8), "{stop:?}");
-        assert!(stop_before(SystemTime::UNIX_EPOCH, Duration::from_secs(2)) <= Instant::now());
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -116,23 +116,76 @@ pub static DEAD_LETTERS_TOTAL: Counter<2> = Counter::new(
     &["source", "reason"],
 );
 
-/// Events handled on their way to the peer region, by what became of them.
+/// Events handled on their way to a peer region, by what became of them there.
 pub static CROSS_REGION_EVENTS_TOTAL: Counter<3> = Counter::new(
     "cross_region_events_total",
-    "Events on their way to the peer region, by both regions and outcome.",
+    "Events on their way to a peer region, by both regions and outcome.",
     &["source_region", "target_region", "outcome"],
 );
 
-/// Time from the commit at the source to acceptance by the peer's bus, by two machines' clocks.
+/// Time from the commit at the source to acceptance by a peer's bus, by two machines' clocks.
 pub static CROSS_REGION_LATENCY_SECONDS: Histogram<2> = Histogram::new(
     "cross_region_latency_seconds",
-    "Time from the commit at the source to acceptance by the peer's bus; clocks of two machines are compared.",
+    "Time from the commit at the source to acceptance by a peer's bus; clocks of two machines are compared.",
     &["source_region", "target_region"],
     JOURNEY_SECONDS,
 );
 
+/// Requests that the authorizer decided on, by what became of them: `allowed`, the class of the refusal, or `failed`.
+pub static AUTHORIZATIONS_TOTAL: Counter<1> = Counter::new(
+    "authorizations_total",
+    "Requests that the authorizer decided on, by outcome: allowed, the class of the refusal, or failed.",
+    &["outcome"],
+);
+
+/// Fetches of the keys that tokens are checked with.
+pub static TOKEN_KEY_FETCHES_TOTAL: Counter<2> = Counter::new(
+    "token_key_fetches_total",
+    "Fetches of the keys that tokens are checked with, by source and outcome.",
+    &["source", "outcome"],
+);
+
+/// Time of one probe of a service in a region, also of one that failed or was given up.
+pub static HEALTH_PROBE_SECONDS: Histogram<2> = Histogram::new(
+    "health_probe_seconds",
+    "Time of one probe of a service in a region, also of one that failed or was given up.",
+    &["region", "service"],
+    WORK_SECONDS,
+);
+
+/// Probes of a service in a region, by what they showed.
+pub static HEALTH_PROBES_TOTAL: Counter<3> = Counter::new(
+    "health_probes_total",
+    "Probes of a service in a region, by what they showed: healthy, degraded or unhealthy.",
+    &["region", "service", "status"],
+);
+
+/// The verdict on a region: 0 healthy, 1 degraded, 2 unhealthy.
+pub static HEALTH_STATUS: Gauge<1> =
+    Gauge::new("health_status", "The verdict on a region: 0 healthy, 1 degraded, 2 unhealthy.", &["region"]);
+
+/// Raw events of the API, by what became of them: `transformed`, `invalid`, `dead_letter`, or `failed` when they are
+/// delivered again.
+pub static RAW_EVENTS_TOTAL: Counter<1> =
+    Counter::new("raw_events_total", "Raw events of the API, by outcome.", &["outcome"]);
+
+/// Mistakes found in raw events, each time that one is looked at.
+pub static VALIDATION_ERRORS_TOTAL: Counter<1> = Counter::new(
+    "validation_errors_total",
+    "Mistakes found in raw events, by kind, each time that one is looked at.",
+    &["code"],
+);
+
+/// Time that it took to check and normalise one raw event.
+pub static RAW_EVENT_TRANSFORM_SECONDS: Histogram<0> = Histogram::new(
+    "raw_event_transform_seconds",
+    "Time that it took to check and normalise one raw event.",
+    &[],
+    WORK_SECONDS,
+);
+
 /// Every metric, in the order in which exporters write them.
-pub static ALL: [Metric; 17] = [
+pub static ALL: [Metric; 25] = [
     LAMBDA_INVOCATIONS_TOTAL.metric(),
     LAMBDA_ERRORS_TOTAL.metric(),
     LAMBDA_DURATION_SECONDS.metric(),
@@ -150,6 +203,14 @@ pub static ALL: [Metric; 17] = [
     DEAD_LETTERS_TOTAL.metric(),
     CROSS_REGION_EVENTS_TOTAL.metric(),
     CROSS_REGION_LATENCY_SECONDS.metric(),
+    AUTHORIZATIONS_TOTAL.metric(),
+    TOKEN_KEY_FETCHES_TOTAL.metric(),
+    HEALTH_PROBE_SECONDS.metric(),
+    HEALTH_PROBES_TOTAL.metric(),
+    HEALTH_STATUS.metric(),
+    RAW_EVENTS_TOTAL.metric(),
+    VALIDATION_ERRORS_TOTAL.metric(),
+    RAW_EVENT_TRANSFORM_SECONDS.metric(),
 ];
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! The event router: each change that this region owns goes, sealed, to the bus of the peer region.
+//! The event router: each change that this region owns goes, sealed, to the bus of every peer region.
 //!
 //! It reads the same streams as the stream processor and makes the same domain event; the envelope around it carries the
-//! routing fields, so that a rule in the peer region can choose without opening it.
+//! routing fields, so that a rule in a peer region can choose without opening it.
 //! Two fences keep an event from travelling in circles: only rows that this region wrote are routed, and an event is
 //! never sealed for a region that it has already been in.
 //!
-//! What happens to a batch (order, retries, dead letters, the deadline) is [`aws::stream`]'s business. While the peer is
-//! away, the batch is given back to Lambda: nothing is parked here.
+//! What happens to a batch (order, retries, dead letters, the deadline) is [`aws::stream`]'s business. A record
+//! is done when all peers took it. While one of them is away, the batch is given back to Lambda from there on, and the
+//! other peers get those events again, with the same ids: nothing is parked here.
 
 use aws::OutgoingEvent;
 use aws::dead_letters::SendDeadLetters;
@@ -24,20 +25,26 @@ use std::time::Duration;
 
 /// The function, over its ports.
 #[derive(Debug)]
-pub struct Handler<P, D>(Function<Route, P, D>);
+pub struct Handler<P, D>(Function<Routes, P, D>);
 
 impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
-    /// A handler for the streams of `region` that sends to the bus of `peer_region` behind `publisher`.
+    /// A handler for the streams of `region` that sends to the bus of each peer, which is behind the peer's publisher.
     ///
     /// Work stops `deadline_margin` before the function's deadline, which leaves time for the answer.
-    pub fn new(region: Region, peer_region: Region, deadline_margin: Duration, publisher: P, dead_letters: D) -> Self {
+    pub fn new(
+        region: Region,
+        peers: impl IntoIterator<Item = (Region, P)>,
+        deadline_margin: Duration,
+        dead_letters: D,
+    ) -> Self {
+        let (peers, buses) = peers.into_iter().unzip();
         Self(Function {
             name: EventRouter::NAME,
             version: env!("CARGO_PKG_VERSION"),
-            program: Route { region: region.clone(), peer_region },
+            program: Routes { region: region.clone(), peers },
             region,
             deadline_margin,
-            publisher,
+            buses,
             dead_letters,
         })
     }
@@ -51,34 +58,38 @@ impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
     }
 }
 
-/// The way from one region to another.
+/// The ways from one region to its peers.
 #[derive(Debug)]
-struct Route {
+struct Routes {
     region: Region,
-    peer_region: Region,
+    /// Invariant: in the order of the function's buses.
+    peers: Vec<Region>,
 }
 
-impl StreamProgram for Route {
+impl Routes {
+    fn seal(&self, event: &DomainEvent, peer: &Region) -> Result<OutgoingEvent, Poison> {
+        let sealed = cross_region::seal(event, &self.region, peer, Timestamp::now());
+        let envelope = sealed.map_err(|error| Poison {
+            trace: Some(Box::new(event.trace.clone())),
+            ..Poison::because(error.class(), &error)
+        })?;
+        Ok(OutgoingEvent::cross_region(&envelope))
+    }
+}
+
+impl StreamProgram for Routes {
     fn plan(&self, record: &Record) -> Result<Plan, Poison> {
         let mapped = DomainEvent::from_record(record, &self.region);
         let event = match mapped.map_err(|error| Poison::because(error.class(), &error))? {
             Mapped::Skipped(skip) => return Ok(Plan::Skip(skip)),
             Mapped::Event(event) => event,
         };
-        let sealed = cross_region::seal(&event, &self.region, &self.peer_region, Timestamp::now());
-        let envelope = sealed.map_err(|error| Poison {
-            trace: Some(Box::new(event.trace.clone())),
-            ..Poison::because(error.class(), &error)
-        })?;
-        Ok(Plan::Publish(Box::new(Publication {
-            event: OutgoingEvent::cross_region(&envelope),
-            committed_at: event.timestamp,
-            trace: event.trace,
-        })))
+        let events: Result<Vec<_>, _> = self.peers.iter().map(|peer| self.seal(&event, peer)).collect();
+        Ok(Plan::Publish(Box::new(Publication { events: events?, committed_at: event.timestamp, trace: event.trace })))
     }
 
-    fn settled(&self, subject: &Subject, outcome: Outcome) {
-        let (source, target) = (self.region.as_str(), self.peer_region.as_str());
+    fn settled(&self, subject: &Subject, bus: usize, outcome: Outcome) {
+        let (source, target) = (self.region.as_str(), self.peers[bus].as_str());
         telemetry::CROSS_REGION_EVENTS_TOTAL.inc(&[source, target, outcome.as_str()]);
         if let (Outcome::Published, Some(committed_at)) = (outcome, subject.committed_at) {
             let latency = Timestamp::now().duration_since(committed_at).as_secs_f64();

@@ -25,11 +25,13 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     let config = EventRouter::from_env()?;
     let budget = CallBudget::within(config.settings.publish_timeout);
     let sdk = sdk_config(&config.region, &budget)?;
-    let peer_sdk = with_region(&sdk, &config.peer_region);
-    let publisher = EventPublisher::new(&peer_sdk, config.peer_region.clone(), config.peer_bus.clone(), budget);
+    let peers = config.peers.iter().map(|peer| {
+        let publisher = EventPublisher::new(&with_region(&sdk, peer), peer.clone(), config.peer_bus.clone(), budget);
+        (peer.clone(), publisher)
+    });
     let dead_letters = DeadLetters::new(&sdk, config.dead_letters.clone());
     let margin = config.settings.deadline_margin;
-    let handler = Handler::new(config.region, config.peer_region, margin, publisher, dead_letters);
+    let handler = Handler::new(config.region.clone(), peers, margin, dead_letters);
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
     let handler = &handler;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| {

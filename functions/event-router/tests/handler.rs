@@ -1,4 +1,4 @@
-//! The event router over fake ports: what reaches the peer's bus, and what becomes of the rest.
+//! The event router over fake ports: what reaches the peers' buses, and what becomes of the rest.
 
 use aws::PublishError;
 use aws::fakes::{FakeBus, FakeChange, FakeDeadLetters, FakeRow};
@@ -13,10 +13,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The function with its fake surroundings.
-#[derive(Default)]
 struct World {
+    peers: usize,
     bus: FakeBus,
+    second_bus: FakeBus,
     dead_letters: FakeDeadLetters,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            peers: 1,
+            bus: FakeBus::default(),
+            second_bus: FakeBus::default(),
+            dead_letters: FakeDeadLetters::default(),
+        }
+    }
 }
 
 impl World {
@@ -27,14 +39,20 @@ impl World {
 
     async fn handle_as(&self, function: &str, records: &[Value], time_left: Duration) -> Option<String> {
         let margin = Duration::from_secs(2);
-        let handler = Handler::new(region("us-west-2"), region("us-east-1"), margin, &self.bus, &self.dead_letters);
+        let peers = [("us-east-1", &self.bus), ("eu-west-1", &self.second_bus)];
+        let peers = peers.into_iter().take(self.peers).map(|(peer, bus)| (region(peer), bus));
+        let handler = Handler::new(region("us-west-2"), peers, margin, &self.dead_letters);
         let response = handler.handle(lambda_event(records, function, time_left), &mut Vec::new()).await;
         response.deliver_again_from().map(ToOwned::to_owned)
     }
 
-    /// The envelopes on the peer's bus, in order.
+    /// The envelopes on the first peer's bus, in order.
     fn envelopes(&self) -> Vec<Envelope> {
-        self.bus.accepted().iter().map(|event| serde_json::from_str(event.detail()).expect("an envelope")).collect()
+        Self::envelopes_on(&self.bus)
+    }
+
+    fn envelopes_on(bus: &FakeBus) -> Vec<Envelope> {
+        bus.accepted().iter().map(|event| serde_json::from_str(event.detail()).expect("an envelope")).collect()
     }
 }
 
@@ -87,7 +105,7 @@ async fn what_came_from_the_peer_never_goes_back() {
 async fn an_event_is_not_sent_where_it_has_been() {
     let (bus, dead_letters) = (FakeBus::default(), FakeDeadLetters::default());
     let own = region("us-west-2");
-    let handler = Handler::new(own.clone(), own, Duration::from_secs(2), &bus, &dead_letters);
+    let handler = Handler::new(own.clone(), [(own, &bus)], Duration::from_secs(2), &dead_letters);
     let event = lambda_event(&[change().record()], "tandem-test-circle", Duration::from_secs(60));
     assert!(handler.handle(event, &mut Vec::new()).await.is_complete());
     assert!(bus.accepted().is_empty());
@@ -140,6 +158,76 @@ async fn a_redelivered_record_gives_the_same_event_inside() {
     let opened: Vec<_> =
         world.envelopes().iter().map(|envelope| cross_region::open(envelope).expect("opens")).collect();
     assert_eq!(opened[0], opened[1], "only the time of sending may differ");
+}
+
+/// Two peers: `us-east-1` and `eu-west-1`.
+fn two_peers() -> World {
+    World { peers: 2, ..World::default() }
+}
+
+fn three_rows() -> Vec<Value> {
+    [("98", "a"), ("99", "b"), ("100", "c")].map(|(place, key)| change().at(place, key).record()).into()
+}
+
+fn keys(envelopes: &[Envelope]) -> Vec<&str> {
+    envelopes.iter().map(|envelope| envelope.key.as_str()).collect()
+}
+
+#[tokio::test]
+async fn every_peer_gets_every_event_sealed_for_it() {
+    let world = two_peers();
+    assert_eq!(world.handle(&three_rows()).await, None);
+    for (bus, target) in [(&world.bus, "us-east-1"), (&world.second_bus, "eu-west-1")] {
+        let envelopes = World::envelopes_on(bus);
+        assert_eq!(keys(&envelopes), ["a", "b", "c"]);
+        assert!(envelopes.iter().all(|envelope| envelope.target_region.as_str() == target), "{target}");
+        assert!(envelopes.iter().all(|envelope| cross_region::open(envelope).is_ok()));
+    }
+    let ids = |bus| World::envelopes_on(bus).into_iter().map(|envelope| envelope.event_id).collect::<Vec<_>>();
+    assert_eq!(ids(&world.bus), ids(&world.second_bus));
+}
+
+#[tokio::test]
+async fn a_record_is_done_when_all_peers_took_it() {
+    let world = two_peers();
+    world.second_bus.fail_on(r#""key":"b""#, unavailable());
+    let batch = three_rows();
+    assert_eq!(world.handle(&batch).await.as_deref(), Some("99"));
+    assert_eq!(keys(&World::envelopes_on(&world.bus)), ["a", "b", "c"], "the peer that is well gets all of them");
+    assert_eq!(keys(&World::envelopes_on(&world.second_bus)), ["a"]);
+    world.second_bus.recover();
+    assert_eq!(world.handle(&batch[1..]).await, None);
+    let first = World::envelopes_on(&world.bus);
+    assert_eq!(keys(&first), ["a", "b", "c", "b", "c"]);
+    assert_eq!(first[1].event_id, first[3].event_id, "a repeat is known by its id");
+    assert_eq!(keys(&World::envelopes_on(&world.second_bus)), ["a", "b", "c"]);
+    assert!(world.dead_letters.kept().is_empty());
+}
+
+#[tokio::test]
+async fn the_lowest_record_that_any_peer_missed_is_the_checkpoint() {
+    let world = two_peers();
+    world.bus.fail_on(r#""key":"c""#, unavailable());
+    world.second_bus.fail_on(r#""key":"a""#, unavailable());
+    assert_eq!(world.handle(&three_rows()).await.as_deref(), Some("98"));
+}
+
+#[tokio::test]
+async fn each_peer_has_its_own_count() {
+    // A region of its own, because all tests of the process share the counts.
+    let (west, first, second) = (region("ap-south-1"), FakeBus::default(), FakeBus::default());
+    let dead_letters = FakeDeadLetters::default();
+    second.fail_on("", unavailable());
+    let peers = [(region("us-east-1"), &first), (region("eu-west-1"), &second)];
+    let handler = Handler::new(west, peers, Duration::from_secs(2), &dead_letters);
+    let batch = [FakeChange::new("ap-south-1").record()];
+    let event = lambda_event(&batch, "tandem-test-counts", Duration::from_secs(60));
+    assert!(!handler.handle(event, &mut Vec::new()).await.is_complete());
+    let count = |peer, outcome| telemetry::CROSS_REGION_EVENTS_TOTAL.get(&["ap-south-1", peer, outcome]);
+    assert_eq!((count("us-east-1", "published"), count("us-east-1", "failed")), (1, 0));
+    assert_eq!((count("eu-west-1", "published"), count("eu-west-1", "failed")), (0, 1));
+    let measured = |peer| telemetry::CROSS_REGION_LATENCY_SECONDS.count(&["ap-south-1", peer]);
+    assert_eq!((measured("us-east-1"), measured("eu-west-1")), (1, 0));
 }
 
 /// A new row `C-1` of this region.

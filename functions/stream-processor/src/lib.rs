@@ -35,7 +35,7 @@ impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
             program: DomainEvents { region: region.clone() },
             region,
             deadline_margin,
-            publisher,
+            buses: vec![publisher],
             dead_letters,
         })
     }
@@ -61,14 +61,14 @@ impl StreamProgram for DomainEvents {
         Ok(match mapped.map_err(|error| Poison::because(error.class(), &error))? {
             Mapped::Skipped(skip) => Plan::Skip(skip),
             Mapped::Event(event) => Plan::Publish(Box::new(Publication {
-                event: OutgoingEvent::domain(&event),
+                events: vec![OutgoingEvent::domain(&event)],
                 committed_at: event.timestamp,
                 trace: event.trace,
             })),
         })
     }
 
-    fn settled(&self, subject: &Subject, outcome: Outcome) {
+    fn settled(&self, subject: &Subject, _: usize, outcome: Outcome) {
         telemetry::CDC_EVENTS_PROCESSED_TOTAL.inc(&[subject.entity, subject.operation, outcome.as_str()]);
     }
 }

@@ -1,0 +1,476 @@
+//! What a health check does to a region, and where its verdicts are kept and told.
+//!
+//! A probe uses the data plane, as the programs do: a row written and read back, an event put onto a bus, a message sent
+//! and received. Listing resources would ask control planes, which fail apart from what the programs need.
+//! A probe makes one attempt, because a retry would hide what it is meant to find, and it knows no deadline: the caller
+//! limits it. What an outcome means for a region isn't decided here.
+
+use crate::failure::Failure;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::SdkConfig;
+use contracts::{BusName, QueueName, Region, TableName};
+use serde_json::json;
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::OnceCell;
+
+/// EventBridge's `Source` of everything that tells of health.
+pub const SOURCE: &str = "tandem.health";
+
+/// `DetailType` of an event that is only sent to see that a bus takes it.
+pub const CANARY: &str = "Canary";
+
+/// `DetailType` of the outcome of a check.
+pub const HEALTH_CHECK_EVENT: &str = "HealthCheckEvent";
+
+/// How long a canary row stays. The next check writes the same row again.
+const CANARY_ROW_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// Seconds that one request for a message waits for it at the queue.
+const RECEIVE_WAIT_SECONDS: i32 = 1;
+
+/// What a region is made of, as far as it is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProbedService {
+    /// A row is written and read back.
+    DynamoDb,
+    /// An event is put onto a bus.
+    EventBridge,
+    /// A message is sent, received and deleted.
+    Sqs,
+}
+
+impl ProbedService {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::DynamoDb, Self::EventBridge, Self::Sqs];
+
+    /// The service's short name, in metrics and events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "dynamodb",
+            Self::EventBridge => "eventbridge",
+            Self::Sqs => "sqs",
+        }
+    }
+}
+
+/// Uses the services of one region, once.
+pub trait ProbeRegion: Sync {
+    /// Uses `service`, once, as the programs do. It may take for ever; the caller sets a limit.
+    ///
+    /// # Errors
+    /// When the service did not do what it was asked for.
+    fn probe(&self, service: ProbedService) -> impl Future<Output = Result<(), HealthError>> + Send;
+}
+
+/// Keeps texts under a key.
+pub trait KeepVerdicts: Sync {
+    /// The text that was kept last under `key`, if there is one.
+    ///
+    /// # Errors
+    /// When the store did not answer.
+    fn load(&self, key: &str) -> impl Future<Output = Result<Option<String>, HealthError>> + Send;
+
+    /// Keeps `text` under `key`, at least until `expires_at`.
+    ///
+    /// # Errors
+    /// When the store did not take it, or gave no answer.
+    fn keep(
+        &self,
+        key: &str,
+        text: &str,
+        expires_at: SystemTime,
+    ) -> impl Future<Output = Result<(), HealthError>> + Send;
+}
+
+/// Tells the outcome of a check.
+pub trait AnnounceHealth: Sync {
+    /// Puts a health check event with this detail, a JSON object, onto the bus.
+    ///
+    /// # Errors
+    /// When the bus did not take it, or gave no answer.
+    fn announce(&self, detail: &str) -> impl Future<Output = Result<(), HealthError>> + Send;
+}
+
+impl<P: ProbeRegion> ProbeRegion for &P {
+    fn probe(&self, service: ProbedService) -> impl Future<Output = Result<(), HealthError>> + Send {
+        (**self).probe(service)
+    }
+}
+
+impl<K: KeepVerdicts> KeepVerdicts for &K {
+    fn load(&self, key: &str) -> impl Future<Output = Result<Option<String>, HealthError>> + Send {
+        (**self).load(key)
+    }
+
+    fn keep(
+        &self,
+        key: &str,
+        text: &str,
+        expires_at: SystemTime,
+    ) -> impl Future<Output = Result<(), HealthError>> + Send {
+        (**self).keep(key, text, expires_at)
+    }
+}
+
+impl<A: AnnounceHealth> AnnounceHealth for &A {
+    fn announce(&self, detail: &str) -> impl Future<Output = Result<(), HealthError>> + Send {
+        (**self).announce(detail)
+    }
+}
+
+/// Why a service did not do what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HealthError {
+    /// The call failed.
+    #[error("{code}: {message}")]
+    Failed {
+        /// The service's error code or the kind of failure.
+        code: String,
+        /// What was reported.
+        message: String,
+    },
+    /// What was written is not what was read.
+    #[error("the table did not give back the row that was just written")]
+    NotReadBack,
+    /// The caller's limit came first.
+    #[error("no answer within {} ms", limit.as_millis())]
+    Timeout {
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+impl HealthError {
+    /// A word for metrics.
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Failed { .. } => "failed",
+            Self::NotReadBack => "not_read_back",
+            Self::Timeout { .. } => "timeout",
+        }
+    }
+}
+
+impl From<Failure> for HealthError {
+    fn from(Failure { code, message, .. }: Failure) -> Self {
+        Self::Failed { code, message }
+    }
+}
+
+/// The services of one region, as they are seen from another or the same region.
+#[derive(Clone, Debug)]
+pub struct RegionProbes {
+    observer: Region,
+    region: Region,
+    table: TableName,
+    bus: BusName,
+    queue: QueueName,
+    dynamodb: aws_sdk_dynamodb::Client,
+    eventbridge: aws_sdk_eventbridge::Client,
+    sqs: aws_sdk_sqs::Client,
+    queue_url: OnceCell<String>,
+}
+
+impl RegionProbes {
+    /// Probes of `region` by a checker in `observer`; `config` must be for `region`. Its retries are turned off.
+    pub fn new(
+        config: &SdkConfig,
+        observer: Region,
+        region: Region,
+        table: TableName,
+        bus: BusName,
+        queue: QueueName,
+    ) -> Self {
+        let config = config.to_builder().retry_config(RetryConfig::disabled()).build();
+        Self {
+            observer,
+            region,
+            table,
+            bus,
+            queue,
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            eventbridge: aws_sdk_eventbridge::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            queue_url: OnceCell::new(),
+        }
+    }
+
+    /// Writes the observer's canary row and reads it back.
+    async fn probe_table(&self) -> Result<(), HealthError> {
+        let now = since_epoch(SystemTime::now());
+        let (key, written) = (AttributeValue::S(format!("canary#{}", self.observer)), now.as_nanos());
+        let put = self
+            .dynamodb
+            .put_item()
+            .table_name(self.table.as_str())
+            .item("pk", key.clone())
+            .item("written_at", AttributeValue::N(written.to_string()))
+            .item("expires_at", AttributeValue::N((now + CANARY_ROW_LIFE).as_secs().to_string()));
+        put.send().await.map_err(|error| Failure::of(&error))?;
+        let get = self.dynamodb.get_item().table_name(self.table.as_str()).key("pk", key).consistent_read(true);
+        let output = get.send().await.map_err(|error| Failure::of(&error))?;
+        let read = output.item().and_then(|item| item.get("written_at")).and_then(|value| value.as_n().ok());
+        // Another check of the same observer may have written since.
+        match read.and_then(|text| text.parse::<u128>().ok()) {
+            Some(read) if read >= written => Ok(()),
+            _ => Err(HealthError::NotReadBack),
+        }
+    }
+
+    async fn probe_bus(&self) -> Result<(), HealthError> {
+        let detail = json!({ "observer_region": self.observer.as_str(), "region": self.region.as_str() });
+        put_event(&self.eventbridge, &self.bus, CANARY, &detail.to_string()).await
+    }
+
+    /// Sends a message, receives one and deletes it.
+    ///
+    /// The message received may be another observer's, which then receives this one: there are as many messages as
+    /// receivers, so nobody waits in vain.
+    async fn probe_queue(&self) -> Result<(), HealthError> {
+        let url = self.queue_url.get_or_try_init(|| self.ask_queue_url()).await?;
+        let body = json!({ "observer_region": self.observer.as_str() }).to_string();
+        self.sqs.send_message().queue_url(url).message_body(body).send().await.map_err(|error| Failure::of(&error))?;
+        loop {
+            let receive = self.sqs.receive_message().queue_url(url).max_number_of_messages(1);
+            let received =
+                receive.wait_time_seconds(RECEIVE_WAIT_SECONDS).send().await.map_err(|error| Failure::of(&error))?;
+            if let Some(handle) = received.messages().first().and_then(|message| message.receipt_handle()) {
+                let delete = self.sqs.delete_message().queue_url(url).receipt_handle(handle);
+                delete.send().await.map_err(|error| Failure::of(&error))?;
+                return Ok(());
+            }
+        }
+    }
+
+    async fn ask_queue_url(&self) -> Result<String, HealthError> {
+        let asked = self.sqs.get_queue_url().queue_name(self.queue.as_str()).send().await;
+        let url = asked.map_err(|error| Failure::of(&error))?.queue_url;
+        url.ok_or_else(|| HealthError::Failed {
+            code: "UnreadableResponse".to_owned(),
+            message: "the answer has no queue URL".to_owned(),
+        })
+    }
+}
+
+impl ProbeRegion for RegionProbes {
+    async fn probe(&self, service: ProbedService) -> Result<(), HealthError> {
+        match service {
+            ProbedService::DynamoDb => self.probe_table().await,
+            ProbedService::EventBridge => self.probe_bus().await,
+            ProbedService::Sqs => self.probe_queue().await,
+        }
+    }
+}
+
+/// Verdicts in a table: `pk` is the key, `body` the text, `expires_at` the time to live in epoch seconds.
+#[derive(Clone, Debug)]
+pub struct VerdictTable {
+    client: aws_sdk_dynamodb::Client,
+    table: TableName,
+}
+
+impl VerdictTable {
+    /// Verdicts in `table`; `config` must be for the table's region.
+    pub fn new(config: &SdkConfig, table: TableName) -> Self {
+        Self { client: aws_sdk_dynamodb::Client::new(config), table }
+    }
+}
+
+impl KeepVerdicts for VerdictTable {
+    async fn load(&self, key: &str) -> Result<Option<String>, HealthError> {
+        let key = AttributeValue::S(key.to_owned());
+        let get = self.client.get_item().table_name(self.table.as_str()).key("pk", key).consistent_read(true);
+        let mut item: HashMap<String, AttributeValue> =
+            get.send().await.map_err(|error| Failure::of(&error))?.item.unwrap_or_default();
+        Ok(item.remove("body").and_then(|value| value.as_s().ok().cloned()))
+    }
+
+    async fn keep(&self, key: &str, text: &str, expires_at: SystemTime) -> Result<(), HealthError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(self.table.as_str())
+            .item("pk", AttributeValue::S(key.to_owned()))
+            .item("body", AttributeValue::S(text.to_owned()))
+            .item("expires_at", AttributeValue::N(since_epoch(expires_at).as_secs().to_string()));
+        put.send().await.map_err(|error| Failure::of(&error))?;
+        Ok(())
+    }
+}
+
+/// The region's own bus, for outcomes of checks.
+#[derive(Clone, Debug)]
+pub struct HealthBus {
+    client: aws_sdk_eventbridge::Client,
+    bus: BusName,
+    region: Region,
+}
+
+impl HealthBus {
+    /// Outcomes go to `bus` in `region`; `config` must be for that region.
+    pub fn new(config: &SdkConfig, region: Region, bus: BusName) -> Self {
+        Self { client: aws_sdk_eventbridge::Client::new(config), bus, region }
+    }
+}
+
+impl AnnounceHealth for HealthBus {
+    async fn announce(&self, detail: &str) -> Result<(), HealthError> {
+        put_event(&self.client, &self.bus, HEALTH_CHECK_EVENT, detail).await?;
+        telemetry::EVENTBRIDGE_EVENTS_PUBLISHED_TOTAL.inc(&[self.region.as_str(), HEALTH_CHECK_EVENT]);
+        Ok(())
+    }
+}
+
+async fn put_event(
+    client: &aws_sdk_eventbridge::Client,
+    bus: &BusName,
+    detail_type: &str,
+    detail: &str,
+) -> Result<(), HealthError> {
+    let entry = PutEventsRequestEntry::builder()
+        .event_bus_name(bus.as_str())
+        .source(SOURCE)
+        .detail_type(detail_type)
+        .detail(detail)
+        .build();
+    let output = client.put_events().entries(entry).send().await.map_err(|error| Failure::of(&error))?;
+    let failed = |code: &str, message: &str| HealthError::Failed { code: code.to_owned(), message: message.to_owned() };
+    match output.entries() {
+        [entry] => match (entry.error_code(), entry.event_id()) {
+            (Some(code), _) => Err(failed(code, entry.error_message().unwrap_or("no message was given"))),
+            (None, Some(_)) => Ok(()),
+            (None, None) => Err(failed("UnreadableResponse", "the answer has neither an id nor an error")),
+        },
+        entries => {
+            Err(failed("UnreadableResponse", &format!("the answer has {} entries for one event", entries.len())))
+        }
+    }
+}
+
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Script, event_bus, region, sdk_config};
+    use serde_json::Value;
+
+    const URL: &str = "http://127.0.0.1/000000000000/canaries";
+
+    fn probes(script: &Script) -> RegionProbes {
+        let table = "tandem-test-health".parse().expect("a table");
+        let queue = "canaries".parse().expect("a queue");
+        RegionProbes::new(&sdk_config(script), region("us-west-2"), region("us-east-1"), table, event_bus("bus"), queue)
+    }
+
+    fn row(written_at: &str) -> Value {
+        json!({ "Item": { "pk": { "S": "canary#us-west-2" }, "written_at": { "N": written_at } } })
+    }
+
+    #[tokio::test]
+    async fn a_row_is_written_and_read_back_consistently() {
+        let script = Script::new().ok(json!({})).ok(row("99999999999999999999"));
+        assert_eq!(probes(&script).probe(ProbedService::DynamoDb).await, Ok(()));
+        let [put, get] = &script.bodies()[..] else { panic!("two requests") };
+        assert_eq!(put["TableName"], "tandem-test-health");
+        assert_eq!(put["Item"]["pk"], json!({ "S": "canary#us-west-2" }), "each observer has a row of its own");
+        let nanos: u128 = put["Item"]["written_at"]["N"].as_str().expect("a number").parse().expect("a number");
+        let expires_at: u128 = put["Item"]["expires_at"]["N"].as_str().expect("a number").parse().expect("a number");
+        assert_eq!(expires_at, nanos / 1_000_000_000 + 24 * 3600);
+        assert_eq!(
+            (&get["ConsistentRead"], &get["Key"]),
+            (&json!(true), &json!({ "pk": { "S": "canary#us-west-2" } }))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_old_or_missing_is_no_success() {
+        for answer in [row("1"), json!({})] {
+            let script = Script::new().ok(json!({})).ok(answer);
+            assert_eq!(probes(&script).probe(ProbedService::DynamoDb).await, Err(HealthError::NotReadBack));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_is_put_once() {
+        let script = Script::new().ok(json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "e" }] }));
+        assert_eq!(probes(&script).probe(ProbedService::EventBridge).await, Ok(()));
+        let entry = &script.bodies()[0]["Entries"][0];
+        assert_eq!((&entry["Source"], &entry["DetailType"]), (&json!(SOURCE), &json!(CANARY)));
+        let detail: Value = serde_json::from_str(entry["Detail"].as_str().expect("text")).expect("JSON");
+        assert_eq!(detail, json!({ "observer_region": "us-west-2", "region": "us-east-1" }));
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_failed_is_a_failure() {
+        let answers = [
+            json!({ "FailedEntryCount": 1, "Entries": [{ "ErrorCode": "InternalFailure", "ErrorMessage": "told" }] }),
+            json!({ "FailedEntryCount": 0, "Entries": [{}] }),
+            json!({ "FailedEntryCount": 0, "Entries": [] }),
+        ];
+        for answer in answers {
+            let script = Script::new().ok(answer.clone());
+            assert!(probes(&script).probe(ProbedService::EventBridge).await.is_err(), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_goes_through_the_queue_and_is_deleted() {
+        let script = Script::new()
+            .ok(json!({ "QueueUrl": URL }))
+            .ok(json!({ "MessageId": "m-1" }))
+            .ok(json!({}))
+            .ok(json!({ "Messages": [{ "MessageId": "m-1", "ReceiptHandle": "h-1" }] }))
+            .ok(json!({}))
+            .ok(json!({ "MessageId": "m-2" }));
+        let probes = probes(&script);
+        assert_eq!(probes.probe(ProbedService::Sqs).await, Ok(()));
+        let bodies = script.bodies();
+        assert_eq!(bodies[0], json!({ "QueueName": "canaries" }));
+        assert_eq!(bodies.len(), 5, "an empty answer is asked again");
+        assert_eq!(bodies[4], json!({ "QueueUrl": URL, "ReceiptHandle": "h-1" }));
+        // The script ends here, so the second probe fails; it did not ask for the URL again.
+        assert!(probes.probe(ProbedService::Sqs).await.is_err());
+        assert!(script.bodies()[5].get("MessageBody").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_probe_makes_one_attempt() {
+        for service in ProbedService::ALL {
+            let script = Script::new().error(500, "InternalServerError").ok(json!({}));
+            assert!(probes(&script).probe(service).await.is_err());
+            assert_eq!(script.bodies().len(), 1, "{service:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn verdicts_come_back_as_they_were_kept() {
+        let kept = json!({ "Item": { "pk": { "S": "verdict#a" }, "body": { "S": "text" } } });
+        let script = Script::new().ok(json!({})).ok(kept).ok(json!({})).lost_connection();
+        let table = VerdictTable::new(&sdk_config(&script), "tandem-test-health".parse().expect("a table"));
+        let expires_at = UNIX_EPOCH + Duration::from_secs(5);
+        table.keep("verdict#a", "text", expires_at).await.expect("kept");
+        assert_eq!(table.load("verdict#a").await, Ok(Some("text".to_owned())));
+        assert_eq!(table.load("verdict#b").await, Ok(None));
+        assert!(table.load("verdict#a").await.is_err(), "no answer is not absence");
+        let put = &script.bodies()[0]["Item"];
+        assert_eq!(*put, json!({ "pk": { "S": "verdict#a" }, "body": { "S": "text" }, "expires_at": { "N": "5" } }));
+    }
+
+    #[tokio::test]
+    async fn outcomes_go_to_the_bus() {
+        let script = Script::new().ok(json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "e" }] }));
+        let bus = HealthBus::new(&sdk_config(&script), region("us-west-2"), event_bus("bus"));
+        bus.announce("{\"overall\":\"healthy\"}").await.expect("taken");
+        let expected = json!({
+            "Source": SOURCE, "DetailType": HEALTH_CHECK_EVENT, "Detail": "{\"overall\":\"healthy\"}", "EventBusName": "bus",
+        });
+        assert_eq!(script.bodies()[0]["Entries"][0], expected);
+    }
+}

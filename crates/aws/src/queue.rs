@@ -1,0 +1,381 @@
+//! One batch of an SQS queue, from Lambda's JSON to the partial-batch answer.
+//!
+//! The promise is the same as for streams: **a message is done only when its event was accepted or it lies in the
+//! dead-letter queue of the function.** Every other message is named in the answer, returns to the queue and is delivered
+//! again, until the queue's own redrive policy moves it away with its body. Messages have no order, so one that is refused
+//! holds nobody back; while the bus itself is in trouble, the publisher begins nothing new.
+//!
+//! - A panic while a message is looked at fails that message only.
+//! - No message is looked at after the deadline, which leaves time for the answer.
+//! - What a message means is the program's business ([`QueueProgram`]).
+
+use crate::batch::{Delivery, Invocation, Outcome, Poison, bury, stop_before};
+use crate::dead_letters::SendDeadLetters;
+use crate::publisher::{OutgoingEvent, PublishError, PublishEvents};
+use contracts::Region;
+use events::Timestamp;
+use events::dead_letter::{PANIC, caught};
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::io::Write;
+use std::time::Duration;
+use telemetry::invocation::Ending;
+use tokio::time::Instant;
+
+/// What Lambda hands over: messages of one queue.
+#[derive(Debug, Deserialize)]
+pub struct Batch {
+    #[serde(rename = "Records")]
+    messages: Vec<Message>,
+}
+
+/// One message. What Lambda tells besides isn't read.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Message {
+    /// SQS's id of the message.
+    #[serde(rename = "messageId")]
+    pub id: String,
+    /// What was sent.
+    pub body: String,
+    /// The queue.
+    #[serde(rename = "eventSourceARN")]
+    pub queue_arn: String,
+}
+
+/// What Lambda wants to know: which messages to deliver again.
+///
+/// No entry means that the batch is done (Lambda developer guide, "Handling errors for an SQS event source", read 2026-11).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BatchResponse {
+    #[serde(rename = "batchItemFailures")]
+    failures: Vec<ItemFailure>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct ItemFailure {
+    #[serde(rename = "itemIdentifier")]
+    message_id: String,
+}
+
+impl BatchResponse {
+    /// Whether every message is done.
+    pub fn is_complete(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    /// The ids of the messages that are to be delivered again.
+    pub fn deliver_again(&self) -> impl Iterator<Item = &str> {
+        self.failures.iter().map(|failure| failure.message_id.as_str())
+    }
+}
+
+/// What a function does with one message.
+pub trait QueueProgram: Sync {
+    /// Gives the event to publish for a message. Must not wait or do I/O; a panic fails the message.
+    ///
+    /// # Errors
+    /// When the message can never be handled.
+    fn plan(&self, message: &Message) -> Result<OutgoingEvent, Poison>;
+
+    /// Is told what became of each message, once an invocation, with the event that was planned for it; for metrics.
+    fn settled(&self, planned: Option<&OutgoingEvent>, outcome: Outcome);
+}
+
+/// A function that reads a queue: its program over its ports.
+#[derive(Debug)]
+pub struct Function<S, P, D> {
+    /// The function's name, for dead letters.
+    pub name: &'static str,
+    /// Its version, for dead letters.
+    pub version: &'static str,
+    /// The region it runs in.
+    pub region: Region,
+    /// How long before Lambda's deadline work stops, which leaves time for the answer.
+    pub deadline_margin: Duration,
+    /// What it does with a message.
+    pub program: S,
+    /// The bus that it publishes to.
+    pub publisher: P,
+    /// Where messages go that it can't handle.
+    pub dead_letters: D,
+}
+
+impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
+    /// Handles one batch and measures the invocation. `metrics` is stdout in Lambda.
+    pub async fn handle(&self, batch: Batch, delivery: Delivery<'_>, metrics: &mut impl Write) -> BatchResponse {
+        let measured = telemetry::invocation::Invocation::begin(delivery.function);
+        let invocation = Invocation {
+            program: self.name,
+            program_version: self.version,
+            region: self.region.clone(),
+            request_id: delivery.request_id.to_owned(),
+            deadline: stop_before(delivery.deadline, self.deadline_margin),
+        };
+        let response = self.process(batch, &invocation).await;
+        measured.end(if response.is_complete() { Ending::Complete } else { Ending::PartialBatch }, metrics);
+        response
+    }
+
+    async fn process(&self, batch: Batch, invocation: &Invocation) -> BatchResponse {
+        let first_seen = Timestamp::now();
+        let deadline = invocation.deadline;
+        let mut items: Vec<Item> = batch.messages.into_iter().map(|message| self.plan(message, deadline)).collect();
+        self.publish(&mut items, deadline).await;
+        for item in &mut items {
+            let State::Poisoned(poison) = &item.state else { continue };
+            let Message { id, body, queue_arn } = &item.message;
+            let letter = invocation.dead_letter(poison, Some(queue_arn.clone()), Some(id.clone()), first_seen, body);
+            item.state = State::Settled(match bury(&letter, &self.dead_letters, deadline).await {
+                Ok(()) => Outcome::DeadLettered(poison.class),
+                Err(reason) => Outcome::Failed(reason),
+            });
+        }
+        self.report(&items, &invocation.request_id);
+        let failed = items.into_iter().filter(|item| matches!(item.outcome(), Outcome::Failed(_)));
+        BatchResponse { failures: failed.map(|item| ItemFailure { message_id: item.message.id }).collect() }
+    }
+
+    fn plan(&self, message: Message, deadline: Instant) -> Item {
+        if Instant::now() >= deadline {
+            return Item { message, planned: None, state: State::Settled(Outcome::Failed("out_of_time")) };
+        }
+        let (planned, state) = match caught(|| self.program.plan(&message)) {
+            Ok(Ok(event)) => (Some(event), State::Planned),
+            Ok(Err(poison)) => (None, State::Poisoned(poison)),
+            Err(reason) => {
+                tracing::error!(position = message.id, reason, "message was not handled");
+                (None, State::Settled(Outcome::Failed(PANIC)))
+            }
+        };
+        Item { message, planned, state }
+    }
+
+    async fn publish(&self, items: &mut [Item], deadline: Instant) {
+        let planned: Vec<&mut Item> = items.iter_mut().filter(|item| matches!(item.state, State::Planned)).collect();
+        let events: Vec<OutgoingEvent> = planned.iter().filter_map(|item| item.planned.clone()).collect();
+        if events.is_empty() {
+            return;
+        }
+        // A port that answers too little must not make a message look done.
+        let answers =
+            self.publisher.publish(events, deadline).await.into_iter().map(Some).chain(std::iter::repeat(None));
+        for (item, answer) in planned.into_iter().zip(answers) {
+            item.state = match answer.unwrap_or(Err(PublishError::HeldBack)) {
+                Ok(()) => State::Settled(Outcome::Published),
+                Err(error) if error.is_poison() => State::Poisoned(Poison::because(error.class(), &error)),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn Error, position = item.message.id, "event was not published");
+                    State::Settled(Outcome::Failed(error.class()))
+                }
+            };
+        }
+    }
+
+    fn report(&self, items: &[Item], request_id: &str) {
+        let (mut published, mut skipped, mut dead, mut failed) = (0, 0, 0, 0);
+        for item in items {
+            let outcome = item.outcome();
+            *match outcome {
+                Outcome::Published => &mut published,
+                Outcome::Skipped(_) => &mut skipped,
+                Outcome::DeadLettered(_) => &mut dead,
+                Outcome::Failed(_) => &mut failed,
+            } += 1;
+            self.program.settled(item.planned.as_ref(), outcome);
+        }
+        tracing::info!(
+            request_id,
+            messages = items.len(),
+            published,
+            skipped,
+            dead_letters = dead,
+            failed,
+            "batch handled"
+        );
+    }
+}
+
+struct Item {
+    message: Message,
+    planned: Option<OutgoingEvent>,
+    state: State,
+}
+
+enum State {
+    Planned,
+    Poisoned(Poison),
+    Settled(Outcome),
+}
+
+impl Item {
+    fn outcome(&self) -> Outcome {
+        match self.state {
+            State::Settled(outcome) => outcome,
+            // Neither outlives `publish` and the loop over the dead letters.
+            State::Planned | State::Poisoned(_) => Outcome::Failed("unsettled"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fakes::{FakeBus, FakeDeadLetters};
+    use crate::testing::region;
+    use events::JsonText;
+    use events::raw::{RulesId, TransformedEvent};
+    use serde_json::{Value, json};
+    use std::sync::Mutex;
+    use std::time::SystemTime;
+
+    /// Publishes an event named for the body; refuses `poison` and panics on `panic`.
+    #[derive(Default)]
+    struct Program(Mutex<Vec<(bool, Outcome)>>);
+
+    impl QueueProgram for Program {
+        fn plan(&self, message: &Message) -> Result<OutgoingEvent, Poison> {
+            assert_ne!(message.body, "panic", "told to panic");
+            if message.body.starts_with("poison") {
+                return Err(Poison { class: "told", message: "told to refuse".to_owned(), trace: None });
+            }
+            Ok(OutgoingEvent::transformed(&TransformedEvent {
+                event_id: "c818f4bf-67a4-4b26-ab31-e855aa277d6c".parse().expect("an id"),
+                event_type: message.body.clone(),
+                source_region: region("us-west-2"),
+                timestamp: Timestamp::UNIX_EPOCH,
+                received_at: Timestamp::UNIX_EPOCH,
+                transformed_in: region("us-west-2"),
+                raw_event_id: message.id.clone(),
+                rules: RulesId { version: 1, sha256: String::new() },
+                originals: [].into(),
+                event: JsonText::parse_or_quote("{}"),
+            }))
+        }
+
+        fn settled(&self, planned: Option<&OutgoingEvent>, outcome: Outcome) {
+            self.0.lock().expect("not poisoned").push((planned.is_some(), outcome));
+        }
+    }
+
+    type World = Function<Program, FakeBus, FakeDeadLetters>;
+
+    fn world() -> World {
+        Function {
+            name: "test",
+            version: "0.0.0",
+            region: region("us-west-2"),
+            deadline_margin: Duration::from_secs(2),
+            program: Program::default(),
+            publisher: FakeBus::default(),
+            dead_letters: FakeDeadLetters::default(),
+        }
+    }
+
+    /// Hands over messages `m-0`, `m-1`, … and gives back which are to be delivered again.
+    async fn handle(world: &World, bodies: &[&str]) -> Vec<String> {
+        handle_within(world, bodies, Duration::from_secs(30)).await
+    }
+
+    async fn handle_within(world: &World, bodies: &[&str], time_left: Duration) -> Vec<String> {
+        let messages = bodies.iter().enumerate().map(|(index, body)| {
+            json!({
+                "messageId": format!("m-{index}"),
+                "receiptHandle": "AQEB",
+                "body": body,
+                "attributes": { "ApproximateReceiveCount": "1" },
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:us-west-2:000000000000:tandem-test-raw-events",
+                "awsRegion": "us-west-2",
+            })
+        });
+        let records = messages.collect::<Vec<Value>>();
+        let batch = serde_json::from_str(&json!({ "Records": records }).to_string()).expect("a batch");
+        let deadline = SystemTime::now() + time_left;
+        let delivery = Delivery { function: "tandem-test-queue", request_id: "request-1", deadline };
+        let response = world.handle(batch, delivery, &mut Vec::new()).await;
+        response.deliver_again().map(ToOwned::to_owned).collect()
+    }
+
+    fn types(world: &World) -> Vec<String> {
+        let of = |event: OutgoingEvent| {
+            let detail: Value = serde_json::from_str(event.detail()).expect("JSON");
+            detail["event_type"].as_str().expect("text").to_owned()
+        };
+        world.publisher.accepted().into_iter().map(of).collect()
+    }
+
+    fn outcomes(world: &World) -> Vec<(bool, Outcome)> {
+        world.program.0.lock().expect("not poisoned").clone()
+    }
+
+    fn unavailable() -> PublishError {
+        PublishError::Unavailable { code: "InternalFailure".to_owned(), message: "told".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn every_message_is_published() {
+        let world = world();
+        assert!(handle(&world, &["a", "b"]).await.is_empty());
+        assert!(handle(&world, &[]).await.is_empty());
+        assert_eq!(types(&world), ["a", "b"]);
+        assert_eq!(outcomes(&world), [(true, Outcome::Published); 2]);
+    }
+
+    #[tokio::test]
+    async fn only_what_was_not_published_is_delivered_again() {
+        let world = world();
+        world.publisher.fail_on("\"b\"", unavailable());
+        assert_eq!(handle(&world, &["a", "b", "c"]).await, ["m-1", "m-2"], "the bus begins nothing after a failure");
+        assert_eq!(types(&world), ["a"]);
+        assert!(world.dead_letters.kept().is_empty());
+        world.publisher.recover();
+        assert!(handle(&world, &["b", "c"]).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_message_only() {
+        let world = world();
+        assert_eq!(handle(&world, &["a", "panic", "b"]).await, ["m-1"]);
+        assert_eq!(types(&world), ["a", "b"]);
+        assert!(world.dead_letters.kept().is_empty(), "the queue's own redrive takes it, with its body");
+        assert_eq!(outcomes(&world)[1], (false, Outcome::Failed("panic")));
+    }
+
+    #[tokio::test]
+    async fn poison_becomes_a_dead_letter_with_its_body() {
+        let world = world();
+        world.publisher.fail_on("\"large\"", PublishError::TooLarge { bytes: 2_000_000 });
+        assert!(handle(&world, &["poison \u{1}", "a", "large"]).await.is_empty());
+        let kept = world.dead_letters.kept();
+        let told: Vec<_> = kept.iter().map(|letter| (letter.position.as_str(), letter.error_class.as_str())).collect();
+        assert_eq!(told, [("m-0", "told"), ("m-2", "event_too_large")]);
+        assert_eq!(serde_json::from_str::<String>(kept[0].record.as_str()).expect("a text"), "poison \u{1}");
+        assert_eq!(kept[0].source, "arn:aws:sqs:us-west-2:000000000000:tandem-test-raw-events");
+        assert_eq!(outcomes(&world)[2], (true, Outcome::DeadLettered("event_too_large")));
+    }
+
+    #[tokio::test]
+    async fn a_dead_letter_that_is_not_stored_keeps_the_message() {
+        let world = world();
+        world.dead_letters.set_broken(true);
+        assert_eq!(handle(&world, &["poison", "a"]).await, ["m-0"]);
+        assert_eq!(outcomes(&world)[0], (false, Outcome::Failed("dead_letter_not_stored")));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_begun_within_the_margin() {
+        let world = world();
+        assert_eq!(handle_within(&world, &["a", "poison"], Duration::from_secs(1)).await, ["m-0", "m-1"]);
+        assert!(types(&world).is_empty() && world.dead_letters.kept().is_empty());
+        assert_eq!(outcomes(&world), [(false, Outcome::Failed("out_of_time")); 2]);
+    }
+
+    #[test]
+    fn the_answer_has_the_form_that_lambda_reads() {
+        let text = |response: &BatchResponse| serde_json::to_string(response).expect("serialises");
+        assert_eq!(text(&BatchResponse::default()), r#"{"batchItemFailures":[]}"#);
+        let failed = BatchResponse { failures: vec![ItemFailure { message_id: "m-7".to_owned() }] };
+        assert_eq!(text(&failed), r#"{"batchItemFailures":[{"itemIdentifier":"m-7"}]}"#);
+    }
+}

@@ -1,0 +1,54 @@
+//! The bootstrap of the authorizer: logging, configuration, clients, the secret, then Lambda's loop.
+
+use authorizer::Handler;
+use authorizer::clock::MachineClock;
+use authorizer::key_server::KeyServer;
+use authorizer::verify::Verifier;
+use aws::{CallBudget, Secret, sdk_config};
+use contracts::{Authorizer, KeyIssuer};
+use lambda_runtime::{LambdaEvent, service_fn};
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// The longest that reading the secret may take; the function's own timeout is 5 s.
+const SECRET_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init_logging(Authorizer::NAME);
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = &*error as &dyn Error, "the function ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), lambda_runtime::Error> {
+    let started = Instant::now();
+    let config = Authorizer::from_env()?;
+    let sdk = sdk_config(&config.region, &CallBudget::within(SECRET_TIMEOUT))?;
+    let secret = Secret::new(&sdk, config.signing_secret.clone());
+    let keys = match &config.key_issuer {
+        KeyIssuer::None => None,
+        KeyIssuer::Url(url) => Some(KeyServer::of_issuer(url)?),
+    };
+    let verifier = Verifier::new(config, secret, keys, MachineClock)?;
+    telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
+    prepare(&verifier).await;
+    let handler = &Handler::new(verifier);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| handler.handle(event, &mut std::io::stdout()).await))
+        .await
+}
+
+/// Reads the secret before the first request. Without it the function starts all the same: the request tries again, and
+/// an answer of 500 says more than a function that doesn't start.
+async fn prepare(verifier: &Verifier<Secret, KeyServer, MachineClock>) {
+    let started = Instant::now();
+    if let Err(error) = verifier.prepare().await {
+        tracing::warn!(error = &error as &dyn Error, "the secret could not be read at start");
+    }
+    telemetry::INIT_STAGE_SECONDS.observe_duration(&["secret"], started.elapsed());
+}

@@ -1,0 +1,193 @@
+//! From a token to its caller: which key a token must be signed with, and whether it is.
+//!
+//! The issuer that a token names decides which keys count, and the key decides the algorithm; what the token says about its
+//! algorithm is only compared. The two issuers are different, so a public key can never serve as a shared secret.
+
+use crate::clock::{Clock, epoch_seconds};
+use crate::crypto;
+use crate::kept::NoKeys;
+use crate::public_keys::{FetchKeys, PublicKeys};
+use crate::refusal::Refusal;
+use crate::secret_keys::SecretKeys;
+use crate::token::{Caller, Claims, Token, TokenHeader};
+use aws::secrets::ReadSecret;
+use contracts::{Authorizer, AuthorizerSettings, KeyIssuer};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use std::sync::Arc;
+
+/// Checks tokens of the configured issuers.
+pub struct Verifier<S, F, C> {
+    secret_issuer: String,
+    key_issuer: Option<String>,
+    audience: String,
+    settings: AuthorizerSettings,
+    secret_keys: SecretKeys<S>,
+    public_keys: Option<PublicKeys<F>>,
+    clock: C,
+}
+
+/// Why there is no caller.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The token is refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It could not be found out.
+    #[error(transparent)]
+    NoKeys(#[from] NoKeys),
+}
+
+/// A configuration that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableConfig {
+    /// One name for two issuers.
+    #[error(
+        "`JWT_SECRET_ISSUER` and `JWT_KEY_ISSUER` are both `{issuer}`; they must differ, so that a public key can't serve as a secret"
+    )]
+    SameIssuer {
+        /// The name.
+        issuer: String,
+    },
+    /// An issuer without its keys, or keys without their issuer.
+    #[error("there must be a source of public keys exactly when `JWT_KEY_ISSUER` is not `none`")]
+    KeysWithoutIssuer,
+    /// No token can be accepted.
+    #[error("`ANSWER_KEPT` is longer than `JWT_LONGEST_LIFE`, so that no token lives long enough to be accepted")]
+    AnswerOutlivesTokens,
+}
+
+impl<S: ReadSecret, F: FetchKeys, C: Clock> Verifier<S, F, C> {
+    /// A verifier of the issuers in `config`, with the secret behind `secret` and the public keys of `keys`.
+    ///
+    /// # Errors
+    /// When the parts of the configuration contradict each other.
+    pub fn new(config: Authorizer, secret: S, keys: Option<F>, clock: C) -> Result<Self, UnusableConfig> {
+        crypto::install();
+        let key_issuer = match config.key_issuer {
+            KeyIssuer::None => None,
+            KeyIssuer::Url(url) => Some(url),
+        };
+        if key_issuer.is_some() != keys.is_some() {
+            return Err(UnusableConfig::KeysWithoutIssuer);
+        }
+        if let Some(issuer) = key_issuer.as_deref().filter(|issuer| is_issuer(&config.secret_issuer, issuer)) {
+            return Err(UnusableConfig::SameIssuer { issuer: issuer.to_owned() });
+        }
+        if config.settings.answer_kept > config.settings.longest_life {
+            return Err(UnusableConfig::AnswerOutlivesTokens);
+        }
+        let longest_life = config.settings.longest_life;
+        Ok(Self {
+            secret_issuer: config.secret_issuer,
+            key_issuer,
+            audience: config.audience,
+            settings: config.settings,
+            secret_keys: SecretKeys::new(secret, longest_life),
+            public_keys: keys.map(PublicKeys::new),
+            clock,
+        })
+    }
+
+    /// Reads the secret, so that the first request needn't.
+    ///
+    /// # Errors
+    /// When it can't be used. The first request tries again.
+    pub async fn prepare(&self) -> Result<(), NoKeys> {
+        self.secret_keys.get(&self.clock).await.map(drop)
+    }
+
+    /// Who makes a request with this `Authorization` header.
+    ///
+    /// # Errors
+    /// When the token is refused, or can't be checked for want of keys.
+    pub async fn caller(&self, authorization: &str) -> Result<Caller, VerifyError> {
+        let token = Token::from_header(authorization)?;
+        let header = token.header()?;
+        let claims = token.unverified_claims()?;
+        claims.check_time(epoch_seconds(self.clock.now()), &self.settings)?;
+        let issuer = claims.issuer()?;
+        let verified = match (&self.key_issuer, &self.public_keys) {
+            _ if issuer == self.secret_issuer => self.verify_by_secret(token, &header, issuer).await?,
+            (Some(known), Some(keys)) if is_issuer(issuer, known) => {
+                self.verify_by_public_key(token, &header, issuer, keys).await?
+            }
+            _ => return Err(Refusal::WrongIssuer.into()),
+        };
+        Ok(verified.caller()?)
+    }
+
+    async fn verify_by_secret(
+        &self,
+        token: Token<'_>,
+        header: &TokenHeader,
+        issuer: &str,
+    ) -> Result<Claims, VerifyError> {
+        if header.algorithm != Algorithm::HS256 {
+            return Err(Refusal::WrongAlgorithm.into());
+        }
+        let mut keys = self.secret_keys.get(&self.clock).await?;
+        loop {
+            let key_id = header.key_id.as_deref();
+            for candidate in self.secret_keys.candidates(&keys.value, key_id, self.clock.now()) {
+                match self.verify(token, candidate, Algorithm::HS256, issuer) {
+                    Err(Refusal::WrongSignature) => {}
+                    decided => return Ok(decided?),
+                }
+            }
+            // The secret may have been rotated since it was read.
+            let newer = self.secret_keys.newer(&keys, &self.clock).await?;
+            if Arc::ptr_eq(&newer, &keys) {
+                return Err(Refusal::WrongSignature.into());
+            }
+            keys = newer;
+        }
+    }
+
+    async fn verify_by_public_key(
+        &self,
+        token: Token<'_>,
+        header: &TokenHeader,
+        issuer: &str,
+        keys: &PublicKeys<F>,
+    ) -> Result<Claims, VerifyError> {
+        // Only known algorithms of public keys are worth a look at the keys; the key itself decides below.
+        if header.algorithm != Algorithm::RS256 {
+            return Err(Refusal::WrongAlgorithm.into());
+        }
+        let key_id = header.key_id.as_deref().ok_or(Refusal::UnknownKey)?;
+        let found = keys.find(key_id, &self.clock).await?;
+        let key = found.ok_or(Refusal::UnknownKey)?;
+        Ok(self.verify(token, &key.key, key.algorithm, issuer)?)
+    }
+
+    /// Checks signature, issuer and audience. Time is checked apart, by a clock that tests can set.
+    fn verify(
+        &self,
+        token: Token<'_>,
+        key: &DecodingKey,
+        algorithm: Algorithm,
+        issuer: &str,
+    ) -> Result<Claims, Refusal> {
+        let mut validation = Validation::new(algorithm);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[&self.audience]);
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        let verified = jsonwebtoken::decode(token.as_str(), key, &validation);
+        verified.map(|verified| verified.claims).map_err(|error| match error.kind() {
+            ErrorKind::InvalidSignature => Refusal::WrongSignature,
+            ErrorKind::InvalidAlgorithm => Refusal::WrongAlgorithm,
+            ErrorKind::InvalidIssuer => Refusal::WrongIssuer,
+            ErrorKind::InvalidAudience => Refusal::WrongAudience,
+            ErrorKind::MissingRequiredClaim(_) => Refusal::MissingClaim,
+            _ => Refusal::Malformed,
+        })
+    }
+}
+
+/// Whether a token's `iss` is the issuer at `url`. Some issuers write their URL with a slash at its end, some without.
+fn is_issuer(iss: &str, url: &str) -> bool {
+    iss.strip_suffix('/').unwrap_or(iss) == url
+}

@@ -1,0 +1,181 @@
+//! How keys come, age and go.
+
+use crate::world::{NOW, RsaKey, SECRET, SECRET_ISSUER, World, claims, outcome, secret_token, sign_by_secret};
+use aws::secrets::SecretStage;
+use serde_json::{Value, json};
+use std::time::{Duration, UNIX_EPOCH};
+
+const SECOND_SECRET: &str = "the second secret, also long enough";
+const THIRD_SECRET: &str = "the third secret, which is long too";
+
+#[tokio::test]
+async fn an_unknown_key_is_looked_for_once_in_a_while() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    let unknown = RsaKey::two().token(&world.issuer, "two");
+    assert_eq!(outcome(&verifier, &RsaKey::one().token(&world.issuer, "one")).await, "allowed");
+    assert_eq!(world.issuer.fetches(), 1);
+    for (second, fetches) in [(29, 1), (30, 2), (31, 2), (59, 2), (60, 3)] {
+        world.clock.set(second);
+        assert_eq!(outcome(&verifier, &unknown).await, "unknown_key", "after {second} s");
+        assert_eq!(world.issuer.fetches(), fetches, "after {second} s");
+    }
+    world.issuer.publish(&[RsaKey::one().entry("one"), RsaKey::two().entry("two")]);
+    world.clock.set(89);
+    assert_eq!(outcome(&verifier, &unknown).await, "unknown_key");
+    world.clock.set(90);
+    assert_eq!(outcome(&verifier, &unknown).await, "allowed");
+}
+
+#[tokio::test]
+async fn many_requests_with_an_unknown_key_make_one_fetch() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(outcome(&verifier, &RsaKey::one().token(&world.issuer, "one")).await, "allowed");
+    world.clock.set(40);
+    let unknown = RsaKey::two().token(&world.issuer, "two");
+    let outcomes =
+        tokio::join!(outcome(&verifier, &unknown), outcome(&verifier, &unknown), outcome(&verifier, &unknown));
+    assert_eq!(outcomes, ("unknown_key", "unknown_key", "unknown_key"));
+    assert_eq!(world.issuer.fetches(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_is_withdrawn_stops_working() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    let token = RsaKey::one().token(&world.issuer, "one");
+    assert_eq!(outcome(&verifier, &token).await, "allowed");
+    world.issuer.publish(&[RsaKey::two().entry("two")]);
+    world.clock.set(599);
+    assert_eq!(outcome(&verifier, &token).await, "allowed");
+    world.clock.set(600);
+    assert_eq!(outcome(&verifier, &token).await, "unknown_key");
+}
+
+#[tokio::test]
+async fn known_keys_serve_while_their_issuer_is_down() {
+    let world = World::new().await;
+    let day = 24 * 3600;
+    let token = |world: &World, seconds: u64| {
+        let mut claims = claims(&world.issuer.url);
+        (claims["iat"], claims["exp"]) = (json!(NOW + seconds), json!(NOW + seconds + 600));
+        RsaKey::one().sign(&json!({ "alg": "RS256", "kid": "one" }), &claims)
+    };
+    let verifier = world.verifier();
+    assert_eq!(outcome(&verifier, &token(&world, 0)).await, "allowed");
+    world.issuer.answer(500, "");
+    world.clock.set(700);
+    assert_eq!(outcome(&verifier, &token(&world, 700)).await, "allowed");
+    assert_eq!(world.issuer.fetches(), 2, "it was tried");
+    world.issuer.answer(200, "<html>maintenance</html>");
+    world.clock.set(800);
+    assert_eq!(outcome(&verifier, &token(&world, 800)).await, "allowed");
+    world.issuer.shut_down().await;
+    for second in [900, day - 1] {
+        world.clock.set(second);
+        assert_eq!(outcome(&verifier, &token(&world, second)).await, "allowed", "after {second} s");
+    }
+    world.clock.set(day);
+    assert_eq!(outcome(&verifier, &token(&world, day)).await, "no keys");
+}
+
+#[tokio::test]
+async fn without_keys_nothing_is_decided() {
+    let world = World::new().await;
+    world.issuer.shut_down().await;
+    let verifier = world.verifier();
+    assert_eq!(outcome(&verifier, &RsaKey::one().token(&world.issuer, "one")).await, "no keys");
+    assert_eq!(outcome(&verifier, &secret_token(SECRET)).await, "allowed", "the other issuer's tokens still work");
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_decides_nothing() {
+    let world = World::new().await;
+    world.secret.set_unreachable(true);
+    let verifier = world.verifier();
+    assert!(verifier.prepare().await.is_err());
+    world.clock.set(1);
+    assert_eq!(outcome(&verifier, &secret_token(SECRET)).await, "no keys");
+    world.secret.set_unreachable(false);
+    world.clock.set(2);
+    assert_eq!(outcome(&verifier, &secret_token(SECRET)).await, "allowed");
+    world.secret.set_unreachable(true);
+    world.clock.set(400);
+    assert_eq!(outcome(&verifier, &secret_token(SECRET)).await, "allowed", "what was read before serves on");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_useless_decides_nothing() {
+    let world = World::new().await;
+    world.secret.rotate("v2", "too short", UNIX_EPOCH);
+    let verifier = world.verifier();
+    let error = verifier.prepare().await.expect_err("useless");
+    let cause = std::error::Error::source(&error).expect("a cause").to_string();
+    assert!(cause.contains("9 bytes") && !cause.contains("too short"), "{cause}");
+}
+
+#[tokio::test]
+async fn tokens_of_the_previous_secret_are_good_for_as_long_as_they_could_live() {
+    let world = World::new().await;
+    let rotated_at = UNIX_EPOCH + Duration::from_secs(NOW);
+    world.secret.rotate("v2", SECOND_SECRET, rotated_at);
+    let verifier = world.verifier_with(&[("JWT_LONGEST_LIFE", "2h")]).expect("a verifier");
+    let at = |second: u64, secret: &str| {
+        let mut claims = claims(SECRET_ISSUER);
+        (claims["iat"], claims["exp"]) = (json!(NOW + second), json!(NOW + second + 600));
+        sign_by_secret(&json!({ "alg": "HS256" }), &claims, secret.as_bytes())
+    };
+    // Two hours of life and one for the rotation itself.
+    for (second, previous) in [(0, "allowed"), (10_799, "allowed"), (10_800, "wrong_signature")] {
+        world.clock.set(second);
+        assert_eq!(outcome(&verifier, &at(second, SECOND_SECRET)).await, "allowed", "current, after {second} s");
+        assert_eq!(outcome(&verifier, &at(second, SECRET)).await, previous, "previous, after {second} s");
+    }
+    world.clock.set(0);
+    world.secret.rotate("v3", THIRD_SECRET, rotated_at);
+    let verifier = world.verifier();
+    assert_eq!(outcome(&verifier, &at(0, SECRET)).await, "wrong_signature", "the version before the previous one");
+    world.secret.forget_previous();
+    let verifier = world.verifier();
+    assert_eq!(outcome(&verifier, &at(0, THIRD_SECRET)).await, "allowed");
+    assert_eq!(outcome(&verifier, &at(0, SECOND_SECRET)).await, "wrong_signature", "a version that was taken away");
+}
+
+#[tokio::test]
+async fn a_token_may_name_its_version() {
+    let world = World::new().await;
+    world.secret.rotate("v2", SECOND_SECRET, UNIX_EPOCH + Duration::from_secs(NOW));
+    let verifier = world.verifier();
+    let token = |header: Value, secret: &str| sign_by_secret(&header, &claims(SECRET_ISSUER), secret.as_bytes());
+    for (key_id, secret, expected) in [
+        ("v1", SECRET, "allowed"),
+        ("v2", SECOND_SECRET, "allowed"),
+        ("v1", SECOND_SECRET, "wrong_signature"),
+        ("v2", SECRET, "wrong_signature"),
+        ("something else", SECRET, "allowed"),
+    ] {
+        let token = token(json!({ "alg": "HS256", "kid": key_id }), secret);
+        assert_eq!(outcome(&verifier, &token).await, expected, "{key_id} with {secret}");
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_is_noticed_by_its_tokens() {
+    let world = World::new().await;
+    let verifier = world.verifier();
+    assert_eq!(outcome(&verifier, &secret_token(SECRET)).await, "allowed");
+    let read = || world.secret.reads().iter().filter(|stage| **stage == SecretStage::Current).count();
+    assert_eq!(read(), 1);
+    world.secret.rotate("v2", SECOND_SECRET, UNIX_EPOCH + Duration::from_secs(NOW));
+    world.clock.set(59);
+    assert_eq!(outcome(&verifier, &secret_token(SECOND_SECRET)).await, "wrong_signature");
+    assert_eq!(read(), 1, "not more than once a minute");
+    world.clock.set(60);
+    assert_eq!(outcome(&verifier, &secret_token(SECOND_SECRET)).await, "allowed");
+    assert_eq!(outcome(&verifier, &secret_token("a guess that somebody makes at it")).await, "wrong_signature");
+    assert_eq!(read(), 2);
+    world.clock.set(360);
+    assert_eq!(outcome(&verifier, &secret_token(SECOND_SECRET)).await, "allowed");
+    assert_eq!(read(), 3, "after five minutes it is read again in any case");
+}

@@ -1,0 +1,456 @@
+//! A JSON document that keeps the spelling of what isn't changed.
+//!
+//! Numbers and texts stay the text that they came as, so no digit is lost and no number becomes a floating-point number.
+//! Members keep their order. Only white space between values is dropped when the document is written.
+//! What readers of JSON disagree about is reported: members that are named twice, and halves of surrogate pairs.
+
+use events::raw::ViolationCode;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// How deep arrays and objects may lie in each other. Reading and writing a document recurse, and a function's stack is
+/// limited; serde_json itself stops at 128.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// Most defects that are told of one document, and most bytes of their pointers: a document is as large as its sender
+/// likes, and pointers repeat its names.
+const MAX_DEFECTS: usize = 100;
+const MAX_POINTER_BYTES: usize = 1_024;
+
+/// A JSON value.
+#[derive(Debug)]
+pub(crate) enum Value<'a> {
+    Null,
+    Boolean(&'a str),
+    /// The number's text.
+    Number(&'a str),
+    /// The text with its quotes and escapes.
+    Text(Cow<'a, str>),
+    Array(Vec<Value<'a>>),
+    Object(Vec<Member<'a>>),
+}
+
+/// A member of an object.
+#[derive(Debug)]
+pub(crate) struct Member<'a> {
+    /// The name with its quotes and escapes.
+    spelling: &'a str,
+    name: Cow<'a, str>,
+    value: Value<'a>,
+}
+
+/// Something that makes a document ambiguous, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Defect {
+    pub(crate) pointer: String,
+    pub(crate) code: ViolationCode,
+}
+
+/// Reads a document and tells what is wrong with it, with the first hundred places.
+///
+/// # Errors
+/// When its arrays and objects lie deeper in each other than [`MAX_DEPTH`]: the place.
+pub(crate) fn read(text: &RawValue) -> Result<(Value<'_>, Vec<Defect>), Defect> {
+    let mut reader = Reader { text: text.get(), at: 0, path: Vec::new(), defects: Vec::new() };
+    let value = reader.value()?;
+    Ok((value, reader.defects))
+}
+
+impl<'a> Value<'a> {
+    /// The value at a place, if there is one. Of members with one name the first counts.
+    pub(crate) fn find(&self, pointer: &Pointer) -> Option<&Self> {
+        pointer.0.iter().try_fold(self, |value, step| match value {
+            Self::Object(members) => members.iter().find(|member| member.name == *step).map(|member| &member.value),
+            Self::Array(values) => values.get(index(step)?),
+            _ => None,
+        })
+    }
+
+    /// Puts a text in the place of the value there, and gives back what it was.
+    pub(crate) fn replace(&mut self, pointer: &Pointer, text: &str) -> Option<Self> {
+        let place = pointer.0.iter().try_fold(self, |value, step| match value {
+            Self::Object(members) => {
+                members.iter_mut().find(|member| member.name == *step).map(|member| &mut member.value)
+            }
+            Self::Array(values) => values.get_mut(index(step)?),
+            _ => None,
+        })?;
+        Some(std::mem::replace(place, Self::Text(Cow::Owned(quoted(text)))))
+    }
+
+    /// The characters of a text.
+    pub(crate) fn as_text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Text(spelling) => unquoted(spelling).ok(),
+            _ => None,
+        }
+    }
+
+    /// The value's JSON.
+    pub(crate) fn write(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Boolean(text) | Self::Number(text) => out.push_str(text),
+            Self::Text(spelling) => out.push_str(spelling),
+            Self::Array(values) => {
+                out.push('[');
+                for (index, value) in values.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    value.write(out);
+                }
+                out.push(']');
+            }
+            Self::Object(members) => {
+                out.push('{');
+                for (index, member) in members.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    out.push_str(member.spelling);
+                    out.push(':');
+                    member.value.write(out);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// A place in a document (RFC 6901).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pointer(Vec<String>);
+
+impl Pointer {
+    /// The pointer's text, if it is one.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self(Vec::new()));
+        }
+        text.strip_prefix('/')?.split('/').map(unescaped).collect::<Option<Vec<_>>>().map(Self)
+    }
+
+    /// A member of the document itself.
+    pub(crate) fn member(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+}
+
+impl std::fmt::Display for Pointer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|step| write!(f, "/{}", step.replace('~', "~0").replace('/', "~1")))
+    }
+}
+
+fn unescaped(step: &str) -> Option<String> {
+    let mut parts = step.split('~');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (escape, rest) = part.split_at_checked(1)?;
+        text.push(match escape {
+            "0" => '~',
+            "1" => '/',
+            _ => return None,
+        });
+        text.push_str(rest);
+    }
+    Some(text)
+}
+
+fn index(step: &str) -> Option<usize> {
+    let canonical = step == "0" || !step.starts_with(['0', '+']);
+    canonical.then(|| step.parse().ok()).flatten()
+}
+
+/// A text as JSON.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The characters of a JSON text.
+fn unquoted(spelling: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    let inner = spelling.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    match inner {
+        Some(inner) if !inner.contains('\\') => Ok(Cow::Borrowed(inner)),
+        _ => serde_json::from_str(spelling).map(Cow::Owned),
+    }
+}
+
+/// Goes through a text that is known to be JSON: where a token begins says what it is, and it only has to be found where
+/// it ends.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    path: Vec<String>,
+    defects: Vec<Defect>,
+}
+
+impl<'a> Reader<'a> {
+    fn value(&mut self) -> Result<Value<'a>, Defect> {
+        match self.peek() {
+            Some(b'{') => self.nested(Self::object),
+            Some(b'[') => self.nested(Self::array),
+            Some(b'"') => {
+                let spelling = self.text_token();
+                if unquoted(spelling).is_err() {
+                    self.report(ViolationCode::NotText);
+                }
+                Ok(Value::Text(Cow::Borrowed(spelling)))
+            }
+            _ => Ok(match self.plain_token() {
+                "null" => Value::Null,
+                token @ ("true" | "false") => Value::Boolean(token),
+                token => Value::Number(token),
+            }),
+        }
+    }
+
+    fn nested(&mut self, read: fn(&mut Self) -> Result<Value<'a>, Defect>) -> Result<Value<'a>, Defect> {
+        if self.path.len() >= MAX_DEPTH {
+            return Err(Defect { pointer: self.pointer(), code: ViolationCode::TooDeep });
+        }
+        self.at += 1;
+        let value = read(self);
+        self.at += 1;
+        value
+    }
+
+    fn object(&mut self) -> Result<Value<'a>, Defect> {
+        let mut members = Vec::new();
+        let mut names = HashSet::new();
+        while self.peek() != Some(b'}') && self.at < self.text.len() {
+            let spelling = self.text_token();
+            let name = unquoted(spelling);
+            let unreadable = name.is_err();
+            let name = name.unwrap_or(Cow::Borrowed(spelling));
+            self.path.push(name.clone().into_owned());
+            if unreadable {
+                self.report(ViolationCode::NotText);
+            }
+            if !names.insert(name.clone()) {
+                self.report(ViolationCode::DuplicateMember);
+            }
+            self.skip(b':');
+            let value = self.value()?;
+            self.skip(b',');
+            self.path.pop();
+            members.push(Member { spelling, name, value });
+        }
+        Ok(Value::Object(members))
+    }
+
+    fn array(&mut self) -> Result<Value<'a>, Defect> {
+        let mut values = Vec::new();
+        while self.peek() != Some(b']') && self.at < self.text.len() {
+            self.path.push(values.len().to_string());
+            values.push(self.value()?);
+            self.skip(b',');
+            self.path.pop();
+        }
+        Ok(Value::Array(values))
+    }
+
+    /// The first byte of the next token.
+    fn peek(&mut self) -> Option<u8> {
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip(&mut self, separator: u8) {
+        if self.peek() == Some(separator) {
+            self.at += 1;
+        }
+    }
+
+    fn text_token(&mut self) -> &'a str {
+        self.peek();
+        let bytes = &self.text.as_bytes()[self.at..];
+        let mut end = 1;
+        while let Some(byte) = bytes.get(end) {
+            match byte {
+                b'"' => break,
+                b'\\' => end += 2,
+                _ => end += 1,
+            }
+        }
+        self.token(end + 1)
+    }
+
+    fn plain_token(&mut self) -> &'a str {
+        let bytes = &self.text.as_bytes()[self.at..];
+        // At least one byte, so that reading always goes on.
+        let end = bytes.iter().position(|byte| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r'));
+        self.token(end.unwrap_or(bytes.len()).max(1))
+    }
+
+    fn token(&mut self, bytes: usize) -> &'a str {
+        let text = self.text;
+        let end = self.at + bytes;
+        let token =
+            text.get(self.at..end).expect("invariant: the text is JSON, so a token ends at a character within it");
+        self.at = end;
+        token
+    }
+
+    fn report(&mut self, code: ViolationCode) {
+        if self.defects.len() < MAX_DEFECTS {
+            self.defects.push(Defect { pointer: self.pointer(), code });
+        }
+    }
+
+    /// Where the reader is, or the nearest place around it whose pointer isn't too long.
+    fn pointer(&self) -> String {
+        let mut bytes = 0;
+        let fitting = self.path.iter().take_while(|step| {
+            bytes += step.len() + 1;
+            bytes <= MAX_POINTER_BYTES
+        });
+        Pointer(fitting.cloned().collect()).to_string()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).expect("JSON")
+    }
+
+    fn rewritten(text: &str) -> String {
+        let raw = raw(text);
+        let (value, defects) = read(&raw).expect("not deep");
+        assert_eq!(defects, [], "{text}");
+        let mut out = String::new();
+        value.write(&mut out);
+        out
+    }
+
+    fn pointer(text: &str) -> Pointer {
+        Pointer::parse(text).expect("a pointer")
+    }
+
+    #[test]
+    fn spelling_is_kept_and_white_space_is_not() {
+        let check = |text: &str, expected: &str| assert_eq!(rewritten(text), expected);
+        check(" { \"b\" : [ 1 , 2.50 ,\n1e400, -0.0 ] , \"a\" : { } } ", r#"{"b":[1,2.50,1e400,-0.0],"a":{}}"#);
+        check(
+            r#"["\u00e9\/\"", "é, ]}", "\\", true, false, null, []]"#,
+            r#"["\u00e9\/\"","é, ]}","\\",true,false,null,[]]"#,
+        );
+        check("9007199254740993", "9007199254740993");
+        check("\"text\"", "\"text\"");
+    }
+
+    #[test]
+    fn ambiguous_documents_are_reported() {
+        let check = |text: &str, expected: &[(&str, ViolationCode)]| {
+            let raw = raw(text);
+            let (_, defects) = read(&raw).expect("not deep");
+            let found: Vec<_> = defects.iter().map(|defect| (defect.pointer.as_str(), defect.code)).collect();
+            assert_eq!(found, expected, "{text}");
+        };
+        check(r#"{"a":1,"b":{"a":1,"\u0061":2}}"#, &[("/b/a", ViolationCode::DuplicateMember)]);
+        check(r#"{"a":["ok","\ud800"]}"#, &[("/a/1", ViolationCode::NotText)]);
+        check(r#"{"a/b~":"\ud83d\ude00","\udc00":1}"#, &[("/\"\\udc00\"", ViolationCode::NotText)]);
+        check(r#"{"a/b":"\udfff"}"#, &[("/a~1b", ViolationCode::NotText)]);
+    }
+
+    #[test]
+    fn a_bad_document_is_not_told_of_without_end() {
+        let long = "n".repeat(MAX_POINTER_BYTES);
+        let twice = r#""a":1,"#.repeat(1_000);
+        let text = raw(&format!(r#"{{"b":{{"{long}":{{{twice}"a":2}}}}}}"#));
+        let (_, defects) = read(&text).expect("not deep");
+        assert_eq!(defects.len(), MAX_DEFECTS);
+        assert!(defects.iter().all(|defect| defect.pointer == "/b"));
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        let nested = |depth: usize| raw(&("[".repeat(depth) + &"]".repeat(depth)));
+        assert!(read(&nested(MAX_DEPTH)).is_ok());
+        let text = nested(MAX_DEPTH + 1);
+        let defect = read(&text).expect_err("too deep");
+        assert_eq!((defect.code, defect.pointer), (ViolationCode::TooDeep, "/0".repeat(MAX_DEPTH)));
+        assert!(read(&nested(200_000)).is_err(), "no stack is used up");
+    }
+
+    #[test]
+    fn pointers_find_values() {
+        let raw = raw(r#"{"a":[{"b~c/d":1}],"":2,"0":3,"e":"x"}"#);
+        let (mut value, _) = read(&raw).expect("not deep");
+        let found = |text: &str| match value.find(&pointer(text)) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        };
+        assert_eq!(found("/a/0/b~0c~1d"), Some("1"));
+        assert_eq!((found("/"), found("/0")), (Some("2"), Some("3")));
+        for absent in ["/a/1", "/a/00", "/a/+0", "/a/-", "/b", "/e/0", ""] {
+            assert_eq!(found(absent), None, "{absent}");
+        }
+        assert!(value.replace(&pointer("/a/7"), "z").is_none());
+        let before = value.replace(&pointer("/e"), "\"z\"").expect("there");
+        assert_eq!(before.as_text().as_deref(), Some("x"));
+        assert_eq!(value.find(&pointer("/e")).and_then(Value::as_text).as_deref(), Some("\"z\""));
+    }
+
+    #[test]
+    fn pointers_have_one_form() {
+        for text in ["", "/", "/a", "/a/b~0c~1d", "/a//"] {
+            assert_eq!(pointer(text).to_string(), text);
+        }
+        for text in ["a", "/a~", "/~2", "/~é", "#/a"] {
+            assert_eq!(Pointer::parse(text), None, "{text}");
+        }
+    }
+
+    /// Any JSON value; its numbers and texts in more than one spelling.
+    pub(crate) fn any_json() -> impl Strategy<Value = String> {
+        let text = prop_oneof![
+            "[ -~&&[^\"\\\\]]{0,12}".prop_map(|text| format!("\"{text}\"")),
+            ".{0,8}".prop_map(|text| quoted(&text)),
+            Just(r#""\u00e9\/\n\ud83d\ude00""#.to_owned()),
+        ];
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            any::<bool>().prop_map(|value| value.to_string()),
+            "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,4})?",
+            text.clone(),
+        ];
+        leaf.prop_recursive(5, 40, 5, move |inner| {
+            let member = (text.clone(), inner.clone()).prop_map(|(name, value)| format!("{name} : {value}"));
+            prop_oneof![
+                prop::collection::vec(inner, 0..5).prop_map(|values| format!("[ {} ]", values.join(" , "))),
+                prop::collection::vec(member, 0..5).prop_map(|members| format!("{{{}\n}}", members.join(",\t"))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn writing_changes_no_meaning(text in any_json()) {
+            let raw = raw(&text);
+            let (value, _) = read(&raw).expect("not deep");
+            let mut written = String::new();
+            value.write(&mut written);
+            // Numbers that no double holds are refused by serde_json's own values.
+            if let Ok(expected) = serde_json::from_str::<serde_json::Value>(&text) {
+                prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&written).expect("JSON"), expected);
+            }
+            prop_assert_eq!(rewritten_again(&written), written);
+        }
+    }
+
+    fn rewritten_again(text: &str) -> String {
+        let raw = raw(text);
+        let (value, _) = read(&raw).expect("not deep");
+        let mut out = String::new();
+        value.write(&mut out);
+        out
+    }
+}

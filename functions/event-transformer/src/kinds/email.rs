@@ -1,0 +1,142 @@
+//! E-mail addresses (RFC 5321, RFC 6531): the form that mail systems agree about, and no more.
+//!
+//! Quoted local parts, comments and address literals are refused. The local part is left alone, because only the receiving
+//! system knows whether its letters' case matters. Whether the address exists isn't asked.
+
+use super::Mistake;
+use events::raw::ViolationCode;
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+
+/// Most bytes of an address (RFC 5321, with the erratum on the path's angle brackets).
+const MAX_BYTES: usize = 254;
+/// Most bytes before the `@` (RFC 5321, section 4.5.3.1.1).
+const MAX_LOCAL_BYTES: usize = 64;
+/// Most bytes of a domain that is converted to ASCII at all: as many characters as an address may have, each of the
+/// longest kind. More is made of characters that the conversion drops.
+const MAX_UNCONVERTED_BYTES: usize = 4 * MAX_BYTES;
+
+/// The address with its domain as lower-case A-labels.
+pub(super) fn normalise(text: &str) -> Result<String, Mistake> {
+    let (local, domain) = text.split_once('@').ok_or_else(|| not_email("expected one `@`"))?;
+    if domain.contains('@') {
+        return Err(not_email("expected one `@`"));
+    }
+    if local.len() > MAX_LOCAL_BYTES {
+        return Err(too_long(format!("expected at most {MAX_LOCAL_BYTES} bytes before the `@`")));
+    }
+    if local.is_empty() || local.split('.').any(|atom| atom.is_empty() || !atom.chars().all(is_atom_character)) {
+        return Err(not_email("expected letters, digits, `!#$%&'*+-/=?^_`{|}~` and single dots before the `@`"));
+    }
+    let total = || too_long(format!("expected at most {MAX_BYTES} bytes, with the domain in ASCII"));
+    if domain.len() > MAX_UNCONVERTED_BYTES {
+        return Err(total());
+    }
+    let domain = Uts46::new()
+        .to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::Check, DnsLength::Verify)
+        .map_err(|_| not_email("expected a domain name after the `@`"))?;
+    let last_label = domain.rsplit_once('.').map(|(_, label)| label);
+    if last_label.is_none_or(|label| label.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Err(not_email("expected a domain name of two labels or more after the `@`"));
+    }
+    let address = format!("{local}@{domain}");
+    if address.len() > MAX_BYTES { Err(total()) } else { Ok(address) }
+}
+
+/// RFC 5322's `atext`, and the characters beyond ASCII that RFC 6531 adds, but for those that nobody sees.
+fn is_atom_character(character: char) -> bool {
+    match character {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => true,
+        _ if character.is_ascii() => "!#$%&'*+-/=?^_`{|}~".contains(character),
+        _ => !character.is_control() && !character.is_whitespace(),
+    }
+}
+
+fn not_email(message: &str) -> Mistake {
+    Mistake::new(ViolationCode::NotEmail, message)
+}
+
+fn too_long(message: String) -> Mistake {
+    Mistake::new(ViolationCode::TooLong, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn domains_are_lowered_and_local_parts_are_left_alone() {
+        for (text, expected) in [
+            ("Ada.Lovelace+tag@Example.COM", "Ada.Lovelace+tag@example.com"),
+            ("a@b.co", "a@b.co"),
+            ("info@Bücher.example", "info@xn--bcher-kva.example"),
+            ("info@xn--bcher-kva.example", "info@xn--bcher-kva.example"),
+            // The same domain with its umlaut as two characters.
+            ("info@bu\u{308}cher.example", "info@xn--bcher-kva.example"),
+            ("用户@例子.广告", "用户@xn--fsqu00a.xn--4rr70v"),
+            ("o'brien/x=y@mail.example", "o'brien/x=y@mail.example"),
+        ] {
+            assert_eq!(normalise(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "",
+            "a",
+            "@example.com",
+            "a@",
+            "a@b@example.com",
+            "\"a\"@example.com",
+            "\"a@b\"@example.com",
+            ".a@example.com",
+            "a.@example.com",
+            "a..b@example.com",
+            "a b@example.com",
+            "a\u{a0}b@example.com",
+            "a(comment)@example.com",
+            "a@localhost",
+            "a@example.com.",
+            "a@-example.com",
+            "a@exa_mple.com",
+            "a@exa mple.com",
+            "a@[192.0.2.1]",
+            "a@192.0.2.1",
+            "a@xn--a.example",
+            " a@example.com",
+            "a@example.com\n",
+        ] {
+            assert_eq!(normalise(text).map_err(|mistake| mistake.code), Err(ViolationCode::NotEmail), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_limited() {
+        let of = |local: usize, labels: &[usize]| {
+            let labels: Vec<String> = labels.iter().map(|length| "d".repeat(*length)).collect();
+            normalise(&format!("{}@{}", "l".repeat(local), labels.join("."))).map(|text| text.len())
+        };
+        assert_eq!(of(64, &[63, 63, 61]), Ok(254));
+        let code = |result: Result<usize, Mistake>| result.expect_err("refused").code;
+        assert_eq!(code(of(64, &[63, 63, 62])), ViolationCode::TooLong);
+        assert_eq!(code(of(65, &[7, 3])), ViolationCode::TooLong);
+        assert_eq!(code(of(1, &[64, 3])), ViolationCode::NotEmail, "a label has at most 63 bytes");
+        assert_eq!(code(of(1, &[2_000])), ViolationCode::TooLong);
+        // Bytes and not characters: 22 of three bytes each.
+        assert_eq!(normalise(&format!("{}@b.co", "用".repeat(22))).expect_err("refused").code, ViolationCode::TooLong);
+        // Short as it came, long in ASCII.
+        let long = format!("{}@{}.example", "l".repeat(64), vec!["ü".repeat(40); 4].join("."));
+        assert_eq!(normalise(&long).expect_err("refused").code, ViolationCode::TooLong);
+    }
+
+    proptest! {
+        #[test]
+        fn a_normal_form_is_its_own(text in "[a-zA-Z.+ü]{1,10}@[a-zA-ZüßÅ例.-]{1,12}\\.[a-zA-Zé]{2,4}|.{0,20}@.{0,20}") {
+            if let Ok(normal) = normalise(&text) {
+                prop_assert_eq!(normalise(&normal), Ok(normal.clone()));
+                prop_assert_eq!(normal.split('@').next(), text.split('@').next());
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The event transformer: each raw event of the API is checked and brought into its normal form.
+//!
+//! Its source is a queue that a rule of the bus fills. Every message has one of three fates: a `transformed` event on the
+//! bus, a `validation_failed` event with all that is wrong and the original, or the dead-letter queue, when it is no raw
+//! event at all or its event is larger than a bus takes. What counts as valid is said in [`rules`]; nothing else than the message and the rules decides, so a
+//! message that is delivered again gives the same event.
+//!
+//! What happens to a batch (retries, dead letters, the deadline) is [`aws::queue`]'s business.
+
+mod document;
+mod kinds;
+pub mod rules;
+pub mod transform;
+
+use aws::OutgoingEvent;
+use aws::batch::{Delivery, Outcome, Poison};
+use aws::dead_letters::SendDeadLetters;
+use aws::publisher::PublishEvents;
+use aws::queue::{Batch, BatchResponse, Function, Message, QueueProgram};
+use contracts::{EventTransformer, Region};
+use events::raw::{RawEvent, VALIDATION_FAILED};
+use lambda_runtime::LambdaEvent;
+use rules::RuleSet;
+use std::io::Write;
+use std::time::{Duration, Instant};
+use transform::{Verdict, Window, transform};
+
+/// The function, over its ports.
+#[derive(Debug)]
+pub struct Handler<P, D>(Function<Transformer, P, D>);
+
+impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
+    /// A handler in `region` that holds raw events to `rules` and publishes to the bus behind `publisher`.
+    ///
+    /// Work stops `deadline_margin` before the function's deadline, which leaves time for the answer.
+    pub fn new(
+        region: Region,
+        rules: RuleSet,
+        window: Window,
+        deadline_margin: Duration,
+        publisher: P,
+        dead_letters: D,
+    ) -> Self {
+        Self(Function {
+            name: EventTransformer::NAME,
+            version: env!("CARGO_PKG_VERSION"),
+            program: Transformer { region: region.clone(), rules, window },
+            region,
+            deadline_margin,
+            publisher,
+            dead_letters,
+        })
+    }
+
+    /// Handles one batch. `metrics` is stdout in Lambda.
+    pub async fn handle(&self, event: LambdaEvent<Batch>, metrics: &mut impl Write) -> BatchResponse {
+        let (batch, context) = event.into_parts();
+        let function = &context.env_config.function_name;
+        let delivery = Delivery { function, request_id: &context.request_id, deadline: context.deadline() };
+        self.0.handle(batch, delivery, metrics).await
+    }
+}
+
+/// Turns messages into events for the bus.
+#[derive(Debug)]
+struct Transformer {
+    region: Region,
+    rules: RuleSet,
+    window: Window,
+}
+
+impl QueueProgram for Transformer {
+    fn plan(&self, message: &Message) -> Result<OutgoingEvent, Poison> {
+        let started = Instant::now();
+        let raw = RawEvent::from_bus(&message.body).map_err(|error| Poison::because(error.class(), &error))?;
+        let event = match transform(&raw, &self.region, &self.rules, &self.window) {
+            Verdict::Transformed(event) => OutgoingEvent::transformed(&event),
+            Verdict::Refused(refusal) => {
+                for violation in &refusal.errors {
+                    telemetry::VALIDATION_ERRORS_TOTAL.inc(&[violation.code.as_str()]);
+                }
+                OutgoingEvent::validation_failed(&refusal)
+            }
+        };
+        telemetry::RAW_EVENT_TRANSFORM_SECONDS.observe_duration(&[], started.elapsed());
+        Ok(event)
+    }
+
+    fn settled(&self, planned: Option<&OutgoingEvent>, outcome: Outcome) {
+        let refused = planned.is_some_and(|event| event.detail_type() == VALIDATION_FAILED);
+        telemetry::RAW_EVENTS_TOTAL.inc(&[match outcome {
+            Outcome::Published if refused => "invalid",
+            Outcome::Published => "transformed",
+            other => other.as_str(),
+        }]);
+    }
+}

@@ -1,0 +1,44 @@
+//! The bootstrap of the event transformer: logging, configuration, rules, clients, then Lambda's loop.
+
+use aws::{CallBudget, DeadLetters, EventPublisher, sdk_config};
+use contracts::EventTransformer;
+use event_transformer::Handler;
+use event_transformer::rules::RuleSet;
+use event_transformer::transform::Window;
+use lambda_runtime::{LambdaEvent, service_fn};
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init_logging(EventTransformer::NAME);
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = &*error as &dyn Error, "the function ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), lambda_runtime::Error> {
+    let started = Instant::now();
+    let config = EventTransformer::from_env()?;
+    let rules = RuleSet::embedded()?;
+    telemetry::INIT_STAGE_SECONDS.observe_duration(&["rules"], started.elapsed());
+    let started = Instant::now();
+    let budget = CallBudget::within(config.settings.publish_timeout);
+    let sdk = sdk_config(&config.region, &budget)?;
+    let publisher = EventPublisher::new(&sdk, config.region.clone(), config.bus.clone(), budget);
+    let dead_letters = DeadLetters::new(&sdk, config.dead_letters.clone());
+    let window = Window { oldest: config.settings.oldest, furthest_ahead: config.settings.furthest_ahead };
+    let margin = config.settings.deadline_margin;
+    let handler = Handler::new(config.region, rules, window, margin, publisher, dead_letters);
+    telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
+    let handler = &handler;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| {
+        Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await)
+    }))
+    .await
+}

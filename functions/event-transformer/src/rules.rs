@@ -1,0 +1,329 @@
+#![doc = include_str!("../RULES.md")]
+//!
+//! This module reads the file and checks it; [`crate::transform`] holds events to it.
+
+use crate::document::Pointer;
+use crate::kinds::{Decimal, Kind, NumberRule, Pattern, TextRule, composed};
+use events::raw::RulesId;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// The rules that the function is built with.
+const EMBEDDED: &str = include_str!("../rules.json");
+/// Most characters of a text whose rule doesn't say.
+const DEFAULT_MAX_LENGTH: usize = 1_024;
+/// The most that a rule may allow; what has a pattern is matched against it.
+const LONGEST_TEXT: usize = 65_536;
+/// The members that every event needs, with rules of their own.
+pub(crate) const OWN_MEMBERS: [&str; 4] = ["event_id", "event_type", "source_region", "timestamp"];
+
+/// Rules for raw events, checked.
+#[derive(Debug)]
+pub struct RuleSet {
+    id: RulesId,
+    every_event: Vec<Rule>,
+    /// With those of `every_event` that a type has none of its own for.
+    event_types: BTreeMap<String, Vec<Rule>>,
+}
+
+/// A rule for one value.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) pointer: Pointer,
+    pub(crate) required: bool,
+    pub(crate) kind: Kind,
+}
+
+impl RuleSet {
+    /// The rules that the function is built with.
+    ///
+    /// # Errors
+    /// When the file that was built in is wrong; a test of this crate keeps that from being released.
+    pub fn embedded() -> Result<Self, RulesError> {
+        Self::parse(EMBEDDED)
+    }
+
+    /// Reads rules.
+    ///
+    /// # Errors
+    /// When the text isn't of the documented form, or with every mistake in its rules at once.
+    pub fn parse(text: &str) -> Result<Self, RulesError> {
+        let file: File = serde_json::from_str(text).map_err(RulesError::Malformed)?;
+        let mut mistakes = Vec::new();
+        if file.version == 0 {
+            mistakes.push("`version` is 0; versions count from 1".to_owned());
+        }
+        let every_event = compile("every_event", &file.every_event, &mut mistakes);
+        let mut event_types = BTreeMap::new();
+        for (name, rules) in &file.event_types {
+            if !is_event_type(name) {
+                mistakes.push(format!("`{name}` is no name of an event type"));
+            }
+            let mut own = compile(name, rules, &mut mistakes);
+            let inherited = every_event.iter().filter(|rule| own.iter().all(|own| own.pointer != rule.pointer));
+            let mut all: Vec<Rule> = inherited.cloned().collect();
+            all.append(&mut own);
+            event_types.insert(name.clone(), all);
+        }
+        if !mistakes.is_empty() {
+            return Err(RulesError::Mistakes(mistakes));
+        }
+        Ok(Self { id: RulesId { version: file.version, sha256: sha256_hex(text) }, every_event, event_types })
+    }
+
+    /// Version and hash.
+    pub fn id(&self) -> &RulesId {
+        &self.id
+    }
+
+    /// The rules for an event of this type; none for an event whose type isn't known.
+    pub(crate) fn of(&self, event_type: Option<&str>) -> &[Rule] {
+        event_type.and_then(|event_type| self.event_types.get(event_type)).unwrap_or(&self.every_event)
+    }
+}
+
+/// Whether a text can name an event type: a letter, then letters, digits, `.`, `-`, `_`; at most 128 of them.
+pub(crate) fn is_event_type(text: &str) -> bool {
+    text.len() <= 128
+        && text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
+/// Why rules can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// The file isn't of the documented form.
+    #[error("the rules are not of the form that RULES.md describes")]
+    Malformed(#[source] serde_json::Error),
+    /// Rules contradict themselves or can't be compiled; at least one.
+    #[error("the rules have mistakes: {}", .0.join("; "))]
+    Mistakes(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    every_event: Vec<FileRule>,
+    event_types: BTreeMap<String, Vec<FileRule>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRule {
+    pointer: String,
+    #[serde(default)]
+    required: bool,
+    #[serde(default)]
+    is: FileKind,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FileKind {
+    #[default]
+    Anything,
+    Boolean,
+    Email,
+    Timestamp,
+    Uuid,
+    Text(FileText),
+    Number(FileNumber),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileText {
+    min_length: Option<usize>,
+    max_length: Option<usize>,
+    allowed: Option<Vec<String>>,
+    pattern: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileNumber {
+    // Raw, because a bound may have more digits than a floating-point number.
+    minimum: Option<Box<RawValue>>,
+    maximum: Option<Box<RawValue>>,
+    #[serde(default)]
+    whole: bool,
+}
+
+/// Compiles the rules of one list; what is wrong with them goes to `mistakes`.
+fn compile(list: &str, rules: &[FileRule], mistakes: &mut Vec<String>) -> Vec<Rule> {
+    let mut compiled: Vec<Rule> = Vec::new();
+    for rule in rules {
+        let mut mistake = |problem: String| mistakes.push(format!("{list}, `{}`: {problem}", rule.pointer));
+        let kind = compile_kind(&rule.is, &mut mistake);
+        let Some(pointer) = Pointer::parse(&rule.pointer) else {
+            mistake("not a JSON pointer such as `/data/email`".to_owned());
+            continue;
+        };
+        if rule.pointer.is_empty() || OWN_MEMBERS.iter().any(|member| pointer == Pointer::member(member)) {
+            mistake("the event itself and its four own members have fixed rules".to_owned());
+        }
+        if compiled.iter().any(|other| other.pointer == pointer) {
+            mistake("there are two rules for this value".to_owned());
+        }
+        compiled.push(Rule { pointer, required: rule.required, kind });
+    }
+    compiled
+}
+
+fn compile_kind(kind: &FileKind, mistake: &mut impl FnMut(String)) -> Kind {
+    match kind {
+        FileKind::Anything => Kind::Anything,
+        FileKind::Boolean => Kind::Boolean,
+        FileKind::Email => Kind::Email,
+        FileKind::Timestamp => Kind::Timestamp,
+        FileKind::Uuid => Kind::Uuid,
+        FileKind::Text(text) => Kind::Text(compile_text(text, mistake)),
+        FileKind::Number(number) => Kind::Number(compile_number(number, mistake)),
+    }
+}
+
+fn compile_text(text: &FileText, mistake: &mut impl FnMut(String)) -> TextRule {
+    let min_length = text.min_length.unwrap_or(0);
+    let max_length = text.max_length.unwrap_or(DEFAULT_MAX_LENGTH);
+    if max_length > LONGEST_TEXT {
+        mistake(format!("`max_length` is {max_length}; at most {LONGEST_TEXT} can be allowed"));
+    }
+    if min_length > max_length {
+        mistake(format!("no text has at least {min_length} and at most {max_length} characters"));
+    }
+    if text.allowed.as_ref().is_some_and(Vec::is_empty) {
+        mistake("`allowed` is empty; leave it out to allow any text".to_owned());
+    }
+    let allowed = text.allowed.iter().flatten().map(|word| composed(word)).collect();
+    let pattern = text.pattern.as_ref().and_then(|pattern| {
+        Pattern::new(pattern).map_err(|error| mistake(format!("`{pattern}` can't be used as a pattern: {error}"))).ok()
+    });
+    TextRule { min_length, max_length, allowed, pattern }
+}
+
+fn compile_number(number: &FileNumber, mistake: &mut impl FnMut(String)) -> NumberRule {
+    let mut bound = |name: &str, value: &Option<Box<RawValue>>| {
+        let text = value.as_ref()?.get();
+        let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        if !is_number {
+            mistake(format!("`{name}` is no number"));
+        }
+        is_number.then(|| Decimal::parse(text))
+    };
+    let (minimum, maximum) = (bound("minimum", &number.minimum), bound("maximum", &number.maximum));
+    if let (Some(minimum), Some(maximum)) = (&minimum, &maximum)
+        && minimum > maximum
+    {
+        mistake("`minimum` is above `maximum`".to_owned());
+    }
+    NumberRule { minimum, maximum, whole: number.whole }
+}
+
+fn sha256_hex(text: &str) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing into a `String` never fails.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(rules: &str) -> String {
+        format!(r#"{{"version":7,"every_event":[{rules}],"event_types":{{}}}}"#)
+    }
+
+    fn mistakes(text: &str) -> Vec<String> {
+        match RuleSet::parse(text) {
+            Ok(_) => Vec::new(),
+            Err(RulesError::Mistakes(mistakes)) => mistakes,
+            Err(error @ RulesError::Malformed(_)) => panic!("{error:?}"),
+        }
+    }
+
+    #[test]
+    fn the_embedded_rules_are_whole() {
+        let rules = RuleSet::embedded().expect("good rules");
+        assert!(rules.id().version >= 1);
+        assert_eq!(rules.id().sha256, sha256_hex(EMBEDDED));
+        assert_eq!(rules.id().sha256.len(), 64);
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_file() {
+        // The example of FIPS 180-2, appendix B.1.
+        assert_eq!(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn a_types_own_rule_counts_before_the_general_one() {
+        let rules = RuleSet::parse(
+            r#"{"version":1,"every_event":[{"pointer":"/a","is":"email"},{"pointer":"/b","is":"uuid"}],
+                "event_types":{"t":[{"pointer":"/a","required":true},{"pointer":"/c"}]}}"#,
+        )
+        .expect("good rules");
+        let of = |event_type| {
+            let rules = rules.of(event_type).iter();
+            rules.map(|rule| (rule.pointer.to_string(), rule.required)).collect::<Vec<_>>()
+        };
+        let told = |pairs: &[(&str, bool)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), *b)).collect::<Vec<_>>();
+        assert_eq!(of(Some("t")), told(&[("/b", false), ("/a", true), ("/c", false)]));
+        assert_eq!(of(Some("other")), told(&[("/a", false), ("/b", false)]));
+        assert_eq!(of(None), of(Some("other")));
+    }
+
+    #[test]
+    fn wrong_rules_are_refused_with_their_place() {
+        for (rules, expected) in [
+            (r#"{"pointer":"data"}"#, "every_event, `data`: not a JSON pointer"),
+            (r#"{"pointer":""}"#, "fixed rules"),
+            (r#"{"pointer":"/timestamp"}"#, "fixed rules"),
+            (r#"{"pointer":"/a"},{"pointer":"/a","is":"uuid"}"#, "two rules"),
+            (r#"{"pointer":"/a","is":{"text":{"pattern":"("}}}"#, "can't be used as a pattern"),
+            (r#"{"pointer":"/a","is":{"text":{"min_length":5,"max_length":4}}}"#, "at least 5 and at most 4"),
+            (r#"{"pointer":"/a","is":{"text":{"max_length":65537}}}"#, "at most 65536"),
+            (r#"{"pointer":"/a","is":{"text":{"allowed":[]}}}"#, "`allowed` is empty"),
+            (r#"{"pointer":"/a","is":{"number":{"minimum":"1"}}}"#, "`minimum` is no number"),
+            (r#"{"pointer":"/a","is":{"number":{"minimum":2,"maximum":1.99}}}"#, "above `maximum`"),
+        ] {
+            let found = mistakes(&file(rules));
+            assert!(found.len() == 1 && found[0].contains(expected), "{rules}: {found:?}");
+        }
+        assert!(mistakes(r#"{"version":0,"every_event":[],"event_types":{}}"#)[0].contains("count from 1"));
+        assert!(mistakes(r#"{"version":1,"every_event":[],"event_types":{"no type":[]}}"#)[0].contains("`no type`"));
+    }
+
+    #[test]
+    fn all_mistakes_at_once() {
+        assert_eq!(mistakes(&file(r#"{"pointer":"a"},{"pointer":"b"},{"pointer":"/timestamp"}"#)).len(), 3);
+    }
+
+    #[test]
+    fn unknown_words_are_refused() {
+        for rules in [
+            r#"{"pointer":"/a","requires":true}"#,
+            r#"{"pointer":"/a","is":"url"}"#,
+            r#"{"pointer":"/a","is":{"text":{"pattern":"a","length":1}}}"#,
+            r#"{"pointer":"/a","is":{"number":{"min":1}}}"#,
+            r#"{"required":true}"#,
+        ] {
+            assert!(matches!(RuleSet::parse(&file(rules)), Err(RulesError::Malformed(_))), "{rules}");
+        }
+    }
+
+    #[test]
+    fn names_of_event_types() {
+        for good in ["a", "customer.registered", "Order_placed-2", &"x".repeat(128)] {
+            assert!(is_event_type(good), "{good}");
+        }
+        for bad in ["", "1a", ".a", "a b", "a/b", "é", &"x".repeat(129)] {
+            assert!(!is_event_type(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Raw event in, transformed event or refusal out: a pure function.
+//!
+//! The same raw event, rules and window give the same bytes, also when the event is delivered again or replayed from an
+//! archive. The one clock that counts is the bus's: an event is too old or too far ahead as seen from the moment when the
+//! bus got it, however long it waited since.
+
+use crate::document::{self, Pointer, Value};
+use crate::kinds::{self, Kind, Mistake, wrong_type};
+use crate::rules::{RuleSet, is_event_type};
+use events::raw::{RawEvent, TransformedEvent, ValidationFailed, Violation, ViolationCode};
+use events::{EventId, JsonText, Region, Timestamp};
+use jiff::SignedDuration;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Versions of UUIDs that an event's id may have: by chance, by name, by time.
+const EVENT_ID_VERSIONS: [usize; 3] = [4, 5, 7];
+/// A text that is longer than this isn't repeated beside the original of a refused event.
+const LONGEST_REPEATED: usize = 128;
+
+/// How far an event's timestamp may lie from the moment when the bus got the event; the bounds are included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// How far back.
+    pub oldest: Duration,
+    /// How far ahead, for clocks that disagree.
+    pub furthest_ahead: Duration,
+}
+
+/// What became of a raw event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It keeps the rules; normalised.
+    Transformed(Box<TransformedEvent>),
+    /// It breaks some.
+    Refused(Box<ValidationFailed>),
+}
+
+/// Checks and normalises a raw event in `region`.
+pub fn transform(raw: &RawEvent<'_>, region: &Region, rules: &RuleSet, window: &Window) -> Verdict {
+    let mut check = Check { rules, violations: Vec::new(), originals: BTreeMap::new() };
+    let verdict = match document::read(raw.detail) {
+        Ok((document, defects)) => {
+            defects.into_iter().for_each(|defect| check.defect(defect));
+            check.event(document, raw, window)
+        }
+        Err(defect) => {
+            check.defect(defect);
+            Err([None, None])
+        }
+    };
+    let rules = rules.id().clone();
+    match verdict {
+        Ok(valid) => Verdict::Transformed(Box::new(TransformedEvent {
+            event_id: valid.event_id,
+            event_type: valid.event_type,
+            source_region: valid.source_region,
+            timestamp: valid.timestamp,
+            received_at: raw.received_at,
+            transformed_in: region.clone(),
+            raw_event_id: raw.bus_event_id.clone(),
+            rules,
+            originals: check.originals,
+            event: valid.event,
+        })),
+        Err([event_id, event_type]) => Verdict::Refused(Box::new(ValidationFailed {
+            event_id,
+            event_type,
+            received_at: raw.received_at,
+            refused_in: region.clone(),
+            raw_event_id: raw.bus_event_id.clone(),
+            rules,
+            errors: check.violations,
+            original: raw.detail.get().to_owned(),
+        })),
+    }
+}
+
+/// An event that keeps all rules.
+struct Valid {
+    event_id: EventId,
+    event_type: String,
+    source_region: Region,
+    timestamp: Timestamp,
+    event: JsonText,
+}
+
+/// Collects what is wrong and what was changed.
+struct Check<'r> {
+    rules: &'r RuleSet,
+    violations: Vec<Violation>,
+    originals: BTreeMap<String, JsonText>,
+}
+
+impl Check<'_> {
+    /// Checks a whole event and normalises it. An event that breaks rules gives its id and type as they were written.
+    fn event(
+        &mut self,
+        mut event: Value<'_>,
+        raw: &RawEvent<'_>,
+        window: &Window,
+    ) -> Result<Valid, [Option<String>; 2]> {
+        if !matches!(event, Value::Object(_)) {
+            self.report(String::new(), Mistake::new(ViolationCode::NotAnObject, "expected a JSON object"));
+            return Err([None, None]);
+        }
+        let as_written = [text_at(&event, "event_id"), text_at(&event, "event_type")];
+        let event_id = self.member(&mut event, "event_id", event_id);
+        let event_type =
+            self.member(&mut event, "event_type", |text| event_type(text).map(|name| (name.clone(), name)));
+        let source_region = self.member(&mut event, "source_region", region);
+        let timestamp = self.member(&mut event, "timestamp", |text| {
+            let instant = kinds::instant(text)?;
+            within(instant, raw.received_at, window).map(|()| (instant, instant.to_string()))
+        });
+        for rule in self.rules.of(event_type.as_deref()) {
+            self.rule(&mut event, &rule.pointer, rule.required, &rule.kind);
+        }
+        match (event_id, event_type, source_region, timestamp) {
+            (Some(event_id), Some(event_type), Some(source_region), Some(timestamp)) if self.violations.is_empty() => {
+                let mut text = String::with_capacity(raw.detail.get().len());
+                event.write(&mut text);
+                let event = JsonText::parse(text).expect("invariant: a document writes JSON");
+                Ok(Valid { event_id, event_type, source_region, timestamp, event })
+            }
+            _ => Err(as_written.map(|text| text.filter(|text| text.len() <= LONGEST_REPEATED))),
+        }
+    }
+
+    /// Checks one of the members that every event needs. `read` gives its value and its normal form.
+    fn member<T>(
+        &mut self,
+        event: &mut Value<'_>,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<(T, String), Mistake>,
+    ) -> Option<T> {
+        let pointer = Pointer::member(name);
+        let text: Result<Cow<'_, str>, Mistake> = match event.find(&pointer) {
+            None | Some(Value::Null) => Err(Mistake::new(ViolationCode::Missing, format!("`{name}` is required"))),
+            Some(value @ Value::Text(_)) => Ok(value.as_text().unwrap_or_default()),
+            Some(_) => Err(wrong_type("a text")),
+        };
+        let read = text.and_then(|text| read(&text).map(|(value, normal)| (value, (normal != text).then_some(normal))));
+        match read {
+            Ok((value, changed)) => {
+                self.change(event, &pointer, changed);
+                Some(value)
+            }
+            Err(mistake) => {
+                self.report(pointer.to_string(), mistake);
+                None
+            }
+        }
+    }
+
+    fn rule(&mut self, event: &mut Value<'_>, pointer: &Pointer, required: bool, kind: &Kind) {
+        match event.find(pointer) {
+            None | Some(Value::Null) => {
+                if required {
+                    self.report(pointer.to_string(), Mistake::new(ViolationCode::Missing, "a value is required"));
+                }
+            }
+            Some(value) => match kind.normalise(value) {
+                Ok(changed) => self.change(event, pointer, changed),
+                Err(mistakes) => mistakes.into_iter().for_each(|mistake| self.report(pointer.to_string(), mistake)),
+            },
+        }
+    }
+
+    /// Puts a normal form in the place of what was there, which is kept.
+    fn change(&mut self, event: &mut Value<'_>, pointer: &Pointer, changed: Option<String>) {
+        let Some(normal) = changed else { return };
+        if let Some(before) = event.replace(pointer, &normal) {
+            let mut original = String::new();
+            before.write(&mut original);
+            let original = JsonText::parse(original).expect("invariant: a document writes JSON");
+            self.originals.insert(pointer.to_string(), original);
+        }
+    }
+
+    fn defect(&mut self, defect: document::Defect) {
+        let message = match defect.code {
+            ViolationCode::TooDeep => {
+                format!("expected arrays and objects at most {} deep in each other", document::MAX_DEPTH)
+            }
+            ViolationCode::DuplicateMember => "expected each member once in an object".to_owned(),
+            _ => "expected characters, without halves of surrogate pairs".to_owned(),
+        };
+        self.report(defect.pointer, Mistake { code: defect.code, message });
+    }
+
+    fn report(&mut self, pointer: String, Mistake { code, message }: Mistake) {
+        self.violations.push(Violation { pointer, code, message, rule_version: self.rules.id().version });
+    }
+}
+
+fn text_at(event: &Value<'_>, name: &str) -> Option<String> {
+    event.find(&Pointer::member(name)).and_then(Value::as_text).map(Cow::into_owned)
+}
+
+fn event_id(text: &str) -> Result<(EventId, String), Mistake> {
+    let accepted = kinds::version(text).is_some_and(|version| EVENT_ID_VERSIONS.contains(&version));
+    let id = text.parse::<EventId>().ok().filter(|_| accepted);
+    let message = "expected a hyphenated UUID of version 4, 5 or 7 (RFC 9562)";
+    id.map(|id| (id, id.to_string())).ok_or_else(|| Mistake::new(ViolationCode::NotUuid, message))
+}
+
+fn event_type(text: &str) -> Result<String, Mistake> {
+    let message = "expected a letter, then letters, digits, `.`, `-` or `_`; at most 128 characters";
+    is_event_type(text).then(|| text.to_owned()).ok_or_else(|| Mistake::new(ViolationCode::NotEventType, message))
+}
+
+fn region(text: &str) -> Result<(Region, String), Mistake> {
+    let message = "expected an AWS region name such as `us-west-2`";
+    let region = Region::new(text).map_err(|_| Mistake::new(ViolationCode::NotRegion, message))?;
+    Ok((region, text.to_owned()))
+}
+
+fn within(timestamp: Timestamp, received_at: Timestamp, window: &Window) -> Result<(), Mistake> {
+    let age = received_at.duration_since(timestamp);
+    let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    if age > signed(window.oldest) {
+        let message = format!("expected a time at most {} s before the event came in", window.oldest.as_secs());
+        return Err(Mistake::new(ViolationCode::TooOld, message));
+    }
+    if -age > signed(window.furthest_ahead) {
+        let message = format!("expected a time at most {} s after the event came in", window.furthest_ahead.as_secs());
+        return Err(Mistake::new(ViolationCode::TooFarAhead, message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! The event transformer over fake ports: what reaches the bus, and what becomes of the rest.
+
+use aws::PublishError;
+use aws::fakes::{FakeBus, FakeDeadLetters};
+use aws::queue::Batch;
+use event_transformer::Handler;
+use event_transformer::rules::RuleSet;
+use event_transformer::transform::Window;
+use events::Region;
+use events::raw::{TransformedEvent, ValidationFailed, ViolationCode};
+use lambda_runtime::{Config, Context, LambdaEvent};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The function with its fake surroundings.
+#[derive(Default)]
+struct World {
+    bus: FakeBus,
+    dead_letters: FakeDeadLetters,
+}
+
+impl World {
+    /// Hands over messages `m-0`, `m-1`, …; gives back which of them are to be delivered again.
+    async fn handle(&self, bodies: &[String]) -> Vec<String> {
+        self.handle_as("tandem-test-event-transformer", bodies, Duration::from_secs(60)).await.0
+    }
+
+    /// The same, with what was written as metrics.
+    async fn handle_as(&self, function: &str, bodies: &[String], time_left: Duration) -> (Vec<String>, String) {
+        let region = Region::new("us-west-2").expect("a region");
+        let rules = RuleSet::embedded().expect("good rules");
+        let window = Window { oldest: Duration::from_secs(7 * 86_400), furthest_ahead: Duration::from_secs(300) };
+        let margin = Duration::from_secs(2);
+        let handler = Handler::new(region, rules, window, margin, &self.bus, &self.dead_letters);
+        let mut metrics = Vec::new();
+        let response = handler.handle(lambda_event(bodies, function, time_left), &mut metrics).await;
+        (response.deliver_again().map(ToOwned::to_owned).collect(), String::from_utf8(metrics).expect("text"))
+    }
+
+    /// `Source` and `DetailType` of what is on the bus.
+    fn told(&self) -> Vec<(String, String)> {
+        let pair = |event: &aws::OutgoingEvent| (event.source().to_owned(), event.detail_type().to_owned());
+        self.bus.accepted().iter().map(pair).collect()
+    }
+
+    fn transformed(&self, index: usize) -> TransformedEvent {
+        serde_json::from_str(self.bus.accepted()[index].detail()).expect("a transformed event")
+    }
+
+    fn refused(&self, index: usize) -> ValidationFailed {
+        serde_json::from_str(self.bus.accepted()[index].detail()).expect("a refusal")
+    }
+}
+
+#[tokio::test]
+async fn a_valid_event_is_told_normalised() {
+    let world = World::default();
+    assert!(world.handle(&[message(&order("C-1"))]).await.is_empty());
+    assert_eq!(world.told(), [("tandem.transformer".to_owned(), "transformed".to_owned())]);
+    let event = world.transformed(0);
+    assert_eq!((event.event_type.as_str(), event.source_region.as_str()), ("order.placed", "eu-west-1"));
+    assert_eq!((event.raw_event_id.as_str(), event.transformed_in.as_str()), ("bus-event-1", "us-west-2"));
+    assert_eq!(event.timestamp.to_string(), "2026-03-04T05:06:00Z");
+    assert_eq!(event.originals["/timestamp"].as_str(), r#""2026-03-04T06:06:00+01:00""#);
+    assert!(event.event.as_str().contains(r#""total":12345678901234567890.10"#), "{}", event.event);
+    assert_eq!(&event.rules, RuleSet::embedded().expect("good rules").id());
+}
+
+#[tokio::test]
+async fn an_invalid_event_is_told_with_all_mistakes_and_its_bytes() {
+    let world = World::default();
+    let detail = order("C 1").replace("\"EUR\"", "\"euro\"").replace("12345678901234567890.10", "-0.001");
+    assert!(world.handle(&[message(&detail)]).await.is_empty());
+    assert_eq!(world.told(), [("tandem.transformer".to_owned(), "validation_failed".to_owned())]);
+    let refusal = world.refused(0);
+    let mistakes: Vec<_> = refusal.errors.iter().map(|error| (error.pointer.as_str(), error.code)).collect();
+    let expected = [
+        ("/data/customer_id", ViolationCode::WrongForm),
+        ("/data/currency", ViolationCode::TooLong),
+        ("/data/total", ViolationCode::TooSmall),
+    ];
+    assert_eq!(mistakes, expected);
+    assert_eq!(refusal.original, detail, "byte for byte");
+    assert!(world.dead_letters.kept().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_raw_event_becomes_a_dead_letter() {
+    let world = World::default();
+    let strange = message(&order("C-1")).replace("tandem.api", "tandem.transformer");
+    let bodies = ["no JSON \u{1}".to_owned(), "{}".to_owned(), strange.clone(), message(&order("C-1"))];
+    assert!(world.handle(&bodies).await.is_empty());
+    assert_eq!(world.told().len(), 1);
+    let kept = world.dead_letters.kept();
+    let told: Vec<_> = kept.iter().map(|letter| (letter.position.as_str(), letter.error_class.as_str())).collect();
+    assert_eq!(told, [("m-0", "undecodable"), ("m-1", "undecodable"), ("m-2", "no_raw_event")]);
+    assert_eq!(kept[0].program, "event-transformer");
+    assert_eq!(serde_json::from_str::<String>(kept[0].record.as_str()).expect("a text"), bodies[0]);
+    assert_eq!(kept[2].record.as_str(), strange);
+}
+
+#[tokio::test]
+async fn only_messages_that_were_not_published_come_again() {
+    let world = World::default();
+    world.bus.fail_on("C-2", unavailable());
+    let bodies = ["C-1", "C-2", "C-3"].map(|customer| message(&order(customer)));
+    assert_eq!(world.handle(&bodies).await, ["m-1", "m-2"]);
+    assert_eq!(world.told().len(), 1);
+    world.bus.recover();
+    assert!(world.handle(&bodies[1..]).await.is_empty());
+    let customers: Vec<String> = (0..3).map(|index| customer_of(&world.transformed(index))).collect();
+    assert_eq!(customers, ["C-1", "C-2", "C-3"]);
+    assert!(world.dead_letters.kept().is_empty(), "an outage makes no dead letters");
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_gives_the_same_event() {
+    let world = World::default();
+    let bodies = [message(&order("C-1")), message("{}")];
+    assert!(world.handle(&bodies).await.is_empty());
+    assert!(world.handle(&bodies).await.is_empty());
+    let accepted = world.bus.accepted();
+    assert_eq!(accepted[..2], accepted[2..], "byte for byte, so receivers can drop it");
+}
+
+#[tokio::test]
+async fn an_event_that_the_bus_refuses_becomes_a_dead_letter() {
+    let world = World::default();
+    world.bus.fail_on("C-1", PublishError::TooLarge { bytes: 2_000_000 });
+    let body = message(&order("C-1"));
+    assert!(world.handle(std::slice::from_ref(&body)).await.is_empty());
+    let letter = &world.dead_letters.kept()[0];
+    assert_eq!((letter.error_class.as_str(), letter.record.as_str()), ("event_too_large", body.as_str()));
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_not_stored_keeps_the_message() {
+    let world = World::default();
+    world.dead_letters.set_broken(true);
+    assert_eq!(world.handle(&["nonsense".to_owned(), message(&order("C-1"))]).await, ["m-0"]);
+}
+
+#[tokio::test]
+async fn work_stops_before_the_deadline() {
+    let world = World::default();
+    let bodies = [message(&order("C-1")), "nonsense".to_owned()];
+    // Less than the margin is left.
+    let (again, _) = world.handle_as("tandem-test-late", &bodies, Duration::from_secs(1)).await;
+    assert_eq!(again, ["m-0", "m-1"]);
+    assert!(world.told().is_empty() && world.dead_letters.kept().is_empty());
+    assert_eq!(telemetry::LAMBDA_ERRORS_TOTAL.get(&["tandem-test-late", "partial_batch"]), 1);
+}
+
+#[tokio::test]
+async fn everything_is_counted() {
+    let world = World::default();
+    let counts = || {
+        let of = |outcome| telemetry::RAW_EVENTS_TOTAL.get(&[outcome]);
+        [of("transformed"), of("invalid"), of("dead_letter"), of("failed")]
+    };
+    let measured = || telemetry::RAW_EVENT_TRANSFORM_SECONDS.count(&[]);
+    let missing = || telemetry::VALIDATION_ERRORS_TOTAL.get(&["missing"]);
+    let (before, measured_before, missing_before) = (counts(), measured(), missing());
+    world.bus.fail_on("C-2", unavailable());
+    let bodies = [message(&order("C-1")), message("{}"), "nonsense".to_owned(), message(&order("C-2"))];
+    world.handle(&bodies).await;
+    // Tests of this process share the counts, so they may be higher.
+    for (before, after) in before.into_iter().zip(counts()) {
+        assert!(after > before);
+    }
+    assert!(measured() >= measured_before + 3 && missing() >= missing_before + 4);
+}
+
+#[tokio::test]
+async fn metrics_are_written_at_the_end_of_an_invocation() {
+    let world = World::default();
+    let (_, metrics) = world.handle_as("tandem-test-metrics", &[message(&order("C-1"))], Duration::from_secs(60)).await;
+    // Another test's invocation may have written this one's other values.
+    assert!(metrics.contains("\"CloudWatchMetrics\"") && metrics.contains("\"Namespace\":\"Tandem\""), "{metrics}");
+}
+
+/// The `detail` of an order, with a number that no double holds.
+fn order(customer: &str) -> String {
+    format!(
+        r#"{{ "event_id": "919108f7-52d1-4320-9bac-f847db4148a8", "event_type": "order.placed", "source_region": "eu-west-1",
+        "timestamp": "2026-03-04T06:06:00+01:00", "data": {{ "order_id": "O-1", "customer_id": "{customer}",
+        "currency": "EUR", "total": 12345678901234567890.10, "unknown": "kept" }} }}"#
+    )
+}
+
+fn customer_of(event: &TransformedEvent) -> String {
+    let event: Value = serde_json::from_str(event.event.as_str()).expect("JSON");
+    event["data"]["customer_id"].as_str().expect("text").to_owned()
+}
+
+/// The body of a message: what the bus puts into the queue.
+fn message(detail: &str) -> String {
+    format!(
+        r#"{{"version":"0","id":"bus-event-1","detail-type":"RawEvent","source":"tandem.api","account":"000000000000","time":"2026-03-04T05:06:07Z","region":"us-west-2","resources":[],"detail":{detail}}}"#
+    )
+}
+
+fn lambda_event(bodies: &[String], function: &str, time_left: Duration) -> LambdaEvent<Batch> {
+    let records = bodies.iter().enumerate().map(|(index, body)| {
+        json!({
+            "messageId": format!("m-{index}"),
+            "receiptHandle": "AQEB",
+            "body": body,
+            "attributes": { "ApproximateReceiveCount": "1", "SentTimestamp": "1772600767000" },
+            "messageAttributes": {},
+            "md5OfBody": "d41d8cd98f00b204e9800998ecf8427e",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:us-west-2:000000000000:tandem-test-raw-events",
+            "awsRegion": "us-west-2",
+        })
+    });
+    let records: Vec<Value> = records.collect();
+    let batch = serde_json::from_str(&json!({ "Records": records }).to_string()).expect("a batch");
+    let mut context = Context::default();
+    let deadline = (SystemTime::now() + time_left).duration_since(UNIX_EPOCH).expect("after 1970");
+    context.deadline = u64::try_from(deadline.as_millis()).expect("in range");
+    context.env_config = Arc::new(Config { function_name: function.to_owned(), ..Config::default() });
+    LambdaEvent::new(batch, context)
+}
+
+fn unavailable() -> PublishError {
+    PublishError::Unavailable { code: "InternalFailure".to_owned(), message: "told to fail".to_owned() }
+}

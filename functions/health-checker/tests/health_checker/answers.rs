@@ -1,0 +1,119 @@
+//! What the health endpoint says.
+
+use crate::world::Behaviour::{FailsAfter, Hangs, Takes};
+use crate::world::{OWN, World};
+use serde_json::json;
+use std::time::Duration;
+
+#[test]
+fn a_healthy_and_a_degraded_region_answer_200_and_an_unhealthy_one_503() {
+    for (behaviour, checks, status, code) in [
+        (Takes(20), 1, "healthy", 200),
+        (Takes(800), 1, "degraded", 200),
+        (FailsAfter(20), 1, "degraded", 200),
+        (FailsAfter(20), 2, "unhealthy", 503),
+    ] {
+        let world = World::new();
+        world.set_all(OWN, behaviour);
+        let process = world.process();
+        (0..checks).for_each(|_| drop(world.check(&process)));
+        // Another process has only the store.
+        for process in [process, world.process()] {
+            let (answered, body) = world.ask(&process);
+            assert_eq!((answered, &body["status"], &body["region"]), (code, &json!(status), &json!(OWN)));
+            assert!(body["checked_at"].as_str().expect("a time").starts_with("2027-01-15T08:00:0"), "{body}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_tells_nothing_of_the_parts() {
+    let world = World::new();
+    let process = world.process();
+    world.check(&process);
+    let (_, body) = world.ask(&process);
+    let names: Vec<&String> = body.as_object().expect("an object").keys().collect();
+    assert_eq!(names, ["checked_at", "region", "status"]);
+}
+
+#[test]
+fn without_a_check_nobody_knows() {
+    let world = World::new();
+    let expected = json!({ "region": OWN, "status": "unknown", "checked_at": null });
+    assert_eq!(world.ask(&world.process()), (503, expected));
+}
+
+#[test]
+fn a_verdict_that_is_too_old_says_nothing() {
+    let world = World::new();
+    let process = world.process();
+    world.check(&process);
+    let passed = health_checker::clock::Clock::elapsed(&world.time);
+    // The reading itself takes 20 ms.
+    world.time.pass(Duration::from_secs(300) - passed - Duration::from_millis(20));
+    assert_eq!(world.ask(&process).0, 200, "just in time");
+    world.time.pass(Duration::from_millis(1));
+    let (code, body) = world.ask(&process);
+    let expected = json!({ "region": OWN, "status": "unknown", "checked_at": "2027-01-15T08:00:00.000Z" });
+    assert_eq!((code, body), (503, expected));
+}
+
+#[test]
+fn a_copy_answers_for_five_seconds() {
+    let world = World::new();
+    world.check(&world.process());
+    let process = world.process();
+    let before = world.loads();
+    for (pass_ms, loads) in [(0, 1), (0, 1), (5000, 1), (1, 2), (4000, 2)] {
+        world.time.pass(Duration::from_millis(pass_ms));
+        assert_eq!(world.ask(&process).0, 200);
+        assert_eq!(world.loads() - before, loads, "{pass_ms} ms later");
+    }
+}
+
+#[test]
+fn a_newer_verdict_of_another_process_is_seen() {
+    let world = World::new();
+    let (checking, answering) = (world.process(), world.process());
+    world.check(&checking);
+    assert_eq!(world.ask(&answering).0, 200);
+    world.set_all(OWN, FailsAfter(10));
+    (0..2).for_each(|_| drop(world.check(&checking)));
+    world.time.pass(Duration::from_secs(6));
+    assert_eq!(world.ask(&answering).0, 503);
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_waited_for_a_second() {
+    for behaviour in [FailsAfter(10), Hangs] {
+        let world = World::new();
+        let process = world.process();
+        world.check(&process);
+        world.set_store(behaviour);
+        assert_eq!(world.ask(&process).0, 200, "from the copy");
+        world.time.pass(Duration::from_secs(6));
+        let before = health_checker::clock::Clock::elapsed(&world.time);
+        assert_eq!(world.ask(&process).0, 503);
+        let took = health_checker::clock::Clock::elapsed(&world.time) - before;
+        assert!(took <= Duration::from_secs(1), "{took:?}");
+    }
+}
+
+#[test]
+fn any_event_that_is_no_request_asks_for_a_check() {
+    let world = World::new();
+    let process = world.process();
+    let events = [
+        json!({}),
+        json!(null),
+        json!("check"),
+        json!({ "source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": {} }),
+    ];
+    for (count, event) in (1..).zip(events) {
+        let outcome = world.invoke(&process, event, &mut Vec::new());
+        assert_eq!(outcome["overall"], "healthy");
+        assert_eq!(world.told().len(), count);
+    }
+    world.invoke(&process, crate::world::http_request(), &mut Vec::new());
+    assert_eq!(world.told().len(), 4, "a request makes no check run");
+}

@@ -1,0 +1,196 @@
+//! What a check sees, says and keeps.
+
+use crate::world::Behaviour::{FailsAfter, Hangs, Takes};
+use crate::world::{OWN, PEER, THIRD, World};
+use aws::health::ProbedService;
+use health_checker::checker::UnusableConfig;
+use serde_json::{Value, json};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Verdict of a region and the status of each service.
+fn summary(outcome: &Value, region: usize) -> (String, Vec<String>) {
+    let report = &outcome["regions"][region];
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let probes = report["probes"].as_array().expect("probes").iter().map(|probe| text(&probe["status"])).collect();
+    (text(&report["verdict"]), probes)
+}
+
+#[test]
+fn all_is_well() {
+    let world = World::new();
+    let (outcome, took) = world.check(&world.process());
+    let probes = json!([
+        { "service": "dynamodb", "status": "healthy", "latency_ms": 20 },
+        { "service": "eventbridge", "status": "healthy", "latency_ms": 20 },
+        { "service": "sqs", "status": "healthy", "latency_ms": 20 },
+    ]);
+    let expected = json!({
+        "checked_at": "2027-01-15T08:00:00.000Z",
+        "observer_region": OWN,
+        "overall": "healthy",
+        "regions": [
+            { "region": OWN, "verdict": "healthy", "probes": probes },
+            { "region": PEER, "verdict": "healthy", "probes": probes },
+        ],
+    });
+    assert_eq!(outcome, expected);
+    assert_eq!(world.told(), [expected], "one event tells of all regions");
+    assert_eq!(took, Duration::from_millis(40), "the probes all at once, then keeping and telling at once");
+}
+
+#[test]
+fn verdicts_are_kept_in_the_own_region_until_long_after_they_expire() {
+    let world = World::new();
+    world.check(&world.process());
+    for region in [OWN, PEER] {
+        let (text, expires_at) = world.kept(&format!("verdict#{region}")).expect("kept");
+        assert!(text.contains("\"health\":\"healthy\""), "{text}");
+        let seconds = expires_at.duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        assert_eq!(seconds, 1_800_000_000 + 300 + 7 * 24 * 3600);
+    }
+}
+
+#[test]
+fn a_slow_service_makes_its_region_degraded() {
+    for (millis, expected) in [(500, "healthy"), (501, "degraded"), (2999, "degraded")] {
+        let world = World::new();
+        world.set(PEER, ProbedService::Sqs, Takes(millis));
+        let (outcome, _) = world.check(&world.process());
+        assert_eq!(
+            summary(&outcome, 1),
+            (expected.to_owned(), ["healthy", "healthy", expected].map(str::to_owned).into())
+        );
+        assert_eq!(summary(&outcome, 0).0, "healthy");
+        assert_eq!(outcome["overall"], expected);
+        assert_eq!(outcome["regions"][1]["probes"][2]["latency_ms"], millis);
+    }
+}
+
+#[test]
+fn a_region_that_hangs_spoils_and_delays_nothing_else() {
+    let world = World::new();
+    world.set_all(PEER, Hangs);
+    let process = world.process();
+    let (outcome, took) = world.check(&process);
+    assert_eq!(summary(&outcome, 0), ("healthy".to_owned(), vec!["healthy".to_owned(); 3]));
+    let (verdict, services) = summary(&outcome, 1);
+    assert_eq!(verdict, "degraded", "one failed check is not enough");
+    assert_eq!(services, vec!["unhealthy"; 3]);
+    assert_eq!(outcome["regions"][1]["probes"][0]["error"], "no answer within 3000 ms");
+    assert_eq!(outcome["regions"][1]["probes"][0]["latency_ms"], 3000);
+    assert_eq!(took, Duration::from_millis(3020), "one limit for all that hangs, then keeping and telling");
+    let (outcome, _) = world.check(&process);
+    assert_eq!(summary(&outcome, 1).0, "unhealthy");
+    assert_eq!(outcome["overall"], "unhealthy");
+    assert_eq!(summary(&outcome, 0).0, "healthy");
+}
+
+#[test]
+fn an_error_is_told_with_its_cause() {
+    let world = World::new();
+    world.set(OWN, ProbedService::EventBridge, FailsAfter(5));
+    let (outcome, _) = world.check(&world.process());
+    let probe = &outcome["regions"][0]["probes"][1];
+    let expected = json!({ "service": "eventbridge", "status": "unhealthy", "latency_ms": 5, "error": "InternalFailure: told to fail" });
+    assert_eq!(*probe, expected);
+}
+
+#[test]
+fn several_checks_make_a_verdict_also_over_new_processes() {
+    let world = World::new();
+    // Two of three. Each check is made by a new process, which knows the others from the store alone.
+    let story = [
+        (Takes(20), "healthy"),
+        (FailsAfter(20), "degraded"),
+        (Takes(20), "healthy"),
+        (FailsAfter(20), "unhealthy"),
+        (Takes(20), "unhealthy"),
+        (FailsAfter(20), "unhealthy"),
+        (Takes(600), "degraded"),
+        (Takes(20), "healthy"),
+    ];
+    for (minute, (behaviour, expected)) in story.into_iter().enumerate() {
+        world.set(PEER, ProbedService::DynamoDb, behaviour);
+        let verdicts = world.verdicts_a_minute_later();
+        assert_eq!(verdicts, ("healthy".to_owned(), expected.to_owned()), "minute {minute}");
+    }
+}
+
+#[test]
+fn a_store_that_is_down_does_not_silence_a_check() {
+    for (behaviour, longest) in [(FailsAfter(10), 100), (Hangs, 3_000 + 5_000)] {
+        let world = World::new();
+        world.set_store(behaviour);
+        world.set_all(PEER, FailsAfter(10));
+        let process = world.process();
+        let (first, took) = world.check(&process);
+        assert_eq!(world.told(), std::slice::from_ref(&first));
+        assert!(took <= Duration::from_millis(longest), "{took:?}");
+        assert_eq!(summary(&first, 1).0, "degraded");
+        let (second, _) = world.check(&process);
+        assert_eq!(summary(&second, 1).0, "unhealthy", "the process remembers what the store doesn't take");
+        assert_eq!(world.kept("verdict#us-east-1"), None);
+        world.set_store(Takes(10));
+        world.set_all(PEER, Takes(10));
+        let (third, _) = world.check(&process);
+        assert_eq!(summary(&third, 1).0, "unhealthy", "and goes on with it when the store is back");
+        assert!(world.kept("verdict#us-east-1").is_some());
+    }
+}
+
+#[test]
+fn a_bus_that_is_down_does_not_lose_the_verdicts() {
+    for behaviour in [FailsAfter(10), Hangs] {
+        let world = World::new();
+        world.set_bus(behaviour);
+        let (outcome, took) = world.check(&world.process());
+        assert_eq!(outcome["overall"], "healthy");
+        assert!(world.told().is_empty() && took <= Duration::from_secs(6), "{took:?}");
+        assert!(world.kept("verdict#us-west-2").is_some() && world.kept("verdict#us-east-1").is_some());
+    }
+}
+
+#[test]
+fn a_kept_verdict_that_cannot_be_read_is_made_anew() {
+    let world = World::new();
+    world.put("verdict#us-west-2", "something else");
+    let (outcome, _) = world.check(&world.process());
+    assert_eq!(outcome["overall"], "healthy");
+    assert!(world.kept("verdict#us-west-2").expect("kept").0.contains("healthy"));
+}
+
+#[test]
+fn a_check_is_measured_and_its_verdict_is_said_once() {
+    // All tests of this process share the metrics, so this one has a region of its own.
+    let world = World::new();
+    world.set_all(THIRD, FailsAfter(30));
+    let regions = [OWN, THIRD].join(",");
+    let process = world
+        .process_with(&[("CHECKED_REGIONS", &regions), ("UNHEALTHY_AFTER", "1")])
+        .expect("a configuration that works");
+    let said = |event: Value| {
+        let mut metrics = Vec::new();
+        world.invoke(&process, event, &mut metrics);
+        let lines: Vec<Value> = String::from_utf8(metrics)
+            .expect("text")
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        lines.iter().filter(|line| line["region"] == THIRD).find_map(|line| line.get("health_status").cloned())
+    };
+    assert_eq!(said(json!({})).and_then(|level| level.as_f64()), Some(2.0));
+    assert_eq!(said(crate::world::http_request()), None, "a request repeats no verdict");
+    assert_eq!(telemetry::HEALTH_PROBES_TOTAL.get(&[THIRD, "sqs", "unhealthy"]), 1);
+    assert_eq!(telemetry::HEALTH_PROBE_SECONDS.count(&[THIRD, "sqs"]), 1);
+}
+
+#[test]
+fn a_configuration_that_contradicts_itself_is_refused() {
+    let world = World::new();
+    let refused = |changes: &[(&str, &str)]| world.process_with(changes).err();
+    let never = UnusableConfig::NeverUnhealthy { unhealthy_after: 3, window: 2 };
+    assert_eq!(refused(&[("UNHEALTHY_AFTER", "3"), ("HEALTH_WINDOW", "2")]), Some(never));
+    assert_eq!(refused(&[("UNHEALTHY_AFTER", "3"), ("HEALTH_WINDOW", "3")]), None);
+    let unchecked = UnusableConfig::OwnRegionUnchecked { region: OWN.parse().expect("a region") };
+    assert_eq!(refused(&[("CHECKED_REGIONS", PEER)]), Some(unchecked));
+}

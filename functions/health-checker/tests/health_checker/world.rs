@@ -1,0 +1,242 @@
+//! Regions that behave as a test says.
+
+use crate::virtual_time::VirtualTime;
+use aws::health::{AnnounceHealth, HealthError, KeepVerdicts, ProbeRegion, ProbedService};
+use contracts::{HealthChecker, Region};
+use health_checker::checker::{Checker, UnusableConfig};
+use health_checker::{Handler, Response};
+use lambda_runtime::{Config, Context, LambdaEvent};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+pub(crate) const OWN: &str = "us-west-2";
+pub(crate) const PEER: &str = "us-east-1";
+/// A region that is only checked where a test says so.
+pub(crate) const THIRD: &str = "eu-west-1";
+
+/// What something does when it's used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Behaviour {
+    /// Answers after so many milliseconds.
+    Takes(u64),
+    /// Fails after so many milliseconds.
+    FailsAfter(u64),
+    /// Never answers.
+    Hangs,
+}
+
+impl Behaviour {
+    async fn happen(self, time: VirtualTime) -> Result<(), HealthError> {
+        let wait = |millis| time.wait(Duration::from_millis(millis));
+        match self {
+            Self::Takes(millis) => {
+                wait(millis).await;
+                Ok(())
+            }
+            Self::FailsAfter(millis) => {
+                wait(millis).await;
+                Err(HealthError::Failed { code: "InternalFailure".to_owned(), message: "told to fail".to_owned() })
+            }
+            Self::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+/// A region's services.
+#[derive(Clone)]
+pub(crate) struct FakeRegion {
+    time: VirtualTime,
+    services: Arc<Mutex<BTreeMap<ProbedService, Behaviour>>>,
+}
+
+impl ProbeRegion for FakeRegion {
+    async fn probe(&self, service: ProbedService) -> Result<(), HealthError> {
+        let behaviour = self.services.lock().expect("not poisoned")[&service];
+        behaviour.happen(self.time.clone()).await
+    }
+}
+
+/// The own region's table of verdicts.
+#[derive(Clone)]
+pub(crate) struct FakeStore {
+    time: VirtualTime,
+    behaviour: Arc<Mutex<Behaviour>>,
+    kept: Arc<Mutex<BTreeMap<String, (String, SystemTime)>>>,
+    loads: Arc<Mutex<usize>>,
+}
+
+impl KeepVerdicts for FakeStore {
+    async fn load(&self, key: &str) -> Result<Option<String>, HealthError> {
+        *self.loads.lock().expect("not poisoned") += 1;
+        let behaviour = *self.behaviour.lock().expect("not poisoned");
+        behaviour.happen(self.time.clone()).await?;
+        Ok(self.kept.lock().expect("not poisoned").get(key).map(|(text, _)| text.clone()))
+    }
+
+    async fn keep(&self, key: &str, text: &str, expires_at: SystemTime) -> Result<(), HealthError> {
+        let behaviour = *self.behaviour.lock().expect("not poisoned");
+        behaviour.happen(self.time.clone()).await?;
+        self.kept.lock().expect("not poisoned").insert(key.to_owned(), (text.to_owned(), expires_at));
+        Ok(())
+    }
+}
+
+/// The own region's bus.
+#[derive(Clone)]
+pub(crate) struct FakeBus {
+    time: VirtualTime,
+    behaviour: Arc<Mutex<Behaviour>>,
+    told: Arc<Mutex<Vec<Value>>>,
+}
+
+impl AnnounceHealth for FakeBus {
+    async fn announce(&self, detail: &str) -> Result<(), HealthError> {
+        let behaviour = *self.behaviour.lock().expect("not poisoned");
+        behaviour.happen(self.time.clone()).await?;
+        self.told.lock().expect("not poisoned").push(serde_json::from_str(detail).expect("JSON"));
+        Ok(())
+    }
+}
+
+/// Regions, of which two are checked, and what belongs to the own one.
+pub(crate) struct World {
+    pub(crate) time: VirtualTime,
+    regions: BTreeMap<&'static str, FakeRegion>,
+    store: FakeStore,
+    bus: FakeBus,
+}
+
+/// The function in one process.
+pub(crate) type Process = Handler<FakeRegion, FakeStore, FakeBus, VirtualTime>;
+
+impl World {
+    /// Everything answers after 20 ms.
+    pub(crate) fn new() -> Self {
+        let time = VirtualTime::default();
+        let well = Behaviour::Takes(20);
+        let region = || {
+            let services = ProbedService::ALL.into_iter().map(|service| (service, well)).collect();
+            FakeRegion { time: time.clone(), services: Arc::new(Mutex::new(services)) }
+        };
+        let behaviour = || Arc::new(Mutex::new(well));
+        Self {
+            regions: [(OWN, region()), (PEER, region()), (THIRD, region())].into(),
+            store: FakeStore {
+                time: time.clone(),
+                behaviour: behaviour(),
+                kept: Arc::default(),
+                loads: Arc::default(),
+            },
+            bus: FakeBus { time: time.clone(), behaviour: behaviour(), told: Arc::default() },
+            time,
+        }
+    }
+
+    /// From now on a service of a region does this.
+    pub(crate) fn set(&self, region: &str, service: ProbedService, behaviour: Behaviour) {
+        self.regions[region].services.lock().expect("not poisoned").insert(service, behaviour);
+    }
+
+    /// From now on all services of a region do this.
+    pub(crate) fn set_all(&self, region: &str, behaviour: Behaviour) {
+        ProbedService::ALL.into_iter().for_each(|service| self.set(region, service, behaviour));
+    }
+
+    pub(crate) fn set_store(&self, behaviour: Behaviour) {
+        *self.store.behaviour.lock().expect("not poisoned") = behaviour;
+    }
+
+    pub(crate) fn set_bus(&self, behaviour: Behaviour) {
+        *self.bus.behaviour.lock().expect("not poisoned") = behaviour;
+    }
+
+    /// A new process of the function, which remembers nothing.
+    pub(crate) fn process(&self) -> Process {
+        self.process_with(&[]).expect("a configuration that works")
+    }
+
+    pub(crate) fn process_with(&self, changes: &[(&str, &str)]) -> Result<Process, UnusableConfig> {
+        let lookup = |variable: &str| {
+            let changed = changes.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).to_owned());
+            changed.or_else(|| match variable {
+                "AWS_REGION" => Some(OWN.to_owned()),
+                "CHECKED_REGIONS" => Some(format!("{OWN},{PEER}")),
+                "HEALTH_TABLE" => Some("tandem-test-health".to_owned()),
+                "EVENT_BUS_NAME" => Some("tandem-test-events".to_owned()),
+                "CANARY_QUEUE_NAME" => Some("tandem-test-canaries".to_owned()),
+                _ => None,
+            })
+        };
+        let config = HealthChecker::from_lookup(lookup).expect("a configuration");
+        let probes = |region: &Region| self.regions[region.as_str()].clone();
+        Checker::new(&config, probes, self.store.clone(), self.bus.clone(), self.time.clone()).map(Handler::new)
+    }
+
+    /// Runs a check in `process`; gives the outcome and how long it took.
+    pub(crate) fn check(&self, process: &Process) -> (Value, Duration) {
+        let before = health_checker::clock::Clock::elapsed(&self.time);
+        let outcome = self.invoke(process, json!({}), &mut Vec::new());
+        let took = health_checker::clock::Clock::elapsed(&self.time) - before;
+        (outcome, took)
+    }
+
+    /// The verdicts of a check in a new process, own region and peer, a minute after the last.
+    pub(crate) fn verdicts_a_minute_later(&self) -> (String, String) {
+        self.time.pass(Duration::from_secs(60));
+        let (outcome, _) = self.check(&self.process());
+        let verdict = |index: usize| outcome["regions"][index]["verdict"].as_str().expect("a verdict").to_owned();
+        (verdict(0), verdict(1))
+    }
+
+    /// Asks the health endpoint in `process`; gives the status code and the body.
+    pub(crate) fn ask(&self, process: &Process) -> (u64, Value) {
+        let answer = self.invoke(process, http_request(), &mut Vec::new());
+        let body = serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");
+        assert_eq!(answer["headers"], json!({ "content-type": "application/json", "cache-control": "no-store" }));
+        (answer["statusCode"].as_u64().expect("a number"), body)
+    }
+
+    /// Hands over an event; gives the response as JSON.
+    pub(crate) fn invoke(&self, process: &Process, event: Value, metrics: &mut Vec<u8>) -> Value {
+        let mut context = Context::default();
+        let function_name = "tandem-test-health-checker".to_owned();
+        context.env_config = Arc::new(Config { function_name, ..Config::default() });
+        let response: Response = self.time.run(process.handle(LambdaEvent::new(event, context), metrics));
+        serde_json::to_value(response).expect("JSON")
+    }
+
+    /// What was told on the bus.
+    pub(crate) fn told(&self) -> Vec<Value> {
+        self.bus.told.lock().expect("not poisoned").clone()
+    }
+
+    /// What is kept under a key, and until when.
+    pub(crate) fn kept(&self, key: &str) -> Option<(String, SystemTime)> {
+        self.store.kept.lock().expect("not poisoned").get(key).cloned()
+    }
+
+    /// Puts a text into the store.
+    pub(crate) fn put(&self, key: &str, text: &str) {
+        let entry = (text.to_owned(), SystemTime::UNIX_EPOCH);
+        self.store.kept.lock().expect("not poisoned").insert(key.to_owned(), entry);
+    }
+
+    /// How often the store was read.
+    pub(crate) fn loads(&self) -> usize {
+        *self.store.loads.lock().expect("not poisoned")
+    }
+}
+
+/// A request to the health endpoint, as API Gateway hands it over.
+pub(crate) fn http_request() -> Value {
+    json!({
+        "version": "2.0",
+        "routeKey": "GET /health",
+        "rawPath": "/health",
+        "headers": { "accept": "*/*" },
+        "requestContext": { "http": { "method": "GET", "path": "/health" }, "stage": "$default" },
+        "isBase64Encoded": false,
+    })
+}

@@ -1,11 +1,13 @@
 //! How librdkafka is set up: every value here has a reason beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use contracts::{CdcConsumer, KafkaSecurity};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+
+use crate::credentials::{Credentials, CredentialsError};
 
 /// How much longer than a drain a member may be silent before the group gives its partitions away.
 const SESSION_MARGIN: Duration = Duration::from_secs(5);
@@ -81,42 +83,14 @@ fn common(config: &CdcConsumer) -> Result<ClientConfig, CredentialsError> {
         .set_log_level(RDKafkaLogLevel::Info);
     if config.settings.kafka_security == KafkaSecurity::SaslSsl {
         let folder = Path::new(&config.settings.kafka_credentials_dir);
+        let credentials = Credentials::read(folder, "KAFKA_CREDENTIALS_DIR")?;
         client
             .set("security.protocol", "sasl_ssl")
             .set("sasl.mechanisms", "PLAIN")
-            .set("sasl.username", credential(&folder.join("username"))?)
-            .set("sasl.password", credential(&folder.join("password"))?);
+            .set("sasl.username", credentials.username)
+            .set("sasl.password", credentials.password.expose());
     }
     Ok(client)
-}
-
-fn credential(file: &Path) -> Result<String, CredentialsError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| CredentialsError::Unreadable { file: file.to_owned(), source })?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(CredentialsError::Empty { file: file.to_owned() });
-    }
-    Ok(text.to_owned())
-}
-
-/// Why credentials for Kafka can't be had.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
-    /// The file can't be read.
-    #[error("the Kafka credential in {} can't be read; mount the secret there or set `KAFKA_CREDENTIALS_DIR`", file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is empty.
-    #[error("the Kafka credential in {} is empty", file.display())]
-    Empty {
-        /// The file.
-        file: PathBuf,
-    },
 }
 
 /// Passes librdkafka's log lines on.

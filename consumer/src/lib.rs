@@ -14,6 +14,7 @@
 
 pub mod assignment;
 pub mod backoff;
+pub mod credentials;
 pub mod dead_letter;
 pub mod http;
 pub mod kafka;

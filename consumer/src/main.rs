@@ -3,6 +3,7 @@
 //! Exit codes: 0 after a drain, 1 when it can't start or go on, 3 when it was fenced, 130 after a second signal.
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,14 @@ use std::time::Duration;
 use aws::{CallBudget, TableNames, TableWriter};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
+use consumer::credentials::Credentials;
 use consumer::dead_letter::DeadLetterTopic;
 use consumer::lane::{Limits, Tools};
 use consumer::pipeline::{Complete, Pipeline, StopReason};
 use consumer::registry::Registry;
 use consumer::signals::{INTERRUPTED, Termination};
 use consumer::{http, kafka};
-use contracts::CdcConsumer;
+use contracts::{CdcConsumer, CredentialsFolder};
 use events::dead_letter::chain;
 use events::qlik::Fence;
 use tokio::sync::{Notify, Semaphore};
@@ -60,7 +62,7 @@ async fn run() -> Result<Complete, Box<dyn Error>> {
     let tools = Tools {
         sink: table_writer(&config).await,
         dead_letters: DeadLetterTopic::new(producer, &settings.dead_letter_topic, &settings.group_id),
-        registry: Registry::new(&config.schema_registry_url)?,
+        registry: registry(&config)?,
         fence: Fence {
             source: config.source_id.parse()?,
             generation: settings.generation,
@@ -92,6 +94,17 @@ async fn run() -> Result<Complete, Box<dyn Error>> {
     // A client that keeps its connection open must not hold the process up.
     let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
     Ok(complete)
+}
+
+/// The registry's client, with credentials if there are some.
+fn registry(config: &CdcConsumer) -> Result<Registry, Box<dyn Error>> {
+    let credentials = match &config.settings.schema_registry_credentials_dir {
+        CredentialsFolder::None => None,
+        CredentialsFolder::Mounted(folder) => {
+            Some(Credentials::read(Path::new(folder), "SCHEMA_REGISTRY_CREDENTIALS_DIR")?)
+        }
+    };
+    Ok(Registry::new(&config.schema_registry_url, credentials.as_ref())?)
 }
 
 async fn watch_signals(mut signals: Termination, shutdown: Arc<Notify>) {

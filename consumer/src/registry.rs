@@ -6,18 +6,24 @@
 //! the caller asks again and says when it believes the absence, which is then remembered for seconds only.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use events::qlik::{InvalidSchema, SchemaLookup, WriterSchema};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Request, StatusCode, Uri, header};
+use hyper::header::{self, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
+
+use crate::credentials::Credentials;
 
 /// The longest that one request may take, with its connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +38,7 @@ const MAX_ABSENCES: usize = 1024;
 /// Fetches and keeps writer schemas.
 pub struct Registry {
     base: String,
+    authorization: Option<HeaderValue>,
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     schemas: RwLock<HashMap<u32, Arc<WriterSchema>>>,
     absences: Mutex<HashMap<u32, Instant>>,
@@ -44,16 +51,21 @@ impl std::fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// A client of the registry at `url` (`http://` or `https://`).
+    /// A client of the registry at `url` (`http://` or `https://`), which sends `credentials` with each request by basic
+    /// authentication (RFC 7617).
     ///
     /// # Errors
-    /// When `url` is no URL, or it is `https://` and this machine has no root certificates.
-    pub fn new(url: &str) -> Result<Self, RegistryUrlError> {
+    /// When `url` is no URL, when it is `https://` and this machine has no root certificates, or when credentials would
+    /// leave the machine unencrypted.
+    pub fn new(url: &str, credentials: Option<&Credentials>) -> Result<Self, RegistryUrlError> {
         let invalid = || RegistryUrlError::NotAUrl { url: url.to_owned() };
         let base = url.trim_end_matches('/').to_owned();
         let parsed: Uri = base.parse().map_err(|_| invalid())?;
         if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.host().is_none() {
             return Err(invalid());
+        }
+        if credentials.is_some() && !keeps_secrets(&parsed) {
+            return Err(RegistryUrlError::Unencrypted { url: base });
         }
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
@@ -66,6 +78,7 @@ impl Registry {
             .wrap_connector(connector);
         Ok(Self {
             base,
+            authorization: credentials.map(basic),
             client: Client::builder(TokioExecutor::new()).build(connector),
             schemas: RwLock::default(),
             absences: Mutex::default(),
@@ -89,14 +102,19 @@ impl Registry {
 
     async fn request(&self, id: u32) -> Result<WriterSchema, FetchError> {
         let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| FetchError::Unreachable { id, source };
-        let request = Request::get(format!("{}/schemas/ids/{id}", self.base))
-            .header(header::ACCEPT, "application/vnd.schemaregistry.v1+json, application/json")
-            .body(Empty::new())
-            .map_err(|source| unreachable(source.into()))?;
+        let mut request = Request::get(format!("{}/schemas/ids/{id}", self.base))
+            .header(header::ACCEPT, "application/vnd.schemaregistry.v1+json, application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization.clone());
+        }
+        let request = request.body(Empty::new()).map_err(|source| unreachable(source.into()))?;
         let response = self.client.request(request).await.map_err(|source| unreachable(source.into()))?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Err(FetchError::NotFound { id }),
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                return Err(FetchError::Unauthorized { id, status: status.as_u16() });
+            }
             status => {
                 return Err(FetchError::Status { id, status: status.as_u16() });
             }
@@ -136,6 +154,21 @@ impl SchemaLookup for Registry {
     }
 }
 
+/// Whether what is sent to this URL can't be read on the way: it is encrypted, or stays on this machine.
+fn keeps_secrets(url: &Uri) -> bool {
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    url.scheme_str() == Some("https") || local
+}
+
+/// The header's value, which is printed nowhere.
+fn basic(Credentials { username, password }: &Credentials) -> HeaderValue {
+    let encoded = BASE64_STANDARD.encode(format!("{username}:{}", password.expose()));
+    let mut value = HeaderValue::try_from(format!("Basic {encoded}")).expect("base64 is visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
 #[derive(Deserialize)]
 struct Answer {
     schema: String,
@@ -151,6 +184,14 @@ pub enum RegistryUrlError {
     /// The URL is none.
     #[error("`{url}` is no URL of a schema registry; expected one such as `https://registry.example.com`")]
     NotAUrl {
+        /// What was given.
+        url: String,
+    },
+    /// Credentials would be sent in plain text.
+    #[error(
+        "`{url}` would get a password unencrypted; use an `https` URL, or set `SCHEMA_REGISTRY_CREDENTIALS_DIR` to `none`"
+    )]
+    Unencrypted {
         /// What was given.
         url: String,
     },
@@ -190,6 +231,14 @@ pub enum FetchError {
         /// What is wrong.
         source: InvalidSchema,
     },
+    /// The registry wants credentials, or others than it got.
+    #[error("the schema registry answered {status} for schema {id}; check the secret with its user name and password")]
+    Unauthorized {
+        /// The id.
+        id: u32,
+        /// The HTTP status: 401 or 403.
+        status: u16,
+    },
     /// The registry answered with an error.
     #[error("the schema registry answered {status} for schema {id}")]
     Status {
@@ -215,10 +264,10 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// Whether asking again can help. An answer of 401 or 403 counts: it is a mistake in the registry's set-up, not in the message.
+    /// Whether asking again can help. An answer of 401 or 403 counts: the mistake is in the set-up, not in the message.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Status { .. } | Self::Timeout { .. } | Self::Unreachable { .. } => true,
+            Self::Unauthorized { .. } | Self::Status { .. } | Self::Timeout { .. } | Self::Unreachable { .. } => true,
             Self::NotFound { .. } | Self::NotAvro { .. } | Self::References { .. } | Self::Invalid { .. } => false,
         }
     }
@@ -229,7 +278,72 @@ impl FetchError {
             Self::NotFound { .. } => "schema_not_found",
             Self::NotAvro { .. } | Self::References { .. } => "schema_unsupported",
             Self::Invalid { .. } => "schema_invalid",
+            Self::Unauthorized { .. } => "registry_unauthorized",
             Self::Status { .. } | Self::Timeout { .. } | Self::Unreachable { .. } => "registry_unavailable",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderMap;
+    use axum::routing::get;
+    use axum::{Json, Router};
+
+    use super::*;
+
+    fn credentials(password: &str) -> Credentials {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("username"), "reader").expect("written");
+        std::fs::write(folder.path().join("password"), password).expect("written");
+        Credentials::read(folder.path(), "SCHEMA_REGISTRY_CREDENTIALS_DIR").expect("both files")
+    }
+
+    /// A registry on this machine that answers only who says `reader:hunter2`.
+    async fn registry_with_password() -> String {
+        let answer = |headers: HeaderMap| async move {
+            // `reader:hunter2` in base64.
+            let good = headers.get("authorization").is_some_and(|value| value == "Basic cmVhZGVyOmh1bnRlcjI=");
+            match good {
+                true => Ok(Json(serde_json::json!({"schema": r#"{"type":"record","name":"Row","fields":[]}"#}))),
+                false => Err(axum::http::StatusCode::UNAUTHORIZED),
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = Router::new().route("/schemas/ids/{id}", get(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    #[tokio::test]
+    async fn credentials_are_sent_and_their_refusal_is_named() {
+        let url = registry_with_password().await;
+        let fetch = |credentials: Option<Credentials>| {
+            let registry = Registry::new(&url, credentials.as_ref()).expect("a URL");
+            async move { registry.fetch(7).await }
+        };
+        fetch(Some(credentials("hunter2"))).await.expect("the right password");
+        for wrong in [None, Some(credentials("hunter3"))] {
+            let error = fetch(wrong).await.expect_err("no or the wrong password");
+            assert!(matches!(error, FetchError::Unauthorized { id: 7, status: 401 }), "{error}");
+            assert!(error.is_retryable(), "no message is to blame for it");
+            assert_eq!(error.class(), "registry_unauthorized");
+        }
+    }
+
+    #[test]
+    fn credentials_are_neither_printed_nor_sent_unencrypted() {
+        let registry = Registry::new("http://localhost:8081", Some(&credentials("hunter2"))).expect("this machine");
+        let printed = format!("{registry:?} {:?}", registry.authorization);
+        assert!(!printed.contains("hunter2") && !printed.contains("cmVhZGVy"), "{printed}");
+        for url in ["http://registry.example.com", "http://127.0.0.1.example.com", "http://10.0.0.1:8081"] {
+            let error = Registry::new(url, Some(&credentials("hunter2"))).expect_err("plain text");
+            assert!(matches!(error, RegistryUrlError::Unencrypted { .. }), "{url}: {error}");
+            assert!(Registry::new(url, None).is_ok(), "{url}");
+        }
+        for url in ["http://[::1]:8081", "http://127.0.0.1:8081"] {
+            assert!(Registry::new(url, Some(&credentials("hunter2"))).is_ok(), "{url}");
         }
     }
 }

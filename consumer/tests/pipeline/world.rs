@@ -191,7 +191,7 @@ impl World {
         let tools = Tools {
             sink: self.sink.clone(),
             dead_letters,
-            registry: Registry::new(&self.registry.url()).expect("a URL"),
+            registry: Registry::new(&self.registry.url(), None).expect("a URL"),
             fence: Fence {
                 source: "shop".parse().expect("valid"),
                 generation: GENERATION,

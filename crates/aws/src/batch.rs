@@ -1,4 +1,4 @@
-//! What batches of streams and of queues have in common: one invocation, and what becomes of its records.
+//! What batches of streams and of queues have in common: one run over a batch, and what becomes of its records.
 //!
 //! How a batch is read and answered differs: [`crate::stream`] keeps order and has a checkpoint, [`crate::queue`] answers
 //! message by message.
@@ -7,6 +7,7 @@ use crate::dead_letters::SendDeadLetters;
 use contracts::Region;
 use events::dead_letter::{DeadLetterEvent, RecordEncoding, chain};
 use events::{JsonText, Timestamp, Trace};
+use serde::Serialize;
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
@@ -22,9 +23,48 @@ pub struct Delivery<'a> {
     pub deadline: SystemTime,
 }
 
-/// What an invocation brings along.
+/// What Lambda wants to know: what to deliver again.
+///
+/// No entry means that the batch is done. For a queue each entry names a message; for a stream the one entry names the record
+/// from which on everything comes again, or nothing, which means the whole batch
+/// (Lambda developer guide, "Handling errors for an SQS event source" and "Partial batch response", read 2026-11).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BatchResponse {
+    #[serde(rename = "batchItemFailures")]
+    failures: Vec<ItemFailure>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct ItemFailure {
+    #[serde(rename = "itemIdentifier")]
+    identifier: String,
+}
+
+impl BatchResponse {
+    /// The answer that asks for these messages, or for everything from this record on.
+    pub(crate) fn again(identifiers: impl IntoIterator<Item = String>) -> Self {
+        Self { failures: identifiers.into_iter().map(|identifier| ItemFailure { identifier }).collect() }
+    }
+
+    /// Whether everything is done.
+    pub fn is_complete(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    /// The ids of the messages that are to be delivered again, for a batch of a queue.
+    pub fn deliver_again(&self) -> impl Iterator<Item = &str> {
+        self.failures.iter().map(|failure| failure.identifier.as_str())
+    }
+
+    /// The lowest sequence number that is to be delivered again, for a batch of a stream; empty when that is the whole batch.
+    pub fn deliver_again_from(&self) -> Option<&str> {
+        self.deliver_again().next()
+    }
+}
+
+/// One run of a program over a batch.
 #[derive(Clone, Debug)]
-pub struct Invocation {
+pub struct Run {
     /// The program's name, for dead letters.
     pub program: &'static str,
     /// The program's version, for dead letters.
@@ -37,16 +77,23 @@ pub struct Invocation {
     pub deadline: Instant,
 }
 
-impl Invocation {
-    /// The dead letter of a record that came at `position` of `source` and that was first looked at `first_seen`.
-    pub(crate) fn dead_letter(
-        &self,
-        poison: &Poison,
-        source: Option<String>,
-        position: Option<String>,
-        first_seen: Timestamp,
-        record: &str,
-    ) -> DeadLetterEvent {
+/// Where a record came from and how often it was tried, as far as is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The ARN of the stream or queue.
+    pub(crate) source: Option<String>,
+    /// The record's place there.
+    pub(crate) position: Option<String>,
+    /// How often it was tried, at least 1.
+    pub(crate) attempts: u32,
+    /// When it was first tried.
+    pub(crate) first_seen: Timestamp,
+}
+
+impl Run {
+    /// The dead letter of a record.
+    pub(crate) fn dead_letter(&self, poison: &Poison, origin: Origin, record: &str) -> DeadLetterEvent {
+        let Origin { source, position, attempts, first_seen } = origin;
         let unknown = || "unknown".to_owned();
         DeadLetterEvent {
             program: self.program.to_owned(),
@@ -56,8 +103,7 @@ impl Invocation {
             position: position.unwrap_or_else(unknown),
             error_class: poison.class.to_owned(),
             message: poison.message.clone(),
-            // In this invocation it was tried once.
-            attempts: 1,
+            attempts,
             first_seen,
             failed_at: Timestamp::now(),
             trace: poison.trace.as_deref().cloned(),
@@ -139,6 +185,16 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_answer_has_the_form_that_lambda_reads() {
+        let text = |response: &BatchResponse| serde_json::to_string(response).expect("serialises");
+        assert_eq!(text(&BatchResponse::default()), r#"{"batchItemFailures":[]}"#);
+        let failed = BatchResponse::again(["m-7".to_owned(), "m-8".to_owned()]);
+        let expected = r#"{"batchItemFailures":[{"itemIdentifier":"m-7"},{"itemIdentifier":"m-8"}]}"#;
+        assert_eq!(text(&failed), expected);
+        assert_eq!((failed.deliver_again_from(), failed.is_complete()), (Some("m-7"), false));
+    }
 
     #[test]
     fn the_stop_lies_before_the_deadline() {

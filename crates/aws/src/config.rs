@@ -19,7 +19,8 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use contracts::Region;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// Longest wait between two attempts of one call.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
@@ -114,6 +115,38 @@ pub fn with_region(config: &SdkConfig, region: &Region) -> SdkConfig {
     config.to_builder().region(sdk_region(region)).build()
 }
 
+/// The same configuration with connections of its own, none of which is used again after a pause of `pause` without calls.
+///
+/// Lambda freezes a process between invocations, and a connection that was kept meanwhile may be dead without anybody
+/// noticing. A retry covers that up; this is for clients that make one attempt. Clients of several regions share the
+/// connections when they are made from the same configuration.
+#[must_use]
+pub fn with_fresh_connections(config: &SdkConfig, budget: &CallBudget, pause: Duration) -> SdkConfig {
+    let (endpoint_url, budget) = (config.endpoint_url().map(ToOwned::to_owned), *budget);
+    let make = move || connector(endpoint_url.as_deref(), &budget);
+    config.to_builder().http_client(renewed_after(pause, SystemTime::now, make)).build()
+}
+
+/// An HTTP client that takes a new connector, which has no connections yet, when the last call was `pause` ago or longer.
+///
+/// Wall-clock time: it goes on while the process is frozen. A clock that was set back counts as a pause.
+fn renewed_after(
+    pause: Duration,
+    now: impl Fn() -> SystemTime + Send + Sync + 'static,
+    make: impl Fn() -> SharedHttpConnector + Send + Sync + 'static,
+) -> SharedHttpClient {
+    let last: Mutex<Option<(SystemTime, SharedHttpConnector)>> = Mutex::new(None);
+    // The SDK asks for a connector with each attempt.
+    http_client_fn(move |_, _| {
+        let now = now();
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = last.take().filter(|(used, _)| now.duration_since(*used).is_ok_and(|since| since < pause));
+        let connector = kept.map_or_else(&make, |(_, connector)| connector);
+        *last = Some((now, connector.clone()));
+        connector
+    })
+}
+
 /// The same configuration with credentials from `provider`, for programs whose credentials change while they live.
 ///
 /// Reads `AWS_ENDPOINT_URL`, for an endpoint other than AWS. The provider's own calls have its own settings.
@@ -175,15 +208,19 @@ fn credentials(given: impl Fn(&'static str) -> Option<String>) -> Result<Credent
 /// This one is built here, once; the settings that clients pass are those of the same budget.
 /// An endpoint without TLS needs no certificates at all.
 fn http_client(endpoint_url: Option<&str>, budget: &CallBudget) -> SharedHttpClient {
+    let connector = connector(endpoint_url, budget);
+    http_client_fn(move |_, _| connector.clone())
+}
+
+fn connector(endpoint_url: Option<&str>, budget: &CallBudget) -> SharedHttpConnector {
     let settings =
         HttpConnectorSettings::builder().connect_timeout(budget.connect).read_timeout(budget.attempt).build();
     let builder = Connector::builder().connector_settings(settings).sleep_impl(TokioSleep::new());
-    let connector = if endpoint_url.is_some_and(|url| url.starts_with("http://")) {
+    if endpoint_url.is_some_and(|url| url.starts_with("http://")) {
         SharedHttpConnector::new(builder.build_http())
     } else {
         SharedHttpConnector::new(builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build())
-    };
-    http_client_fn(move |_, _| connector.clone())
+    }
 }
 
 fn sdk_region(region: &Region) -> aws_types::region::Region {
@@ -194,6 +231,10 @@ fn sdk_region(region: &Region) -> aws_types::region::Region {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     fn region(name: &str) -> Region {
         Region::new(name).expect("a region")
@@ -247,6 +288,51 @@ mod tests {
         assert_eq!(peer.endpoint_url(), config.endpoint_url());
         assert!(peer.http_client().is_some() && peer.credentials_provider().is_some());
         assert_eq!(peer.timeout_config(), config.timeout_config());
+    }
+
+    /// Answers each request with an empty JSON object and keeps connections open; counts connections.
+    async fn serve(listener: TcpListener, connections: Arc<AtomicU64>) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connections.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                // The requests of this test have the body `{}`, which comes after the empty line.
+                while let Ok(byte) = stream.read_u8().await {
+                    seen.push(byte);
+                    if seen.ends_with(b"\r\n\r\n{}") {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 2\r\n\r\n{}";
+                        stream.write_all(answer).await.expect("somebody listens");
+                        seen.clear();
+                    }
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_not_used_after_a_pause() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let endpoint_url = format!("http://{}", listener.local_addr().expect("an address"));
+        let connections = Arc::new(AtomicU64::new(0));
+        tokio::spawn(serve(listener, Arc::clone(&connections)));
+        let seconds = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&seconds);
+        let now = move || SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 + clock.load(Ordering::Relaxed));
+        let budget = CallBudget::within(Duration::from_secs(12));
+        let url = endpoint_url.clone();
+        let client = renewed_after(Duration::from_secs(10), now, move || connector(Some(&url), &budget));
+        let config = sdk_config_from(lookup, &region("us-west-2"), &budget).expect("complete");
+        let config = config.to_builder().endpoint_url(endpoint_url).http_client(client).build();
+        let (west, east) = (with_region(&config, &region("us-west-2")), with_region(&config, &region("us-east-1")));
+        let clients = [west, east].map(|config| aws_sdk_dynamodb::Client::new(&config));
+        // Each call begins after the one before ended, so that its connection is free.
+        for (second, expected) in [(0, 1), (9, 1), (18, 1), (28, 2), (29, 2), (88, 3), (5, 4)] {
+            seconds.store(second, Ordering::Relaxed);
+            for client in &clients {
+                client.list_tables().send().await.expect("answered");
+            }
+            assert_eq!(connections.load(Ordering::Relaxed), expected, "after {second} s");
+        }
     }
 
     #[test]

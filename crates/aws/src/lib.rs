@@ -8,7 +8,7 @@
 //! - [`publisher`]: events to an EventBridge bus, answered entry by entry, order kept per key.
 //! - [`dead_letters`]: records that cannot be processed, to an SQS queue with everything needed to replay them.
 //! - [`table_writer`]: the conditional write that makes redelivery and reordering harmless.
-//! - [`batch`]: what batches of streams and of queues have in common.
+//! - [`batch`]: what batches of streams and of queues have in common, the partial-batch answer among it.
 //! - [`queue`]: one batch of an SQS queue, answered message by message.
 //! - [`stream`]: one batch of a DynamoDB stream, from JSON to the partial-batch answer.
 //! - [`secrets`]: the versions of one secret.
@@ -31,7 +31,7 @@ pub mod table_writer;
 #[cfg(test)]
 mod testing;
 
-pub use config::{CallBudget, SdkConfigError, sdk_config, sdk_config_with, with_region};
+pub use config::{CallBudget, SdkConfigError, sdk_config, sdk_config_with, with_fresh_connections, with_region};
 pub use dead_letters::{DeadLetterError, DeadLetters, SendDeadLetters};
 pub use publisher::{EventPublisher, OutgoingEvent, PublishError, PublishEvents};
 pub use secrets::{ReadSecret, Secret, SecretError, SecretStage, SecretText, SecretVersion};

@@ -9,18 +9,20 @@
 //! - No message is looked at after the deadline, which leaves time for the answer.
 //! - What a message means is the program's business ([`QueueProgram`]).
 
-use crate::batch::{Delivery, Invocation, Outcome, Poison, bury, stop_before};
+use crate::batch::{Delivery, Origin, Outcome, Poison, Run, bury, stop_before};
 use crate::dead_letters::SendDeadLetters;
 use crate::publisher::{OutgoingEvent, PublishError, PublishEvents};
 use contracts::Region;
 use events::Timestamp;
 use events::dead_letter::{PANIC, caught};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::error::Error;
 use std::io::Write;
 use std::time::Duration;
 use telemetry::invocation::Ending;
 use tokio::time::Instant;
+
+pub use crate::batch::BatchResponse;
 
 /// What Lambda hands over: messages of one queue.
 #[derive(Debug, Deserialize)]
@@ -40,45 +42,48 @@ pub struct Message {
     /// The queue.
     #[serde(rename = "eventSourceARN")]
     pub queue_arn: String,
+    /// What the queue says about earlier deliveries.
+    #[serde(default)]
+    pub attributes: Attributes,
 }
 
-/// What Lambda wants to know: which messages to deliver again.
+/// What a queue says about the deliveries of a message, this one included (SQS API reference, `ReceiveMessage`, read 2026-11).
 ///
-/// No entry means that the batch is done (Lambda developer guide, "Handling errors for an SQS event source", read 2026-11).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct BatchResponse {
-    #[serde(rename = "batchItemFailures")]
-    failures: Vec<ItemFailure>,
+/// The numbers come as texts. One that is missing or can't be read is no reason to refuse a message.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Attributes {
+    #[serde(default, rename = "ApproximateReceiveCount")]
+    receive_count: Option<String>,
+    #[serde(default, rename = "ApproximateFirstReceiveTimestamp")]
+    first_receive_timestamp: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct ItemFailure {
-    #[serde(rename = "itemIdentifier")]
-    message_id: String,
-}
-
-impl BatchResponse {
-    /// Whether every message is done.
-    pub fn is_complete(&self) -> bool {
-        self.failures.is_empty()
+impl Attributes {
+    /// How often the message was delivered, at least 1.
+    fn deliveries(&self) -> u32 {
+        self.receive_count.as_ref().and_then(|text| text.parse().ok()).map_or(1, |count: u32| count.max(1))
     }
 
-    /// The ids of the messages that are to be delivered again.
-    pub fn deliver_again(&self) -> impl Iterator<Item = &str> {
-        self.failures.iter().map(|failure| failure.message_id.as_str())
+    /// When the message was first delivered, if the queue says so.
+    fn first_delivered(&self) -> Option<Timestamp> {
+        let millis = self.first_receive_timestamp.as_ref()?.parse().ok()?;
+        Timestamp::from_millisecond(millis).ok()
     }
 }
 
 /// What a function does with one message.
 pub trait QueueProgram: Sync {
-    /// Gives the event to publish for a message. Must not wait or do I/O; a panic fails the message.
+    /// What the program wants to know again when a message is settled.
+    type Note: Send;
+
+    /// Gives the event to publish for a message, and a note on it. Must not wait or do I/O; a panic fails the message.
     ///
     /// # Errors
     /// When the message can never be handled.
-    fn plan(&self, message: &Message) -> Result<OutgoingEvent, Poison>;
+    fn plan(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison>;
 
-    /// Is told what became of each message, once an invocation, with the event that was planned for it; for metrics.
-    fn settled(&self, planned: Option<&OutgoingEvent>, outcome: Outcome);
+    /// Is told what became of each message, once a run, with the note on the event that was planned for it; for metrics.
+    fn settled(&self, note: Option<&Self::Note>, outcome: Outcome);
 }
 
 /// A function that reads a queue: its program over its ports.
@@ -104,43 +109,50 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
     /// Handles one batch and measures the invocation. `metrics` is stdout in Lambda.
     pub async fn handle(&self, batch: Batch, delivery: Delivery<'_>, metrics: &mut impl Write) -> BatchResponse {
         let measured = telemetry::invocation::Invocation::begin(delivery.function);
-        let invocation = Invocation {
+        let run = Run {
             program: self.name,
             program_version: self.version,
             region: self.region.clone(),
             request_id: delivery.request_id.to_owned(),
             deadline: stop_before(delivery.deadline, self.deadline_margin),
         };
-        let response = self.process(batch, &invocation).await;
+        let response = self.process(batch, &run).await;
         measured.end(if response.is_complete() { Ending::Complete } else { Ending::PartialBatch }, metrics);
         response
     }
 
-    async fn process(&self, batch: Batch, invocation: &Invocation) -> BatchResponse {
-        let first_seen = Timestamp::now();
-        let deadline = invocation.deadline;
-        let mut items: Vec<Item> = batch.messages.into_iter().map(|message| self.plan(message, deadline)).collect();
+    async fn process(&self, batch: Batch, run: &Run) -> BatchResponse {
+        let now = Timestamp::now();
+        let deadline = run.deadline;
+        let mut items: Vec<Item<S::Note>> =
+            batch.messages.into_iter().map(|message| self.plan(message, deadline)).collect();
         self.publish(&mut items, deadline).await;
         for item in &mut items {
             let State::Poisoned(poison) = &item.state else { continue };
-            let Message { id, body, queue_arn } = &item.message;
-            let letter = invocation.dead_letter(poison, Some(queue_arn.clone()), Some(id.clone()), first_seen, body);
+            let Message { id, body, queue_arn, attributes } = &item.message;
+            let origin = Origin {
+                source: Some(queue_arn.clone()),
+                position: Some(id.clone()),
+                attempts: attributes.deliveries(),
+                first_seen: attributes.first_delivered().unwrap_or(now),
+            };
+            let letter = run.dead_letter(poison, origin, body);
             item.state = State::Settled(match bury(&letter, &self.dead_letters, deadline).await {
                 Ok(()) => Outcome::DeadLettered(poison.class),
                 Err(reason) => Outcome::Failed(reason),
             });
         }
-        self.report(&items, &invocation.request_id);
+        self.report(&items, &run.request_id);
         let failed = items.into_iter().filter(|item| matches!(item.outcome(), Outcome::Failed(_)));
-        BatchResponse { failures: failed.map(|item| ItemFailure { message_id: item.message.id }).collect() }
+        BatchResponse::again(failed.map(|item| item.message.id))
     }
 
-    fn plan(&self, message: Message, deadline: Instant) -> Item {
+    fn plan(&self, message: Message, deadline: Instant) -> Item<S::Note> {
         if Instant::now() >= deadline {
             return Item { message, planned: None, state: State::Settled(Outcome::Failed("out_of_time")) };
         }
         let (planned, state) = match caught(|| self.program.plan(&message)) {
-            Ok(Ok(event)) => (Some(event), State::Planned),
+            Ok(Ok(planned)) => (Some(planned), State::Planned),
             Ok(Err(poison)) => (None, State::Poisoned(poison)),
             Err(reason) => {
                 tracing::error!(position = message.id, reason, "message was not handled");
@@ -150,9 +162,11 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
         Item { message, planned, state }
     }
 
-    async fn publish(&self, items: &mut [Item], deadline: Instant) {
-        let planned: Vec<&mut Item> = items.iter_mut().filter(|item| matches!(item.state, State::Planned)).collect();
-        let events: Vec<OutgoingEvent> = planned.iter().filter_map(|item| item.planned.clone()).collect();
+    async fn publish(&self, items: &mut [Item<S::Note>], deadline: Instant) {
+        let planned: Vec<&mut Item<S::Note>> =
+            items.iter_mut().filter(|item| matches!(item.state, State::Planned)).collect();
+        let events: Vec<OutgoingEvent> =
+            planned.iter().filter_map(|item| item.planned.as_ref()).map(|(event, _)| event.clone()).collect();
         if events.is_empty() {
             return;
         }
@@ -171,7 +185,7 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
         }
     }
 
-    fn report(&self, items: &[Item], request_id: &str) {
+    fn report(&self, items: &[Item<S::Note>], request_id: &str) {
         let (mut published, mut skipped, mut dead, mut failed) = (0, 0, 0, 0);
         for item in items {
             let outcome = item.outcome();
@@ -181,7 +195,7 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
                 Outcome::DeadLettered(_) => &mut dead,
                 Outcome::Failed(_) => &mut failed,
             } += 1;
-            self.program.settled(item.planned.as_ref(), outcome);
+            self.program.settled(item.planned.as_ref().map(|(_, note)| note), outcome);
         }
         tracing::info!(
             request_id,
@@ -195,9 +209,9 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
     }
 }
 
-struct Item {
+struct Item<N> {
     message: Message,
-    planned: Option<OutgoingEvent>,
+    planned: Option<(OutgoingEvent, N)>,
     state: State,
 }
 
@@ -207,7 +221,7 @@ enum State {
     Settled(Outcome),
 }
 
-impl Item {
+impl<N> Item<N> {
     fn outcome(&self) -> Outcome {
         match self.state {
             State::Settled(outcome) => outcome,
@@ -233,12 +247,14 @@ mod tests {
     struct Program(Mutex<Vec<(bool, Outcome)>>);
 
     impl QueueProgram for Program {
-        fn plan(&self, message: &Message) -> Result<OutgoingEvent, Poison> {
+        type Note = String;
+
+        fn plan(&self, message: &Message) -> Result<(OutgoingEvent, String), Poison> {
             assert_ne!(message.body, "panic", "told to panic");
             if message.body.starts_with("poison") {
                 return Err(Poison { class: "told", message: "told to refuse".to_owned(), trace: None });
             }
-            Ok(OutgoingEvent::transformed(&TransformedEvent {
+            let event = OutgoingEvent::transformed(&TransformedEvent {
                 event_id: "c818f4bf-67a4-4b26-ab31-e855aa277d6c".parse().expect("an id"),
                 event_type: message.body.clone(),
                 source_region: region("us-west-2"),
@@ -249,11 +265,12 @@ mod tests {
                 rules: RulesId { version: 1, sha256: String::new() },
                 originals: [].into(),
                 event: JsonText::parse_or_quote("{}"),
-            }))
+            });
+            Ok((event, message.body.clone()))
         }
 
-        fn settled(&self, planned: Option<&OutgoingEvent>, outcome: Outcome) {
-            self.0.lock().expect("not poisoned").push((planned.is_some(), outcome));
+        fn settled(&self, note: Option<&String>, outcome: Outcome) {
+            self.0.lock().expect("not poisoned").push((note.is_some(), outcome));
         }
     }
 
@@ -282,7 +299,7 @@ mod tests {
                 "messageId": format!("m-{index}"),
                 "receiptHandle": "AQEB",
                 "body": body,
-                "attributes": { "ApproximateReceiveCount": "1" },
+                "attributes": { "ApproximateReceiveCount": "3", "ApproximateFirstReceiveTimestamp": "1772600767000" },
                 "messageAttributes": {},
                 "eventSource": "aws:sqs",
                 "eventSourceARN": "arn:aws:sqs:us-west-2:000000000000:tandem-test-raw-events",
@@ -352,6 +369,9 @@ mod tests {
         assert_eq!(told, [("m-0", "told"), ("m-2", "event_too_large")]);
         assert_eq!(serde_json::from_str::<String>(kept[0].record.as_str()).expect("a text"), "poison \u{1}");
         assert_eq!(kept[0].source, "arn:aws:sqs:us-west-2:000000000000:tandem-test-raw-events");
+        for letter in &kept {
+            assert_eq!((letter.attempts, letter.first_seen.to_string().as_str()), (3, "2026-03-04T05:06:07Z"));
+        }
         assert_eq!(outcomes(&world)[2], (true, Outcome::DeadLettered("event_too_large")));
     }
 
@@ -372,10 +392,14 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_has_the_form_that_lambda_reads() {
-        let text = |response: &BatchResponse| serde_json::to_string(response).expect("serialises");
-        assert_eq!(text(&BatchResponse::default()), r#"{"batchItemFailures":[]}"#);
-        let failed = BatchResponse { failures: vec![ItemFailure { message_id: "m-7".to_owned() }] };
-        assert_eq!(text(&failed), r#"{"batchItemFailures":[{"itemIdentifier":"m-7"}]}"#);
+    fn a_queue_that_says_nothing_of_deliveries_has_delivered_once() {
+        let of = |attributes: Value| -> Attributes { serde_json::from_value(attributes).expect("attributes") };
+        for silent in [
+            json!({}),
+            json!({ "ApproximateReceiveCount": "0", "ApproximateFirstReceiveTimestamp": "" }),
+            json!({ "ApproximateReceiveCount": "many", "ApproximateFirstReceiveTimestamp": "99999999999999999" }),
+        ] {
+            assert_eq!((of(silent.clone()).deliveries(), of(silent.clone()).first_delivered()), (1, None), "{silent}");
+        }
     }
 }

@@ -11,13 +11,14 @@
 //!   the dead letter, compressed when it is too large for a queue.
 //! - A panic while a record is decoded or mapped is that record's fault and makes it a dead letter. The functions are
 //!   therefore built to unwind; aborting would take the whole batch down with it.
-//! - A function has one bus or more (the router has one for each peer region). They are sent to side by side. While one of
-//!   them is in trouble, the others get the records behind the checkpoint again with each delivery, under the same event
-//!   ids.
+//! - A function has one bus or more (the router has one for each peer region). They are sent to side by side, and they share
+//!   one checkpoint. While one of them is in trouble, the checkpoint stands still: the others get the same records again
+//!   with each delivery, under the same event ids, and what comes later in the shard reaches none of them until the one
+//!   recovers or the records are too old. Buses that must not hold each other up need a function each.
 //! - What a record means is the program's business ([`StreamProgram`]); retries, bisecting and the failure destination
 //!   belong to the event source mapping.
 
-use crate::batch::bury;
+use crate::batch::{Origin, bury};
 use crate::dead_letters::SendDeadLetters;
 use crate::publisher::{OutgoingEvent, PublishError, PublishEvents};
 use contracts::Region;
@@ -26,7 +27,7 @@ use events::domain::Skip;
 use events::row::names;
 use events::stream::{Record, sequence_number_of};
 use events::{AttributeValue, Operation, Timestamp, Trace};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::error::Error;
 use std::io::Write;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use telemetry::invocation::Ending;
 use tokio::time::Instant;
 
-pub use crate::batch::{Delivery, Invocation, Outcome, Poison, stop_before};
+pub use crate::batch::{BatchResponse, Delivery, Outcome, Poison, Run, stop_before};
 
 /// What Lambda hands over: records of one shard, oldest first.
 #[derive(Debug, Deserialize)]
@@ -52,39 +53,6 @@ impl Batch {
     /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
-    }
-}
-
-/// What Lambda wants to know: from which record on to deliver again.
-///
-/// Lambda takes the lowest sequence number as the checkpoint; no entry means that the batch is done, an entry with an
-/// empty name that all of it is to be delivered again (Lambda developer guide, "Partial batch response", read 2026-11).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct BatchResponse {
-    #[serde(rename = "batchItemFailures")]
-    failures: Vec<ItemFailure>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct ItemFailure {
-    #[serde(rename = "itemIdentifier")]
-    sequence_number: String,
-}
-
-impl BatchResponse {
-    /// Whether every record is done.
-    pub fn is_complete(&self) -> bool {
-        self.failures.is_empty()
-    }
-
-    /// The lowest sequence number that is to be delivered again; empty when that is the whole batch.
-    pub fn deliver_again_from(&self) -> Option<&str> {
-        self.failures.first().map(|failure| failure.sequence_number.as_str())
-    }
-
-    fn from(checkpoint: Option<Place>) -> Self {
-        let failures = checkpoint.map(|place| ItemFailure { sequence_number: place.0 }).into_iter().collect();
-        Self { failures }
     }
 }
 
@@ -156,14 +124,14 @@ impl<S: StreamProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
     /// Handles one batch and measures the invocation. `metrics` is stdout in Lambda.
     pub async fn handle(&self, batch: Batch, delivery: Delivery<'_>, metrics: &mut impl Write) -> BatchResponse {
         let measured = telemetry::invocation::Invocation::begin(delivery.function);
-        let invocation = Invocation {
+        let run = Run {
             program: self.name,
             program_version: self.version,
             region: self.region.clone(),
             request_id: delivery.request_id.to_owned(),
             deadline: stop_before(delivery.deadline, self.deadline_margin),
         };
-        let response = process(batch, &self.program, &self.buses, &self.dead_letters, &invocation).await;
+        let response = process(batch, &self.program, &self.buses, &self.dead_letters, &run).await;
         measured.end(if response.is_complete() { Ending::Complete } else { Ending::PartialBatch }, metrics);
         response
     }
@@ -175,11 +143,11 @@ pub async fn process(
     program: &impl StreamProgram,
     buses: &[impl PublishEvents],
     dead_letters: &impl SendDeadLetters,
-    invocation: &Invocation,
+    run: &Run,
 ) -> BatchResponse {
     let first_seen = Timestamp::now();
     let mut items = read(batch, program);
-    publish(&mut items, buses, invocation.deadline).await;
+    publish(&mut items, buses, run.deadline).await;
     // Lambda delivers in this order; it is made sure of because a checkpoint only makes sense in it.
     items.sort_by(|a, b| a.place.cmp(&b.place));
     let mut lowest = items.iter().find(|item| matches!(item.state, State::Failed(_))).map(|item| item.place.clone());
@@ -191,8 +159,10 @@ pub async fn process(
             continue;
         }
         let (source, position) = (source_of(&item.body), sequence_number_of(item.body.get()));
-        let letter = invocation.dead_letter(poison, source, position, first_seen, item.body.get());
-        item.state = match bury(&letter, dead_letters, invocation.deadline).await {
+        // A stream doesn't say how often it has delivered a record: it was tried once in this run.
+        let origin = Origin { source, position, attempts: 1, first_seen };
+        let letter = run.dead_letter(poison, origin, item.body.get());
+        item.state = match bury(&letter, dead_letters, run.deadline).await {
             Ok(()) => State::DeadLettered(poison.class),
             Err(reason) => State::Failed(reason),
         };
@@ -200,8 +170,8 @@ pub async fn process(
             lowest = Some(item.place.clone());
         }
     }
-    report(&items, program, buses.len(), lowest.as_ref(), &invocation.request_id);
-    BatchResponse::from(lowest)
+    report(&items, program, buses.len(), lowest.as_ref(), &run.request_id);
+    BatchResponse::again(lowest.map(|place| place.0))
 }
 
 /// A sequence number as a place in the shard: the number of digits counts first.
@@ -357,11 +327,11 @@ fn settle(answers: &[Result<(), PublishError>], trace: Trace, place: &Place) -> 
 /// The stream that a record came from, if it says so.
 fn source_of(body: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
-    struct Origin {
+    struct Source {
         #[serde(rename = "eventSourceARN")]
         stream: String,
     }
-    serde_json::from_str::<Origin>(body.get()).ok().map(|origin| origin.stream)
+    serde_json::from_str::<Source>(body.get()).ok().map(|source| source.stream)
 }
 
 fn report(items: &[Item], program: &impl StreamProgram, buses: usize, lowest: Option<&Place>, request_id: &str) {
@@ -485,7 +455,7 @@ mod tests {
 
         async fn process(&self, records: &[Value]) -> Option<String> {
             let batch = serde_json::from_str(&json!({ "Records": records }).to_string()).expect("a batch");
-            let invocation = Invocation {
+            let run = Run {
                 program: "test",
                 program_version: "0.0.0",
                 region: region("us-west-2"),
@@ -493,7 +463,7 @@ mod tests {
                 deadline: Instant::now() + self.time_left,
             };
             let buses: Vec<&FakeBus> = [&self.bus].into_iter().chain(&self.second_bus).collect();
-            let response = process(batch, &self.program, &buses, &self.dead_letters, &invocation).await;
+            let response = process(batch, &self.program, &buses, &self.dead_letters, &run).await;
             response.deliver_again_from().map(ToOwned::to_owned)
         }
 
@@ -694,14 +664,6 @@ mod tests {
         let world = World { time_left: Duration::ZERO, ..World::new() };
         assert_eq!(world.process(&[record("4", "a"), record("5", "b")]).await.as_deref(), Some("4"));
         assert!(world.keys().is_empty());
-    }
-
-    #[test]
-    fn the_answer_has_the_form_that_lambda_reads() {
-        let text = |response: &BatchResponse| serde_json::to_string(response).expect("serialises");
-        assert_eq!(text(&BatchResponse::default()), r#"{"batchItemFailures":[]}"#);
-        let failed = BatchResponse::from(Some(Place("7".to_owned())));
-        assert_eq!(text(&failed), r#"{"batchItemFailures":[{"itemIdentifier":"7"}]}"#);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -36,6 +36,7 @@ struct State {
 #[derive(Debug)]
 enum Answer {
     Response(u16, String),
+    Slow(Duration, String),
     LostConnection,
     Hangs,
 }
@@ -49,6 +50,12 @@ impl Script {
     #[expect(clippy::needless_pass_by_value, reason = "reads better at the many calls")]
     pub(crate) fn ok(self, body: Value) -> Self {
         self.then(Answer::Response(200, body.to_string()))
+    }
+
+    /// Answers with 200 and `body` after `pause`.
+    #[expect(clippy::needless_pass_by_value, reason = "reads better at the many calls")]
+    pub(crate) fn slowly(self, pause: Duration, body: Value) -> Self {
+        self.then(Answer::Slow(pause, body.to_string()))
     }
 
     /// Answers with an error of the AWS JSON protocols.
@@ -92,6 +99,10 @@ impl HttpConnector for Script {
                 let status = StatusCode::try_from(status).expect("a status");
                 HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
             }
+            Answer::Slow(pause, body) => HttpConnectorFuture::new(async move {
+                tokio::time::sleep(pause).await;
+                Ok(HttpResponse::new(StatusCode::try_from(200).expect("a status"), SdkBody::from(body)))
+            }),
             Answer::LostConnection => HttpConnectorFuture::ready(Err(ConnectorError::io("connection lost".into()))),
             Answer::Hangs => HttpConnectorFuture::new(std::future::pending()),
         }

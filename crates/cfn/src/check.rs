@@ -5,6 +5,7 @@
 mod graph;
 mod limits;
 mod pattern;
+mod removal;
 mod schema;
 
 use std::fmt;
@@ -45,6 +46,7 @@ pub fn check(template: &Template, region: &str) -> Vec<Violation> {
             ),
         }
     }
+    removal::check(template, &mut found);
     graph::check(template, &mut found);
     limits::check(template, &mut found);
     rules::check(template, region, &mut found);

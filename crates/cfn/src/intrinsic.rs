@@ -128,6 +128,11 @@ pub(crate) fn is_intrinsic(json: &Json) -> bool {
     }
 }
 
+/// True if the fragment takes away what it is given to, as if it weren't set.
+pub(crate) fn is_no_value(json: &Json) -> bool {
+    Reference::of(json) == Some(Reference::Name("AWS::NoValue"))
+}
+
 /// Something of the template that a fragment refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reference<'a> {

@@ -78,7 +78,7 @@ pub use intrinsic::{
 };
 pub use properties::{Properties, Tag};
 pub use resource::{Declare, Declared, Handle, RemovalPolicy, Resource};
-pub use rules::{POLICY_RULES, known_text, policy};
+pub use rules::{POLICY_RULES, is_broad, known_text, policy};
 pub use template::{Condition, ConditionName, Declaration, Output, Parameter, ParameterKind, Template};
 pub use value::{AnyFunction, AnyKey, Arn, Id, IntoList, List, Literal, Value};
 

@@ -1,151 +1,191 @@
 //! Templates as text, with an order of keys that does not depend on how `serde_json` was built.
+//!
+//! The text is written straight from the declarations: a template is rendered for each check of its size, and a copy as
+//! one JSON value would cost as much as the text.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json};
 
-const SECTIONS: [&str; 7] =
-    ["AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Conditions", "Resources", "Outputs"];
-const RESOURCE_PARTS: [&str; 7] =
-    ["Type", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata", "Properties"];
+use crate::template::{Declaration, Part, Template};
 
-/// Where in the template a map stands; it decides the order of the map's keys.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    Template,
-    Resources,
-    Resource,
-    Elsewhere,
+/// The template as text, in CloudFormation's usual order of sections and of a resource's parts; all else by name.
+pub(crate) fn template(template: &Template) -> String {
+    let mut writer = Writer { text: String::with_capacity(64 * 1024), depth: 0 };
+    let mut resources: Vec<&Declaration> = template.resources().collect();
+    resources.sort_by_key(|one| one.logical_id());
+    writer.object(|object| {
+        object.entry("AWSTemplateFormatVersion", |writer| writer.string("2010-09-09"));
+        if let Some(description) = template.description() {
+            object.entry("Description", |writer| writer.string(description));
+        }
+        object.section(
+            "Metadata",
+            template.metadata_map().iter().map(|(key, value)| (key.as_str(), Cow::Borrowed(value))),
+        );
+        object.section("Parameters", template.parameters().map(|(name, value)| (name, Cow::Owned(value))));
+        object.section("Conditions", template.conditions().map(|(name, value)| (name, Cow::Borrowed(value))));
+        object.entry("Resources", |writer| {
+            writer.object(|object| {
+                for one in resources {
+                    object.entry(one.logical_id(), |writer| writer.resource(one));
+                }
+            });
+        });
+        object.section("Outputs", template.outputs().map(|(name, value)| (name, Cow::Owned(value))));
+    });
+    writer.text.push('\n');
+    writer.text
 }
 
-pub(crate) fn template(json: &Json) -> String {
-    let mut out = String::with_capacity(16 * 1024);
-    write(json, Place::Template, 0, &mut out);
-    out.push('\n');
-    out
+/// Text with its indentation.
+struct Writer {
+    text: String,
+    depth: usize,
 }
 
-fn write(json: &Json, place: Place, depth: usize, out: &mut String) {
-    match json {
-        Json::Object(map) if map.is_empty() => out.push_str("{}"),
-        Json::Array(items) if items.is_empty() => out.push_str("[]"),
-        Json::Object(map) => {
-            out.push('{');
-            for (index, (key, value)) in ordered(map, place).into_iter().enumerate() {
-                line(index, depth + 1, out);
-                text(key, out);
-                out.push_str(": ");
-                write(value, place.inside(key), depth + 1, out);
+/// An object of which some entries may be written already.
+struct Object<'a> {
+    writer: &'a mut Writer,
+    empty: bool,
+}
+
+impl Object<'_> {
+    fn entry(&mut self, key: &str, value: impl FnOnce(&mut Writer)) {
+        self.writer.item(self.empty);
+        self.empty = false;
+        self.writer.string(key);
+        self.writer.text.push_str(": ");
+        value(self.writer);
+    }
+
+    /// A part of the template; left out when it is empty.
+    fn section<'j>(&mut self, key: &str, entries: impl Iterator<Item = (&'j str, Cow<'j, Json>)>) {
+        let mut entries: Vec<(&str, Cow<'_, Json>)> = entries.collect();
+        if entries.is_empty() {
+            return;
+        }
+        entries.sort_by_key(|(name, _)| *name);
+        self.entry(key, |writer| {
+            writer.object(|object| {
+                for (name, value) in &entries {
+                    object.entry(name, |writer| writer.value(value));
+                }
+            });
+        });
+    }
+}
+
+impl Writer {
+    fn object(&mut self, entries: impl FnOnce(&mut Object<'_>)) {
+        self.text.push('{');
+        self.depth += 1;
+        let mut object = Object { writer: self, empty: true };
+        entries(&mut object);
+        let empty = object.empty;
+        self.close(empty, '}');
+    }
+
+    fn resource(&mut self, declaration: &Declaration) {
+        self.object(|object| {
+            for (part, value) in declaration.parts() {
+                object.entry(part, |writer| match value {
+                    Part::Borrowed(map) => writer.map(map),
+                    Part::Owned(value) => writer.value(&value),
+                });
             }
-            end(depth, out);
-            out.push('}');
-        }
-        Json::Array(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                line(index, depth + 1, out);
-                write(item, Place::Elsewhere, depth + 1, out);
+        });
+    }
+
+    fn map(&mut self, map: &Map<String, Json>) {
+        let mut entries: Vec<(&String, &Json)> = map.iter().collect();
+        // Sorted already, unless `serde_json` was built to keep the order of insertion.
+        entries.sort_by_key(|(key, _)| *key);
+        self.object(|object| {
+            for (key, value) in entries {
+                object.entry(key, |writer| writer.value(value));
             }
-            end(depth, out);
-            out.push(']');
+        });
+    }
+
+    fn value(&mut self, json: &Json) {
+        match json {
+            Json::Object(map) => self.map(map),
+            Json::Array(items) => {
+                self.text.push('[');
+                self.depth += 1;
+                for (index, item) in items.iter().enumerate() {
+                    self.item(index == 0);
+                    self.value(item);
+                }
+                self.close(items.is_empty(), ']');
+            }
+            Json::String(value) => self.string(value),
+            Json::Null => self.text.push_str("null"),
+            Json::Bool(value) => self.text.push_str(if *value { "true" } else { "false" }),
+            Json::Number(value) => write!(self.text, "{value}").expect("writing to a string never fails"),
         }
-        Json::String(value) => text(value, out),
-        Json::Null => out.push_str("null"),
-        Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Json::Number(value) => out.push_str(&value.to_string()),
     }
-}
 
-impl Place {
-    fn inside(self, key: &str) -> Self {
-        match self {
-            Self::Template if key == "Resources" => Self::Resources,
-            Self::Resources => Self::Resource,
-            _ => Self::Elsewhere,
+    fn item(&mut self, first: bool) {
+        if !first {
+            self.text.push(',');
+        }
+        self.line();
+    }
+
+    fn close(&mut self, empty: bool, bracket: char) {
+        self.depth -= 1;
+        if !empty {
+            self.line();
+        }
+        self.text.push(bracket);
+    }
+
+    fn line(&mut self) {
+        self.text.push('\n');
+        for _ in 0..self.depth {
+            self.text.push_str("  ");
         }
     }
-}
 
-fn ordered(map: &Map<String, Json>, place: Place) -> Vec<(&str, &Json)> {
-    let known: &[&str] = match place {
-        Place::Template => &SECTIONS,
-        Place::Resource => &RESOURCE_PARTS,
-        Place::Resources | Place::Elsewhere => &[],
-    };
-    let rank = |key: &str| known.iter().position(|one| *one == key).unwrap_or(known.len());
-    let mut entries: Vec<(&str, &Json)> = map.iter().map(|(key, value)| (key.as_str(), value)).collect();
-    entries.sort_unstable_by(|(left, _), (right, _)| rank(left).cmp(&rank(right)).then_with(|| left.cmp(right)));
-    entries
-}
-
-fn line(index: usize, depth: usize, out: &mut String) {
-    if index > 0 {
-        out.push(',');
-    }
-    end(depth, out);
-}
-
-fn end(depth: usize, out: &mut String) {
-    out.push('\n');
-    for _ in 0..depth {
-        out.push_str("  ");
+    fn string(&mut self, value: &str) {
+        string(value, &mut self.text);
     }
 }
 
 /// A JSON string. Only what JSON demands is escaped, so that text in other scripts stays readable.
-fn text(value: &str, out: &mut String) {
-    use std::fmt::Write as _;
-
+fn string(value: &str, out: &mut String) {
     out.push('"');
-    for character in value.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            control if control < ' ' => {
-                write!(out, "\\u{:04x}", u32::from(control)).expect("writing to a string never fails");
-            }
-            other => out.push(other),
+    let mut rest = value;
+    while let Some(position) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        // What has to be escaped is one byte long, so both cuts are between characters.
+        out.push_str(&rest[..position]);
+        match rest.as_bytes()[position] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            control => write!(out, "\\u{control:04x}").expect("writing to a string never fails"),
         }
+        rest = &rest[position + 1..];
     }
+    out.push_str(rest);
     out.push('"');
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn keys_are_ordered_by_place() {
-        let json = json!({
-            "Outputs": {}, "Resources": {"B": {"Properties": {"z": 1, "Type": 2}, "Type": "T"}, "A": {}},
-            "AWSTemplateFormatVersion": "2010-09-09",
-        });
-        let expected = r#"{
-  "AWSTemplateFormatVersion": "2010-09-09",
-  "Resources": {
-    "A": {},
-    "B": {
-      "Type": "T",
-      "Properties": {
-        "Type": 2,
-        "z": 1
-      }
-    }
-  },
-  "Outputs": {}
-}
-"#;
-        assert_eq!(template(&json), expected);
-    }
-
-    #[test]
     fn text_is_valid_json() {
-        for value in ["plain", "quote \" back \\ slash", "tab\tline\nreturn\r", "\u{1} ü 漢 \u{7f}"] {
+        for value in ["plain", "", "quote \" back \\ slash", "tab\tline\nreturn\r", "\u{1} ü 漢 \u{7f}", "\"", "\n\n"]
+        {
             let mut out = String::new();
-            text(value, &mut out);
+            string(value, &mut out);
             assert_eq!(serde_json::from_str::<String>(&out).unwrap(), value);
         }
     }

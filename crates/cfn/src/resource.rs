@@ -66,7 +66,7 @@ pub enum RemovalPolicy {
     Delete,
     /// It is left alone and leaves the stack.
     Retain,
-    /// It is left alone, except if its creation itself is rolled back.
+    /// It is left alone, except if its creation itself is rolled back. For the deletion policy only.
     RetainExceptOnCreate,
     /// A snapshot is taken, then it is deleted. Only a few types allow that.
     Snapshot,

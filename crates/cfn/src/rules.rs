@@ -19,7 +19,7 @@ use crate::intrinsic::Reference;
 use crate::template::{Declaration, Template};
 
 pub use evaluate::known_text;
-pub use policy::{POLICY_RULES, policy};
+pub use policy::{POLICY_RULES, is_broad, policy};
 
 /// A rule over all resources of one type.
 struct Rule {
@@ -50,7 +50,6 @@ const RULES: &[Rule] = &[
     Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: lambda::a_source_is_named_in_full },
     Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: lambda::queue_has_no_start },
     Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: lambda::large_batches_need_a_window },
-    Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: sqs::visibility_outlasts_the_function },
     Rule { resource_type: "AWS::Lambda::Permission", check: lambda::services_are_told_apart },
     Rule { resource_type: "AWS::SQS::Queue", check: sqs::fifo_names_end_in_fifo },
     Rule { resource_type: "AWS::SQS::Queue", check: sqs::dead_letters_are_of_the_same_kind },
@@ -75,11 +74,11 @@ impl<'a> Context<'a> {
     }
 }
 
-/// A property by its path.
+/// A property by its path; none if it is missing, or taken away by `AWS::NoValue`.
 fn property<'a>(declaration: &'a Declaration, path: &str) -> Option<&'a Json> {
     let mut parts = path.split('/');
-    let first = declaration.properties().get(parts.next()?)?;
-    parts.try_fold(first, |json, part| json.get(part))
+    let first = declaration.properties().get(parts.next()?).and_then(select::set)?;
+    parts.try_fold(first, |json, part| json.get(part).and_then(select::set))
 }
 
 /// Items of a list property; none if it is missing or an intrinsic.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -28,6 +29,8 @@ pub struct Template {
     resources: Vec<Declaration>,
     outputs: Vec<Entry<Output>>,
     pub(crate) recorded: Vec<Violation>,
+    /// The text, once somebody asked for it. Invariant: empty after every change.
+    text: OnceLock<String>,
 }
 
 /// A named part of a template that is not a resource.
@@ -46,6 +49,7 @@ impl Template {
 
     /// Says what the stack is for. Up to 1,024 bytes.
     pub fn describe(&mut self, text: impl Into<String>) -> &mut Self {
+        self.changed();
         self.description = Some(text.into());
         self
     }
@@ -57,6 +61,7 @@ impl Template {
 
     /// Attaches data for tools to the template as a whole.
     pub fn metadata(&mut self, key: impl Into<String>, value: impl Into<Json>) -> &mut Self {
+        self.changed();
         self.metadata.insert(key.into(), value.into());
         self
     }
@@ -66,6 +71,7 @@ impl Template {
     /// A name that is not 1 to 255 ASCII letters and digits, or that is taken, is reported by [`check`](crate::check).
     #[track_caller]
     pub fn add<D: Declare>(&mut self, logical_id: &str, resource: D) -> Handle<D::Resource> {
+        self.changed();
         let location = Location::caller();
         let declared = resource.declare();
         self.record_bad_name(logical_id, location, self.location_of(logical_id));
@@ -81,6 +87,7 @@ impl Template {
 
     /// Changes a resource that was added before. Nothing happens if the handle is from another template.
     pub fn update<R: Resource>(&mut self, handle: &Handle<R>, change: impl FnOnce(R) -> R) {
+        self.changed();
         if let Some(declaration) = self.declaration_mut(handle) {
             let properties = std::mem::take(&mut declaration.properties);
             declaration.properties = change(R::from_properties(properties)).into_properties();
@@ -89,6 +96,7 @@ impl Template {
 
     /// Creates `later` after `earlier`. References already order resources; this is for hidden needs.
     pub fn depends_on<L: Resource, E: Resource>(&mut self, later: &Handle<L>, earlier: &Handle<E>) {
+        self.changed();
         let earlier = earlier.logical_id();
         if let Some(declaration) = self.declaration_mut(later)
             && !declaration.options.depends_on.iter().any(|known| known == earlier)
@@ -100,6 +108,7 @@ impl Template {
     /// Adds a parameter that holds a `K`, and gives its value.
     #[track_caller]
     pub fn parameter<K: ParameterKind>(&mut self, name: &str, parameter: Parameter) -> Value<K> {
+        self.changed();
         let location = Location::caller();
         self.record_bad_name(name, location, self.location_of(name));
         let value = Parameter { type_name: parameter.type_name.or(Some(K::TYPE.to_owned())), ..parameter };
@@ -110,6 +119,7 @@ impl Template {
     /// Adds a condition, for [`Resource::only_if`] and [`either`](crate::either).
     #[track_caller]
     pub fn condition(&mut self, name: &str, condition: Condition) -> ConditionName {
+        self.changed();
         let location = Location::caller();
         self.record_bad_name(name, location, self.location_of(name));
         self.conditions.push(Entry { name: name.to_owned(), value: condition, location });
@@ -119,6 +129,7 @@ impl Template {
     /// Adds an output: a value of the stack that others can look up.
     #[track_caller]
     pub fn output(&mut self, name: &str, value: impl Into<Value<String>>) -> &mut Output {
+        self.changed();
         let location = Location::caller();
         self.record_bad_name(name, location, self.output_location(name));
         let output = Output { value: value.into().into_inner(), description: None, export: None, condition: None };
@@ -177,9 +188,18 @@ impl Template {
     /// The template as text: the same bytes for the same declarations, whatever their order.
     ///
     /// Two spaces of indentation and a final newline; sections and resource parts in CloudFormation's usual order,
-    /// everything else sorted by name.
-    pub fn render(&self) -> String {
-        render::template(&self.to_json())
+    /// everything else sorted by name. Written once and kept until the template changes.
+    pub fn render(&self) -> &str {
+        self.text.get_or_init(|| render::template(self))
+    }
+
+    /// Keeps the text's invariant.
+    fn changed(&mut self) {
+        self.text.take();
+    }
+
+    pub(crate) fn metadata_map(&self) -> &Map<String, Json> {
+        &self.metadata
     }
 
     /// Where the resource, parameter or condition of that name was added. These three share one space of names;
@@ -280,32 +300,39 @@ impl Declaration {
 
     /// The resource's part of the template.
     pub fn to_json(&self) -> Json {
-        let Options { deletion_policy, update_replace_policy, depends_on, condition, metadata } = &self.options;
-        let mut resource = Map::new();
-        resource.insert("Type".to_owned(), json!(self.type_name));
-        if let Some(condition) = condition {
-            resource.insert("Condition".to_owned(), json!(condition));
-        }
-        if !depends_on.is_empty() {
-            let mut sorted = depends_on.clone();
-            sorted.sort_unstable();
-            sorted.dedup();
-            resource.insert("DependsOn".to_owned(), json!(sorted));
-        }
-        if let Some(policy) = deletion_policy {
-            resource.insert("DeletionPolicy".to_owned(), json!(policy.as_str()));
-        }
-        if let Some(policy) = update_replace_policy {
-            resource.insert("UpdateReplacePolicy".to_owned(), json!(policy.as_str()));
-        }
-        if !metadata.is_empty() {
-            resource.insert("Metadata".to_owned(), Json::Object(metadata.clone()));
-        }
-        if !self.properties.as_map().is_empty() {
-            resource.insert("Properties".to_owned(), Json::Object(self.properties.as_map().clone()));
-        }
-        Json::Object(resource)
+        let owned = |part: Part<'_>| match part {
+            Part::Borrowed(map) => Json::Object(map.clone()),
+            Part::Owned(value) => value,
+        };
+        Json::Object(self.parts().map(|(name, part)| (name.to_owned(), owned(part))).collect())
     }
+
+    /// What the template says of the resource, in CloudFormation's usual order; parts that say nothing are left out.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&'static str, Part<'_>)> {
+        let Options { deletion_policy, update_replace_policy, depends_on, condition, metadata } = &self.options;
+        let mut sorted = depends_on.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let text = |text: &str| Part::Owned(json!(text));
+        let map = |map| Some(map).filter(|map: &&Map<String, Json>| !map.is_empty()).map(Part::Borrowed);
+        [
+            ("Type", Some(text(self.type_name))),
+            ("Condition", condition.as_deref().map(text)),
+            ("DependsOn", (!sorted.is_empty()).then(|| Part::Owned(json!(sorted)))),
+            ("DeletionPolicy", deletion_policy.map(|policy| text(policy.as_str()))),
+            ("UpdateReplacePolicy", update_replace_policy.map(|policy| text(policy.as_str()))),
+            ("Metadata", map(metadata)),
+            ("Properties", map(self.properties.as_map())),
+        ]
+        .into_iter()
+        .filter_map(|(name, part)| Some((name, part?)))
+    }
+}
+
+/// A part of a resource: a map of the declaration's own, or a value made from it.
+pub(crate) enum Part<'a> {
+    Borrowed(&'a Map<String, Json>),
+    Owned(Json),
 }
 
 /// A kind of value that a parameter can hold.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::macros::program;
-use crate::{Region, Setting};
+use crate::{Mistake, Region, Setting};
 
 program! {
     /// Configuration of `authorizer`.
@@ -32,7 +32,36 @@ program! {
             /// How long an answer may be kept by the API: a token with less time left is refused.
             answer_kept: Duration = "ANSWER_KEPT", Duration::from_secs(60), Duration::from_secs(0)..=Duration::from_secs(3600);
         }
+        contradictions: contradictions,
     }
+}
+
+fn contradictions(
+    _: Option<&Region>,
+    secret_issuer: &str,
+    key_issuer: &KeyIssuer,
+    _: &str,
+    settings: &AuthorizerSettings,
+) -> Vec<Mistake> {
+    let AuthorizerSettings { longest_life, answer_kept, .. } = settings;
+    let mut mistakes = Vec::new();
+    let mut mistake = |variable, problem| mistakes.push(Mistake { variable, problem });
+    if key_issuer.issues(secret_issuer) {
+        let problem = format!(
+            "is `{}`, which `JWT_SECRET_ISSUER` is too; they must differ, so that a public key can't serve as a secret",
+            key_issuer.render()
+        );
+        mistake("JWT_KEY_ISSUER", problem);
+    }
+    if answer_kept > longest_life {
+        let problem = format!(
+            "is `{}`, and no token lives for longer than `{}` (`JWT_LONGEST_LIFE`): none would be accepted; make it shorter",
+            answer_kept.render(),
+            longest_life.render()
+        );
+        mistake("ANSWER_KEPT", problem);
+    }
+    mistakes
 }
 
 /// The issuer of tokens that are signed with a private key.
@@ -45,12 +74,22 @@ pub enum KeyIssuer {
     Url(String),
 }
 
+impl KeyIssuer {
+    /// Whether `iss` names this issuer. Some issuers write their URL with a slash at its end, some without.
+    pub fn issues(&self, iss: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Url(url) => iss.strip_suffix('/').unwrap_or(iss) == url,
+        }
+    }
+}
+
 impl Setting for KeyIssuer {
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::None),
             _ if is_issuer_url(text) => Ok(Self::Url(text.trim_end_matches('/').to_owned())),
-            _ => Err("neither `none` nor an `https` URL".to_owned()),
+            _ => Err("neither `none` nor an `https` URL of host and path alone".to_owned()),
         }
     }
 
@@ -62,15 +101,38 @@ impl Setting for KeyIssuer {
     }
 }
 
-/// Keys that come without TLS can be anybody's, so that is allowed only on the same machine.
+/// A URL of host, port and path. What else a URL can hold (user, query, fragment) would move the place that
+/// `<issuer>/.well-known/jwks.json` means.
 fn is_issuer_url(text: &str) -> bool {
-    let address = text.strip_prefix("https://").or_else(|| {
-        let same_machine = text.starts_with("http://127.0.0.1:");
-        text.strip_prefix("http://").filter(|_| same_machine)
-    });
-    address.is_some_and(|address| {
-        !address.trim_end_matches('/').is_empty() && address.bytes().all(|byte| byte.is_ascii_graphic())
-    })
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    let reachable = match scheme {
+        "https" => is_host(host) && port.is_none_or(is_port),
+        // Keys that come without TLS can be anybody's, so that is allowed only on the same machine.
+        "http" => host == "127.0.0.1" && port.is_some_and(is_port),
+        _ => false,
+    };
+    reachable && path.bytes().all(is_path_byte)
+}
+
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// What a path may hold besides escapes' `%` (RFC 3986, 3.3).
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte)
 }
 
 #[cfg(test)]
@@ -79,13 +141,64 @@ mod tests {
 
     #[test]
     fn issuers_round_trip() {
-        for text in ["none", "https://login.example.com", "https://login.example.com/tenant", "http://127.0.0.1:8080"] {
+        for text in [
+            "none",
+            "https://login.example.com",
+            "https://login.example.com/tenant",
+            "https://login.example.com:8443/a/b%20c",
+            "http://127.0.0.1:8080",
+            "http://127.0.0.1:8080/tenant",
+        ] {
             assert_eq!(KeyIssuer::parse(text).expect(text).render(), text);
         }
         let slash = KeyIssuer::parse("https://login.example.com/");
         assert_eq!(slash, Ok(KeyIssuer::Url("https://login.example.com".to_owned())));
-        for bad in ["", "login.example.com", "http://login.example.com", "https://", "https:///", "https://a b"] {
+        for bad in [
+            "",
+            "login.example.com",
+            "http://login.example.com",
+            "https://",
+            "https:///",
+            "https://a b",
+            "https://user@login.example.com",
+            "https://user:password@login.example.com",
+            "https://login.example.com?tenant=a",
+            "https://login.example.com/a?b",
+            "https://login.example.com#a",
+            "https://login.example.com/a#b",
+            "https://login.example.com:",
+            "https://login.example.com:0",
+            "https://login.example.com:65536",
+            "https://login.example.com:+443",
+            "https://login..example.com",
+            "https://-login.example.com",
+            "https://login.example.com\\@other.example",
+            "https://lögin.example.com",
+            "http://127.0.0.1",
+            "http://127.0.0.1/",
+            "http://127.0.0.1:8080@login.example.com",
+            "http://127.0.0.1:80.login.example.com",
+            "http://127.0.0.1.login.example.com:8080",
+            "http://localhost:8080",
+            "HTTPS://login.example.com",
+            "ftp://login.example.com",
+        ] {
             assert!(KeyIssuer::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_the_same_issuer() {
+        let issuer = KeyIssuer::parse("https://login.example.com/").expect("an issuer");
+        for (iss, expected) in [
+            ("https://login.example.com", true),
+            ("https://login.example.com/", true),
+            ("https://login.example.com//", false),
+            ("https://login.example.com/a", false),
+            ("none", false),
+        ] {
+            assert_eq!(issuer.issues(iss), expected, "{iss}");
+        }
+        assert!(!KeyIssuer::None.issues("none"));
     }
 }

@@ -161,6 +161,7 @@ pub trait Binding<V> {
     /// Permissions, in the order of declaration.
     fn needs(&self) -> Vec<Need<V>>;
 
-    /// Settings outside their range, as sentences; empty when all is well.
+    /// Settings outside their range or in contradiction to each other, as sentences; empty when all is well. What depends on
+    /// the region that the program runs in isn't looked at: the program itself does, when it starts.
     fn mistakes(&self) -> Vec<String>;
 }

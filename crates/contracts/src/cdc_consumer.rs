@@ -36,6 +36,8 @@ program! {
             kafka_security: KafkaSecurity = "KAFKA_SECURITY", KafkaSecurity::SaslSsl, KafkaSecurity::Plaintext..=KafkaSecurity::SaslSsl;
             /// Folder with the files `username` and `password` for SASL; read only when the connection uses SASL.
             kafka_credentials_dir: String = "KAFKA_CREDENTIALS_DIR", "/var/run/secrets/kafka".to_owned(), any_text();
+            /// Where the files `username` and `password` for the Schema Registry are.
+            schema_registry_credentials_dir: CredentialsFolder = "SCHEMA_REGISTRY_CREDENTIALS_DIR", CredentialsFolder::None, any_folder();
             /// The longest that the broker may wait to fill a fetch.
             fetch_wait: Duration = "KAFKA_FETCH_WAIT", Duration::from_millis(10), Duration::from_millis(1)..=Duration::from_secs(1);
             /// Generation of the load: raised by a reload from the source, part of every version.
@@ -58,6 +60,36 @@ program! {
 
 fn any_text() -> std::ops::RangeInclusive<String> {
     String::new()..=char::MAX.to_string()
+}
+
+fn any_folder() -> std::ops::RangeInclusive<CredentialsFolder> {
+    CredentialsFolder::None..=CredentialsFolder::Mounted(char::MAX.to_string())
+}
+
+/// Where a program finds the user name and the password that a server asks it for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CredentialsFolder {
+    /// The server asks for none; `none` in a variable.
+    None,
+    /// The absolute path of a folder with the files `username` and `password`.
+    Mounted(String),
+}
+
+impl Setting for CredentialsFolder {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            path if path.starts_with('/') => Ok(Self::Mounted(path.to_owned())),
+            _ => Err("neither `none` nor the absolute path of a folder".to_owned()),
+        }
+    }
+
+    fn render(&self) -> String {
+        match self {
+            Self::None => "none".to_owned(),
+            Self::Mounted(path) => path.clone(),
+        }
+    }
 }
 
 /// How the connection to Kafka is secured.

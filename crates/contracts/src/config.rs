@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One variable that is missing or malformed.
+/// One variable that is missing, malformed or in contradiction to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The environment variable.

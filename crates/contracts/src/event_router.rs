@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::macros::program;
-use crate::{Region, Regions};
+use crate::{Mistake, Region, Regions};
 
 program! {
     /// Configuration of `event-router`.
@@ -13,7 +13,7 @@ program! {
             region: Region = "AWS_REGION",
         }
         required {
-            /// The regions it sends to.
+            /// The regions it sends to, its own not among them.
             peers: Regions = "PEER_REGIONS",
         }
         resources {
@@ -28,5 +28,15 @@ program! {
             /// What is kept of the function's time for the answer: work stops this long before the deadline.
             deadline_margin: Duration = "DEADLINE_MARGIN", Duration::from_secs(2), Duration::from_millis(100)..=Duration::from_secs(30);
         }
+        contradictions: contradictions,
     }
+}
+
+fn contradictions(region: Option<&Region>, peers: &Regions, _: &EventRouterSettings) -> Vec<Mistake> {
+    let own = region.filter(|region| peers.contains(region));
+    let mistake = own.map(|region| Mistake {
+        variable: "PEER_REGIONS",
+        problem: format!("holds `{region}`, where the router itself runs; its events would come back to it; remove it"),
+    });
+    mistake.into_iter().collect()
 }

@@ -27,7 +27,7 @@ program! {
             /// The oldest that an event's timestamp may be when the bus gets the event.
             oldest: Duration = "OLDEST_EVENT", Duration::from_secs(7 * 86_400), Duration::from_secs(60)..=Duration::from_secs(365 * 86_400);
             /// The furthest that an event's timestamp may lie in the future when the bus gets the event, for clocks that disagree.
-            furthest_ahead: Duration = "FURTHEST_AHEAD", Duration::from_secs(300), Duration::from_secs(0)..=Duration::from_secs(3600);
+            furthest_ahead: Duration = "FURTHEST_AHEAD", Duration::from_secs(300), Duration::from_secs(1)..=Duration::from_secs(3600);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::macros::program;
-use crate::{Region, Regions};
+use crate::{Mistake, Region, Regions, Setting};
 
 program! {
     /// Configuration of `health-checker`.
@@ -33,8 +33,41 @@ program! {
             unhealthy_after: u32 = "UNHEALTHY_AFTER", 2, 1..=10;
             /// How many of the last checks are looked at.
             window: u32 = "HEALTH_WINDOW", 3, 1..=20;
+            /// How far apart checks are. One that begins less than half of it after the one before is the same check,
+            /// delivered twice.
+            check_interval: Duration = "CHECK_INTERVAL", Duration::from_secs(60), Duration::from_secs(1)..=Duration::from_secs(3600);
             /// A verdict older than this says nothing any more: the health endpoint answers unhealthy.
             verdict_expiry: Duration = "VERDICT_EXPIRY", Duration::from_secs(300), Duration::from_secs(30)..=Duration::from_secs(3600);
         }
+        contradictions: contradictions,
     }
+}
+
+fn contradictions(region: Option<&Region>, regions: &Regions, settings: &HealthCheckerSettings) -> Vec<Mistake> {
+    let HealthCheckerSettings { unhealthy_after, window, check_interval, verdict_expiry, .. } = settings;
+    let mut mistakes = Vec::new();
+    let mut mistake = |variable, problem| mistakes.push(Mistake { variable, problem });
+    if let Some(region) = region.filter(|region| !regions.contains(region)) {
+        let problem = format!(
+            "lacks `{region}`, where the checker itself runs and whose verdict its health endpoint answers with; add it"
+        );
+        mistake("CHECKED_REGIONS", problem);
+    }
+    if unhealthy_after > window {
+        let problem = format!(
+            "is `{unhealthy_after}`, and of the last {window} checks (`HEALTH_WINDOW`) so many can't fail; make the window as \
+             large"
+        );
+        mistake("UNHEALTHY_AFTER", problem);
+    }
+    if verdict_expiry < check_interval {
+        let problem = format!(
+            "is `{}`, and the next check comes only after `{}` (`CHECK_INTERVAL`): in between nothing would be known; make it \
+             longer",
+            verdict_expiry.render(),
+            check_interval.render()
+        );
+        mistake("VERDICT_EXPIRY", problem);
+    }
+    mistakes
 }

@@ -27,7 +27,7 @@ mod stream_processor;
 pub use authorizer::{Authorizer, AuthorizerBinding, AuthorizerSettings, KeyIssuer};
 
 pub use bound::{Binding, Bound, KeyNeed, Need, Text, Variable};
-pub use cdc_consumer::{CdcConsumer, CdcConsumerBinding, CdcConsumerSettings, KafkaSecurity};
+pub use cdc_consumer::{CdcConsumer, CdcConsumerBinding, CdcConsumerSettings, CredentialsFolder, KafkaSecurity};
 pub use config::{ConfigError, Mistake};
 pub use event_router::{EventRouter, EventRouterBinding, EventRouterSettings};
 pub use event_transformer::{EventTransformer, EventTransformerBinding, EventTransformerSettings};

@@ -5,7 +5,9 @@
 /// - `ambient`: read at run time, given by the platform (never bound by a stack), such as `AWS_REGION` in Lambda;
 /// - `required`: settings without a default;
 /// - `resources`: `field: Kind as Access = "VARIABLE"`;
-/// - `settings`: `field: Type = "VARIABLE", default, range`.
+/// - `settings`: `field: Type = "VARIABLE", default, range`;
+/// - `contradictions`, if values depend on each other: a function that gets all of `ambient` (none in a stack, which doesn't
+///   bind them), all of `required` and the settings, in this order, and tells every contradiction.
 macro_rules! program {
     (
         $(#[$doc:meta])*
@@ -14,6 +16,7 @@ macro_rules! program {
             required { $($(#[$required_doc:meta])* $required:ident: $required_type:ty = $required_variable:literal,)* }
             resources { $($(#[$resource_doc:meta])* $resource:ident: $kind:ident as $access:ident = $resource_variable:literal,)* }
             settings { $($(#[$setting_doc:meta])* $setting:ident: $setting_type:ty = $setting_variable:literal, $default:expr, $range:expr;)* }
+            $(contradictions: $contradictions:path,)?
         }
     ) => {
         $(#[$doc])*
@@ -54,7 +57,7 @@ macro_rules! program {
             /// Reads the configuration from the process environment.
             ///
             /// # Errors
-            /// Every variable that is missing, malformed or out of range, at once.
+            /// Every variable that is missing, malformed or out of range, at once; else every contradiction between them.
             pub fn from_env() -> Result<Self, crate::ConfigError> {
                 Self::from_lookup(|variable| std::env::var(variable).ok())
             }
@@ -62,7 +65,7 @@ macro_rules! program {
             /// Reads the configuration from `lookup`, which gives a variable's text.
             ///
             /// # Errors
-            /// Every variable that is missing, malformed or out of range, at once.
+            /// Every variable that is missing, malformed or out of range, at once; else every contradiction between them.
             pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, crate::ConfigError> {
                 let mut reader = crate::Reader::new(lookup);
                 $(let $ambient = reader.required($ambient_variable, <$ambient_type as crate::Setting>::parse);)*
@@ -75,12 +78,21 @@ macro_rules! program {
                 });)*
                 reader.finish($name)?;
                 let all = "the reader has recorded a mistake for every value that is absent";
-                Ok(Self {
+                let config = Self {
                     $($ambient: $ambient.expect(all),)*
                     $($required: $required.expect(all),)*
                     $($resource: $resource.expect(all),)*
                     settings: $settings { $($setting: $setting.expect(all),)* },
-                })
+                };
+                let contradictions: Vec<crate::Mistake> = crate::macros::call!(
+                    { $($contradictions)? }
+                    ($(Some(&config.$ambient),)* $(&config.$required,)* &config.settings)
+                );
+                if contradictions.is_empty() {
+                    Ok(config)
+                } else {
+                    Err(crate::ConfigError { program: $name, mistakes: contradictions })
+                }
             }
         }
 
@@ -111,13 +123,28 @@ macro_rules! program {
                     let value = crate::Setting::render(&self.settings.$setting);
                     mistakes.push(format!("{}: `{}` is `{value}`, which is {problem}", $name, stringify!($setting)));
                 })*
+                let contradictions: Vec<crate::Mistake> = crate::macros::call!(
+                    { $($contradictions)? }
+                    ($(None::<&$ambient_type>,)* $(&self.$required,)* &self.settings)
+                );
+                mistakes.extend(contradictions.iter().map(|mistake| format!("{}: {mistake}", $name)));
                 mistakes
             }
         }
     };
 }
 
-pub(crate) use program;
+/// Calls a declaration's function, if it has one.
+macro_rules! call {
+    ({} $arguments:tt) => {
+        Vec::new()
+    };
+    ({ $function:path } ($($argument:expr),* $(,)?)) => {
+        $function($($argument),*)
+    };
+}
+
+pub(crate) use {call, program};
 
 /// Checks a setting against its range; the phrase completes "… is `text`, which is …".
 pub(crate) fn in_range<T: PartialOrd + crate::Setting>(

@@ -62,6 +62,11 @@ impl Regions {
         (!regions.is_empty() && !twice).then_some(Self(regions))
     }
 
+    /// Whether `region` is one of them.
+    pub fn contains(&self, region: &Region) -> bool {
+        self.0.contains(region)
+    }
+
     /// The regions.
     pub fn iter(&self) -> std::slice::Iter<'_, Region> {
         self.0.iter()

@@ -67,7 +67,7 @@ access! {
     Write, "writes", Out;
     /// Read a value.
     Read, "reads", In;
-    /// Write something small, read it back and remove it, to see that the resource works.
+    /// Write something small and read it back, to see that the resource works.
     Probe, "probes", Both;
 }
 

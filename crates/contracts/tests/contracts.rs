@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contracts::{
-    Binding, Bound, EventRouter, EventRouterBinding, EventRouterSettings, EventTransformer, Region, Regions,
-    StreamProcessor, Text,
+    Authorizer, AuthorizerBinding, AuthorizerSettings, Binding, Bound, CredentialsFolder, EventRouter,
+    EventRouterBinding, EventRouterSettings, EventTransformer, HealthChecker, HealthCheckerBinding,
+    HealthCheckerSettings, KeyIssuer, Region, Regions, Setting, StreamProcessor, Text,
 };
 
 fn region(name: &str) -> Region {
@@ -104,12 +105,23 @@ fn the_window_of_raw_events_is_read_with_units() {
     let error = EventTransformer::from_lookup(lookup).expect_err("too far");
     assert_eq!(
         error.to_string(),
-        "event-transformer cannot start: `FURTHEST_AHEAD` is `2h`, which is outside its range 0s to 1h"
+        "event-transformer cannot start: `FURTHEST_AHEAD` is `2h`, which is outside its range 1s to 1h"
     );
     let config = EventTransformer::from_lookup(|name| lookup(name).filter(|_| name != "FURTHEST_AHEAD"));
     let settings = config.expect("a whole environment").settings;
     assert_eq!(settings.oldest, Duration::from_secs(30 * 86_400));
     assert_eq!(settings.furthest_ahead, Duration::from_secs(300));
+}
+
+#[test]
+fn a_folder_of_credentials_is_a_path_or_none() {
+    let mounted = CredentialsFolder::Mounted("/var/run/secrets/registry".to_owned());
+    for folder in [CredentialsFolder::None, mounted] {
+        assert_eq!(CredentialsFolder::parse(&folder.render()), Ok(folder));
+    }
+    for wrong in ["", "None", "secrets", "./none"] {
+        assert!(CredentialsFolder::parse(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]
@@ -136,4 +148,109 @@ fn all_mistakes_at_once() {
 fn a_stack_cannot_bind_a_setting_out_of_range() {
     let bound = binding(EventRouterSettings { publish_timeout: Duration::from_secs(31), ..Default::default() });
     assert_eq!(bound.mistakes(), ["event-router: `publish_timeout` is `31s`, which is outside its range 1s to 30s"]);
+}
+
+/// What a program says about its environment: `changes` to one that is good.
+fn refused<T>(
+    from_lookup: impl Fn(&dyn Fn(&str) -> Option<String>) -> Result<T, contracts::ConfigError>,
+    good: &[(&str, &str)],
+    changes: &[(&str, &str)],
+) -> Vec<String> {
+    let lookup = |name: &str| {
+        let found = changes.iter().chain(good).find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    match from_lookup(&lookup) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.mistakes.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn a_router_is_not_its_own_peer() {
+    let good = [
+        ("AWS_REGION", "us-west-2"),
+        ("PEER_REGIONS", "us-east-1"),
+        ("PEER_EVENT_BUS_NAME", "tandem-test-events"),
+        ("DEAD_LETTER_QUEUE_URL", "https://queue"),
+    ];
+    let refused = |changes: &[(&str, &str)]| refused(|lookup| EventRouter::from_lookup(lookup), &good, changes);
+    assert!(refused(&[]).is_empty());
+    let mistakes = refused(&[("PEER_REGIONS", "us-east-1,us-west-2")]);
+    assert_eq!(
+        mistakes,
+        ["`PEER_REGIONS` holds `us-west-2`, where the router itself runs; its events would come back to it; remove it"]
+    );
+}
+
+#[test]
+fn an_authorizers_settings_fit_together() {
+    let good = [
+        ("AWS_REGION", "us-west-2"),
+        ("JWT_SECRET_ISSUER", "tandem"),
+        ("JWT_KEY_ISSUER", "https://login.example.com"),
+        ("JWT_AUDIENCE", "tandem-api"),
+        ("JWT_SECRET_NAME", "tandem-test-jwt"),
+    ];
+    let refused = |changes: &[(&str, &str)]| refused(|lookup| Authorizer::from_lookup(lookup), &good, changes);
+    assert!(refused(&[]).is_empty());
+    assert!(refused(&[("JWT_LONGEST_LIFE", "60s"), ("ANSWER_KEPT", "60s")]).is_empty());
+    assert!(refused(&[("JWT_SECRET_ISSUER", "none"), ("JWT_KEY_ISSUER", "none")]).is_empty());
+    for issuer in ["https://login.example.com", "https://login.example.com/"] {
+        let mistakes = refused(&[("JWT_SECRET_ISSUER", issuer), ("JWT_LONGEST_LIFE", "60s"), ("ANSWER_KEPT", "61s")]);
+        assert_eq!(mistakes.len(), 2, "both at once: {mistakes:?}");
+        assert!(mistakes[0].starts_with("`JWT_KEY_ISSUER` is `https://login.example.com`, which"), "{mistakes:?}");
+        assert!(
+            mistakes[1].starts_with("`ANSWER_KEPT` is `61s`, and no token lives for longer than `1m`"),
+            "{mistakes:?}"
+        );
+    }
+    // A value that can't be read is told before what it contradicts.
+    assert_eq!(refused(&[("ANSWER_KEPT", "soon"), ("JWT_SECRET_ISSUER", "https://login.example.com")]).len(), 1);
+
+    let bound = AuthorizerBinding {
+        secret_issuer: "https://login.example.com".to_owned(),
+        key_issuer: KeyIssuer::Url("https://login.example.com".to_owned()),
+        audience: "tandem-api".to_owned(),
+        signing_secret: Bound::new("Jwt", "tandem-test-jwt".to_owned(), Vec::new()),
+        settings: AuthorizerSettings { longest_life: Duration::from_secs(60), ..Default::default() },
+    };
+    let mistakes = bound.mistakes();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].starts_with("authorizer: `JWT_KEY_ISSUER` is"), "the same words for a stack: {mistakes:?}");
+}
+
+#[test]
+fn a_health_checkers_settings_fit_together() {
+    let good = [
+        ("AWS_REGION", "us-west-2"),
+        ("CHECKED_REGIONS", "us-west-2,us-east-1"),
+        ("HEALTH_TABLE", "tandem-test-health"),
+        ("EVENT_BUS_NAME", "tandem-test-events"),
+        ("CANARY_QUEUE_NAME", "tandem-test-canaries"),
+    ];
+    let refused = |changes: &[(&str, &str)]| refused(|lookup| HealthChecker::from_lookup(lookup), &good, changes);
+    assert!(refused(&[]).is_empty());
+    assert!(refused(&[("UNHEALTHY_AFTER", "3"), ("HEALTH_WINDOW", "3"), ("VERDICT_EXPIRY", "60s")]).is_empty());
+    for (changes, expected) in [
+        (&[("UNHEALTHY_AFTER", "3"), ("HEALTH_WINDOW", "2")][..], "`UNHEALTHY_AFTER` is `3`, and of the last 2 checks"),
+        (&[("CHECKED_REGIONS", "us-east-1")], "`CHECKED_REGIONS` lacks `us-west-2`, where the checker itself runs"),
+        (&[("VERDICT_EXPIRY", "59s")], "`VERDICT_EXPIRY` is `59s`, and the next check comes only after `1m`"),
+        (&[("CHECK_INTERVAL", "6m")], "`VERDICT_EXPIRY` is `5m`, and the next check comes only after `6m`"),
+    ] {
+        let mistakes = refused(changes);
+        assert!(mistakes.len() == 1 && mistakes[0].starts_with(expected), "{mistakes:?}");
+    }
+
+    let bound = HealthCheckerBinding {
+        // Where the checker runs isn't known to a binding.
+        regions: Regions::new([region("us-east-1")]).expect("a region"),
+        health: Bound::new("Health", "tandem-test-health".to_owned(), Vec::new()),
+        bus: Bound::new("Bus", "tandem-test-events".to_owned(), Vec::new()),
+        canaries: Bound::new("Canaries", "tandem-test-canaries".to_owned(), Vec::new()),
+        settings: HealthCheckerSettings { unhealthy_after: 4, ..Default::default() },
+    };
+    let mistakes = bound.mistakes();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].starts_with("health-checker: `UNHEALTHY_AFTER` is `4`"), "{mistakes:?}");
 }

@@ -203,7 +203,7 @@ fn decompressed(payload: &str, raw_len: usize) -> Result<Vec<u8>, OpenError> {
     })
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing into a `String` never fails.

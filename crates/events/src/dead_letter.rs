@@ -32,9 +32,9 @@ pub struct DeadLetterEvent {
     pub error_class: String,
     /// What went wrong, for people, with its causes.
     pub message: String,
-    /// How often the record was tried in the invocation that gave up, at least 1. Earlier deliveries aren't known.
+    /// How often the record was tried, at least 1. A queue counts its deliveries; a stream doesn't tell of earlier ones.
     pub attempts: u32,
-    /// When it was first tried in that invocation.
+    /// When it was first tried, as far as is known in the same way.
     #[serde(with = "crate::text")]
     pub first_seen: Timestamp,
     /// When the program gave up.

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::cross_region::sha256_hex;
 use crate::json::{excerpt, to_json};
 use crate::text::serde_as_text;
 use crate::{EventId, JsonText, UnknownName};
@@ -34,7 +35,8 @@ pub struct RawEvent<'a> {
     pub bus_event_id: String,
     /// When the bus got the event, to the second. It stays the same when the event is delivered again.
     pub received_at: Timestamp,
-    /// What the caller of the API sent: the exact text of some JSON value.
+    /// What the caller of the API sent, as the bus delivered it: the exact text of some JSON value. A bus may write the
+    /// JSON anew, so the caller's own bytes aren't known.
     pub detail: &'a RawValue,
 }
 
@@ -153,7 +155,7 @@ pub struct ValidationFailed {
     /// Everything that is wrong with it; at least one. Of members that are named twice and of broken characters not more
     /// than a hundred are told.
     pub errors: Vec<Violation>,
-    /// The raw event as it came, byte for byte. A text and not a JSON value, because a bus may write a value anew.
+    /// The raw event as the bus delivered it. A text and not a JSON value, because a bus may write a value anew.
     pub original: String,
 }
 
@@ -171,6 +173,13 @@ pub struct RulesId {
     pub version: u32,
     /// The SHA-256 of the rules' file, in lower-case hexadecimal.
     pub sha256: String,
+}
+
+impl RulesId {
+    /// The id of rules of this version in a file with this text.
+    pub fn of_file(version: u32, text: &str) -> Self {
+        Self { version, sha256: sha256_hex(text.as_bytes()) }
+    }
 }
 
 /// One thing that is wrong with an event.
@@ -336,6 +345,14 @@ mod tests {
         insta::assert_snapshot!("validation_failed", failed.to_json());
         let read: ValidationFailed = serde_json::from_str(&failed.to_json()).expect("reads back");
         assert_eq!(read, failed);
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_file() {
+        // The example of FIPS 180-2, appendix B.1.
+        let id = RulesId::of_file(3, "abc");
+        assert_eq!(id.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(id.version, 3);
     }
 
     #[test]

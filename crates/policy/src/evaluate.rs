@@ -27,9 +27,23 @@ pub(crate) fn file(name: &str, file: &File, document: &Json) -> Result<Vec<Outco
         }
         let mut failures = failures.list;
         failures.dedup();
+        if status == Status::Fail && failures.is_empty() {
+            failures.push(of_rule(rule));
+        }
         outcomes.push(Outcome { rule: rule.name.clone(), status, failures });
     }
     Ok(outcomes)
+}
+
+/// What is told of a rule that fails without a clause that says why: a verdict never vanishes.
+fn of_rule(rule: &Rule) -> Failure {
+    Failure {
+        line: rule.line,
+        clause: format!("rule {}", rule.name),
+        path: String::new(),
+        found: "no clause says why".to_owned(),
+        message: None,
+    }
 }
 
 struct Evaluator<'a> {
@@ -180,7 +194,7 @@ impl<'a> Evaluator<'a> {
             ClauseKind::Compare { query, operator, negated, operand } => {
                 let left = self.query(query, clause.line, scope)?;
                 let results = self.compare(&left, *operator, *negated, operand, clause.line, scope)?;
-                Ok(results.map_or(Status::Skip, |results| self.verdict(clause, query.some, results, failures)))
+                Ok(results.map_or(Status::Skip, |results| self.verdict(clause, query.some, &left, results, failures)))
             }
             ClauseKind::Ask { query, question, negated } => {
                 let found = self.query(query, clause.line, scope)?;
@@ -190,12 +204,13 @@ impl<'a> Evaluator<'a> {
                 if found.is_empty() {
                     return Ok(Status::Skip);
                 }
-                let results = found.into_iter().map(|one| {
-                    let answer = ask(one, *question)
+                let results = found.iter().map(|one| {
+                    let answer = ask(*one, *question)
                         .ok_or_else(|| self.problem(clause.line, "`empty` is asked about a number".to_owned()))?;
-                    Ok((one, answer != *negated))
+                    Ok((*one, answer != *negated))
                 });
-                Ok(self.verdict(clause, query.some, results.collect::<Result<_, Problem>>()?, failures))
+                let results = results.collect::<Result<_, Problem>>()?;
+                Ok(self.verdict(clause, query.some, &found, results, failures))
             }
             ClauseKind::Each { query, block } => {
                 let found = self.query(query, clause.line, scope)?;
@@ -277,11 +292,24 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Pass if all results hold, or with `some` if one does.
-    fn verdict(&self, clause: &Clause, some: bool, results: Vec<(Found<'a>, bool)>, failures: &mut Failures) -> Status {
+    ///
+    /// `asked` is what the clause is about: with `some`, an empty list fails although nothing of it was judged.
+    fn verdict(
+        &self,
+        clause: &Clause,
+        some: bool,
+        asked: &[Found<'a>],
+        results: Vec<(Found<'a>, bool)>,
+        failures: &mut Failures,
+    ) -> Status {
         let good = results.iter().filter(|(_, holds)| *holds).count();
         let passed = if some { good > 0 } else { good == results.len() };
         if passed {
             return Status::Pass;
+        }
+        if results.is_empty() {
+            let at = asked.first().map_or_else(String::new, |(Found::Value(at) | Found::Missing(at))| self.path(at));
+            failures.push(|| self.failure(clause, at, "it holds nothing".to_owned()));
         }
         for (found, _) in results.into_iter().filter(|(_, holds)| !holds) {
             failures.push(|| match found {
@@ -314,7 +342,7 @@ impl<'a> Evaluator<'a> {
             Found::Missing(_) => true,
         };
         let results = found.iter().map(|one| (*one, empty(one) != negated)).collect();
-        self.verdict(clause, query.some, results, failures)
+        self.verdict(clause, query.some, found, results, failures)
     }
 
     fn failure(&self, clause: &Clause, path: String, found: String) -> Failure {

@@ -75,7 +75,7 @@ pub struct Outcome {
     pub rule: String,
     /// Its verdict.
     pub status: Status,
-    /// The clauses that failed; empty unless the rule failed.
+    /// The clauses that failed: at least one if the rule failed, else none.
     pub failures: Vec<Failure>,
 }
 

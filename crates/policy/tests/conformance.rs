@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use policy::RuleFile;
+use policy::{RuleFile, Status};
 use serde_json::Value as Json;
 
 const RULES: &str = include_str!("conformance/language.guard");
@@ -20,6 +20,7 @@ fn verdicts_are_those_of_cfn_guard() {
     for (name, text) in DOCUMENTS {
         let document: Json = serde_json::from_str(text).expect("JSON");
         for outcome in rules.evaluate(&document).expect("verdicts") {
+            assert_eq!(outcome.status == Status::Fail, !outcome.failures.is_empty(), "{name} {}", outcome.rule);
             writeln!(verdicts, "{name} {} {}", outcome.rule, outcome.status).expect("a text");
         }
     }
@@ -30,5 +31,24 @@ fn verdicts_are_those_of_cfn_guard() {
     // Each verdict occurs often enough that the comparison means something.
     for status in ["PASS", "FAIL", "SKIP"] {
         assert!(verdicts.matches(status).count() >= 20, "{status}");
+    }
+}
+
+/// Whoever reads failures only must still see that the rule failed.
+#[test]
+fn some_of_nothing_fails_and_says_where() {
+    for (name, clause, subject, place) in [
+        ("an empty list", "some %things.Kinds == 'wanted'", r#"{"Kinds": []}"#, "Things/one/Kinds"),
+        ("each item of an empty list", "some %things.Kinds[*] == 'wanted'", r#"{"Kinds": []}"#, "Things/one/Kinds"),
+        ("a missing list", "some %things.Kinds[*] == 'wanted'", "{}", "Things/one"),
+    ] {
+        let text = format!("let things = Things.*\nrule wanted when %things !empty {{\n  {clause} << want it >>\n}}");
+        let rules = RuleFile::parse("some.guard", &text).expect(name);
+        let document = serde_json::from_str(&format!(r#"{{"Things": {{"one": {subject}}}}}"#)).expect("JSON");
+        let outcomes = rules.evaluate(&document).expect("verdicts");
+        let [outcome] = outcomes.as_slice() else { panic!("{name}: {outcomes:#?}") };
+        assert_eq!(outcome.status, Status::Fail, "{name}");
+        let [failure] = outcome.failures.as_slice() else { panic!("{name}: {outcome:#?}") };
+        assert_eq!((failure.path.as_str(), failure.message.as_deref()), (place, Some("want it")), "{name}");
     }
 }

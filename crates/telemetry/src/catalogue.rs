@@ -145,10 +145,10 @@ pub static TOKEN_KEY_FETCHES_TOTAL: Counter<2> = Counter::new(
     &["source", "outcome"],
 );
 
-/// Time of one probe of a service in a region, also of one that failed or was given up.
+/// Time of the slowest call of one probe of a service in a region; of a probe that failed or was given up, its whole time.
 pub static HEALTH_PROBE_SECONDS: Histogram<2> = Histogram::new(
     "health_probe_seconds",
-    "Time of one probe of a service in a region, also of one that failed or was given up.",
+    "Time of the slowest call of one probe of a service in a region, or the whole time of a probe that failed.",
     &["region", "service"],
     WORK_SECONDS,
 );
@@ -169,12 +169,9 @@ pub static HEALTH_STATUS: Gauge<1> =
 pub static RAW_EVENTS_TOTAL: Counter<1> =
     Counter::new("raw_events_total", "Raw events of the API, by outcome.", &["outcome"]);
 
-/// Mistakes found in raw events, each time that one is looked at.
-pub static VALIDATION_ERRORS_TOTAL: Counter<1> = Counter::new(
-    "validation_errors_total",
-    "Mistakes found in raw events, by kind, each time that one is looked at.",
-    &["code"],
-);
+/// Mistakes in raw events that were told as invalid.
+pub static VALIDATION_ERRORS_TOTAL: Counter<1> =
+    Counter::new("validation_errors_total", "Mistakes in raw events that were told as invalid, by kind.", &["code"]);
 
 /// Time that it took to check and normalise one raw event.
 pub static RAW_EVENT_TRANSFORM_SECONDS: Histogram<0> = Histogram::new(

@@ -25,6 +25,8 @@ pub enum Ending {
     Complete,
     /// Some records are to be delivered again.
     PartialBatch,
+    /// It ends in an error: what it was asked for was not done.
+    Failed,
 }
 
 impl<'a> Invocation<'a> {
@@ -43,6 +45,7 @@ impl<'a> Invocation<'a> {
         match ending {
             Ending::Complete => {}
             Ending::PartialBatch => LAMBDA_ERRORS_TOTAL.inc(&[self.function, "partial_batch"]),
+            Ending::Failed => LAMBDA_ERRORS_TOTAL.inc(&[self.function, "invocation"]),
         }
         if let Err(error) = emf::flush(NAMESPACE, &[("function", self.function)], out) {
             tracing::warn!(error = &error as &dyn std::error::Error, "metrics could not be written");
@@ -53,6 +56,7 @@ impl<'a> Invocation<'a> {
 impl Drop for Invocation<'_> {
     /// An invocation that was begun and never ended, because its handler panicked or was dropped, is counted as an error.
     /// The count is written with the next invocation of the process; one that Lambda kills at its timeout leaves none.
+    /// An error that the handler knows of is an [`Ending::Failed`], which is written at once.
     fn drop(&mut self) {
         if !self.ended {
             LAMBDA_DURATION_SECONDS.observe_duration(&[self.function], self.started.elapsed());
@@ -74,6 +78,12 @@ mod tests {
         for kind in ["invocation", "partial_batch"] {
             assert_eq!(LAMBDA_ERRORS_TOTAL.get(&[complete, kind]), 0);
         }
+        let (failed, mut out) = ("tandem-test-failed", Vec::new());
+        Invocation::begin(failed).end(Ending::Failed, &mut out);
+        assert_eq!(LAMBDA_ERRORS_TOTAL.get(&[failed, "invocation"]), 1);
+        assert_eq!(LAMBDA_DURATION_SECONDS.count(&[failed]), 1);
+        let text = String::from_utf8(out).expect("text");
+        assert!(text.contains("lambda_errors_total") && text.contains(failed), "{text}");
         let dropped = "tandem-test-dropped";
         drop(Invocation::begin(dropped));
         assert_eq!(LAMBDA_ERRORS_TOTAL.get(&[dropped, "invocation"]), 1);

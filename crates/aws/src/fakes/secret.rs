@@ -2,7 +2,7 @@
 
 use super::locked;
 use crate::secrets::{ReadSecret, SecretError, SecretStage, SecretText, SecretVersion};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
@@ -13,6 +13,7 @@ pub struct FakeSecret(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     versions: BTreeMap<SecretStage, SecretVersion>,
+    as_bytes: BTreeSet<SecretStage>,
     unreachable: bool,
     reads: Vec<SecretStage>,
 }
@@ -26,6 +27,11 @@ impl FakeSecret {
         }
         let version = SecretVersion { id: id.to_owned(), created: Some(created), text: SecretText::new(text) };
         state.versions.insert(SecretStage::Current, version);
+    }
+
+    /// From now on the version at `stage` is stored as bytes and not as text.
+    pub fn store_as_bytes(&self, stage: SecretStage) {
+        locked(&self.0).as_bytes.insert(stage);
     }
 
     /// Removes the previous version.
@@ -51,6 +57,9 @@ impl ReadSecret for FakeSecret {
         if state.unreachable {
             let (code, message) = ("InternalServiceError".to_owned(), "told to fail".to_owned());
             return Err(SecretError::Unavailable { code, message });
+        }
+        if state.as_bytes.contains(&stage) {
+            return Err(SecretError::NotText);
         }
         Ok(state.versions.get(&stage).cloned())
     }

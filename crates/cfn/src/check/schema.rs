@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Violation, pattern};
 use crate::describe::TypeDescription;
-use crate::intrinsic::is_intrinsic;
+use crate::intrinsic::{is_intrinsic, is_no_value};
 use crate::template::Declaration;
 
 pub(super) fn check(declaration: &Declaration, description: &'static TypeDescription, found: &mut Vec<Violation>) {
@@ -185,7 +185,7 @@ impl Checker<'_> {
         let count = map.len() as u64;
         self.bounds(schema, ["minProperties", "maxProperties"], count, "entry", path, found);
         for name in strings(&schema["required"]) {
-            if !map.contains_key(name) && !self.is_read_only(path, name) {
+            if map.get(name).is_none_or(is_no_value) && !self.is_read_only(path, name) {
                 self.report("required", format!("`{name}` is missing"), path, found);
             }
         }

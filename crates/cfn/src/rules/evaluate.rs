@@ -5,7 +5,7 @@
 use serde_json::Value as Json;
 
 /// Stands in for an account id, which always has 12 digits.
-const ACCOUNT: &str = "000000000000";
+pub(super) const ACCOUNT: &str = "000000000000";
 
 /// The text that a fragment becomes in a region, if the template tells all of it. The account counts as `000000000000`.
 ///

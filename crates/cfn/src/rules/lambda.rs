@@ -10,6 +10,8 @@ use crate::template::Declaration;
 
 /// Most records of a batch that Lambda collects without a window, for queues.
 const LARGEST_BATCH_WITHOUT_WINDOW: i64 = 10;
+/// How the names of services end.
+const SERVICES: [&str; 2] = [".amazonaws.com", ".amazonaws.com.cn"];
 
 /// A mapping of a stream says where to start; the service refuses it otherwise.
 pub(super) fn stream_needs_a_start(_: &Context<'_>, mapping: &Declaration, found: &mut Vec<Violation>) {
@@ -71,16 +73,17 @@ pub(super) fn large_batches_need_a_window(context: &Context<'_>, mapping: &Decla
     }
 }
 
-/// A service acts for all accounts: without a source anyone could make it call the function.
-pub(super) fn services_are_told_apart(_: &Context<'_>, permission: &Declaration, found: &mut Vec<Violation>) {
-    let by_service =
-        property(permission, "Principal").and_then(Json::as_str).is_some_and(|name| name.ends_with(".amazonaws.com"));
-    if by_service && property(permission, "SourceArn").is_none() && property(permission, "SourceAccount").is_none() {
+/// A service acts for all accounts: without a source anyone could make it call the function. An account alone would
+/// let in each of its resources.
+pub(super) fn services_are_told_apart(context: &Context<'_>, permission: &Declaration, found: &mut Vec<Violation>) {
+    let principal = property(permission, "Principal").map(|json| text(json, context.region).known);
+    let by_service = principal.is_some_and(|name| SERVICES.iter().any(|suffix| name.ends_with(suffix)));
+    if by_service && property(permission, "SourceArn").is_none() {
         found.push(
             Violation::new("permission-source", "lets a service call the function on behalf of anyone")
                 .of(permission)
                 .at("SourceArn")
-                .hint("set `SourceArn` to what may call, such as a rule, and `SourceAccount`"),
+                .hint("set `SourceArn` to what may call, such as a rule"),
         );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each can be overruled where it doesn't fit, by a reason in the resource's metadata that a reviewer reads:
 //!
-//! - `Accepted: {"<rule>": "<reason>"}` for any rule here,
+//! - `Accepted: {"<rule>": "<reason>"}` for any rule here but `iam-administrator`,
 //! - `AnyResource: {"<Sid>": "<reason>"}` for a statement that can't name its resources,
 //! - `Disposable: "<reason>"` for something that holds data nobody misses.
 //!
@@ -13,10 +13,15 @@ mod api;
 mod asynchronous;
 mod encryption;
 mod iam;
+mod managed;
 mod network;
+mod permission;
 mod removal;
+mod source;
 
 use serde_json::{Map, Value as Json};
+
+pub use iam::is_broad;
 
 use super::{Context, Rule};
 use crate::check::Violation;
@@ -25,6 +30,8 @@ use crate::template::{Declaration, Template};
 const ACCEPTED: &str = "Accepted";
 const ANY_RESOURCE: &str = "AnyResource";
 const DISPOSABLE: &str = "Disposable";
+/// Rules that no reason overrules.
+const NEVER_ACCEPTED: [&str; 1] = ["iam-administrator"];
 /// A reason in fewer words says nothing.
 const FEWEST_WORDS: usize = 3;
 
@@ -38,10 +45,14 @@ pub const POLICY_RULES: &[(&str, &str)] = &[
     ("bucket-public", "a bucket blocks all public access"),
     ("deletion-protection", "what can be protected against deletion is"),
     ("iam-action", "no statement allows all actions, or all of a service"),
+    ("iam-administrator", "nobody gets a policy that allows whatever there is; no reason overrules this"),
     ("iam-federation", "a trust in an identity provider pins audience and subject"),
+    ("iam-foreign", "no other account is let in without a reason"),
+    ("iam-managed", "a policy that AWS maintains is attached for a reason"),
     ("iam-not", "nothing is allowed by exclusion"),
-    ("iam-opaque", "a policy document stands in the template"),
+    ("iam-opaque", "a policy document stands in the template, with its actions"),
     ("iam-open", "nothing is allowed to everybody"),
+    ("iam-pass-role", "roles are passed by name, and to named services"),
     ("iam-resource", "a statement names its resources, or the reason why it can't"),
     ("iam-source", "a service acts only for resources of the account (confused deputy)"),
     ("ingress-open", "no port is open to the whole internet"),
@@ -53,12 +64,15 @@ pub const POLICY_RULES: &[(&str, &str)] = &[
     ("needless-reason", "a reason in the metadata excuses something"),
     ("open-route", "a route of an API asks who is calling"),
     ("own-key", "what holds data is encrypted with a customer's key"),
+    ("permission-open", "only the own account and services acting for it may call a function"),
     ("queue-dead-letters", "a queue that feeds a function puts aside what fails again and again"),
     ("reason", "a reason is a sentence"),
     ("recovery", "a table can be restored to any point in time"),
     ("schedule-dead-letters", "a schedule's failed calls are kept"),
+    ("subscription-dead-letters", "what a topic can't deliver to a queue or function is kept"),
     ("target-dead-letters", "what a rule can't deliver is kept"),
     ("tls-only", "buckets and queues refuse connections without TLS"),
+    ("visibility-timeout", "a queue hides a message for six times the time that its reader may take"),
 ];
 
 const RULES: &[Rule] = &[
@@ -73,15 +87,19 @@ const RULES: &[Rule] = &[
     Rule { resource_type: "AWS::EC2::SecurityGroup", check: network::no_port_is_open_to_all },
     Rule { resource_type: "AWS::EC2::SecurityGroupIngress", check: network::no_port_is_open_to_all },
     Rule { resource_type: "AWS::Events::Rule", check: asynchronous::targets_have_dead_letters },
+    Rule { resource_type: "AWS::IAM::Role", check: managed::attached_policies_are_known },
     Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: asynchronous::mappings_have_dead_letters },
     Rule { resource_type: "AWS::Lambda::EventSourceMapping", check: asynchronous::mappings_end_their_retries },
     Rule { resource_type: "AWS::Lambda::EventInvokeConfig", check: asynchronous::invoke_configs_have_a_destination },
     Rule { resource_type: "AWS::Lambda::Function", check: asynchronous::invoked_functions_have_dead_letters },
+    Rule { resource_type: "AWS::Lambda::Permission", check: permission::callers_are_of_the_account },
     Rule { resource_type: "AWS::Logs::LogGroup", check: removal::logs_have_an_end },
     Rule { resource_type: "AWS::S3::Bucket", check: network::buckets_are_private },
     Rule { resource_type: "AWS::S3::Bucket", check: network::tls_is_demanded },
+    Rule { resource_type: "AWS::SNS::Subscription", check: asynchronous::subscriptions_have_dead_letters },
     Rule { resource_type: "AWS::SQS::Queue", check: network::tls_is_demanded },
     Rule { resource_type: "AWS::SQS::Queue", check: asynchronous::read_queues_have_dead_letters },
+    Rule { resource_type: "AWS::SQS::Queue", check: asynchronous::visibility_outlasts_the_readers },
     Rule { resource_type: "AWS::Scheduler::Schedule", check: asynchronous::schedules_have_dead_letters },
 ];
 
@@ -119,7 +137,9 @@ fn weigh_reasons(declaration: &Declaration, found: &mut Vec<Violation>) {
     for (rule, reason) in reasons(declaration, ACCEPTED) {
         let path = format!("{ACCEPTED}/{rule}");
         let before = found.len();
-        found.retain(|violation| violation.rule != rule);
+        if !NEVER_ACCEPTED.contains(&rule) {
+            found.retain(|violation| violation.rule != rule);
+        }
         let excused = found.len() < before;
         tell_reason(declaration, &path, reason, excused, found);
     }

@@ -2,7 +2,13 @@
 
 use serde_json::Value as Json;
 
+use crate::intrinsic::is_no_value;
 use crate::template::Declaration;
+
+/// The value, unless it is `AWS::NoValue`: then CloudFormation treats it as not set.
+pub(super) fn set(json: &Json) -> Option<&Json> {
+    (!is_no_value(json)).then_some(json)
+}
 
 /// Every place that `path` leads to: `*` stands for each item of a list. A place that isn't set has no value.
 ///
@@ -10,7 +16,7 @@ use crate::template::Declaration;
 pub(super) fn places<'a>(declaration: &'a Declaration, path: &str) -> Vec<(String, Option<&'a Json>)> {
     let mut parts = path.split('/');
     let Some(first) = parts.next() else { return Vec::new() };
-    let mut places = vec![(first.to_owned(), declaration.properties().get(first))];
+    let mut places = vec![(first.to_owned(), declaration.properties().get(first).and_then(set))];
     for part in parts {
         places = places.into_iter().flat_map(|(path, json)| step(path, json, part)).collect();
     }
@@ -24,11 +30,11 @@ pub(super) fn found<'a>(declaration: &'a Declaration, path: &str) -> Vec<(String
 
 fn step<'a>(path: String, json: Option<&'a Json>, part: &str) -> Vec<(String, Option<&'a Json>)> {
     if part != "*" {
-        return vec![(format!("{path}/{part}"), json.and_then(|json| json.get(part)))];
+        return vec![(format!("{path}/{part}"), json.and_then(|json| json.get(part)).and_then(set))];
     }
     match json.and_then(Json::as_array) {
         Some(items) if !items.is_empty() => {
-            items.iter().enumerate().map(|(index, item)| (format!("{path}/{index}"), Some(item))).collect()
+            items.iter().enumerate().map(|(index, item)| (format!("{path}/{index}"), set(item))).collect()
         }
         _ => vec![(path, None)],
     }

@@ -1,50 +1,10 @@
-//! Queues: Amazon SQS developer guide, and "Using Lambda with Amazon SQS".
+//! Queues: Amazon SQS developer guide.
 
 use serde_json::Value as Json;
 
 use super::{Context, property};
 use crate::check::Violation;
 use crate::template::Declaration;
-
-/// Seconds that a message stays hidden where nothing is said.
-const DEFAULT_VISIBILITY: i64 = 30;
-/// Seconds that a function may run where nothing is said.
-const DEFAULT_TIMEOUT: i64 = 3;
-
-/// A message must stay hidden for six times the function's timeout: Lambda retries a throttled batch meanwhile.
-pub(super) fn visibility_outlasts_the_function(
-    context: &Context<'_>,
-    mapping: &Declaration,
-    found: &mut Vec<Violation>,
-) {
-    let Some(queue) = context.referred(property(mapping, "EventSourceArn"), "AWS::SQS::Queue") else {
-        return;
-    };
-    let Some(function) = context.referred(property(mapping, "FunctionName"), "AWS::Lambda::Function") else {
-        return;
-    };
-    let seconds = |declaration: &Declaration, name: &str, otherwise: i64| match property(declaration, name) {
-        None => Some(otherwise),
-        Some(set) => set.as_i64(),
-    };
-    let (Some(visibility), Some(timeout)) =
-        (seconds(queue, "VisibilityTimeout", DEFAULT_VISIBILITY), seconds(function, "Timeout", DEFAULT_TIMEOUT))
-    else {
-        return;
-    };
-    if visibility < 6 * timeout {
-        let message = format!(
-            "hides messages for {visibility} s, but `{}` reads it and may run for {timeout} s",
-            function.logical_id()
-        );
-        found.push(
-            Violation::new("visibility-timeout", message)
-                .of(queue)
-                .at("VisibilityTimeout")
-                .hint(format!("at least six times as long: {} s", 6 * timeout)),
-        );
-    }
-}
 
 /// SQS takes a FIFO queue's name only with the suffix, and the suffix only on a FIFO queue.
 pub(super) fn fifo_names_end_in_fifo(_: &Context<'_>, queue: &Declaration, found: &mut Vec<Violation>) {

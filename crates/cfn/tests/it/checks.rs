@@ -248,16 +248,13 @@ fn function(stack: &mut Template, timeout: i64) -> Handle<lambda::Function> {
 }
 
 #[test]
-fn a_queue_hides_messages_long_enough() {
-    let mapping = |visibility: i64| {
-        move |stack: &mut Template| {
-            let reader = function(stack, 30);
-            let work = stack.add("Work", sqs::Queue::new().visibility_timeout(visibility));
-            stack.add("Source", lambda::EventSourceMapping::new(reader.reference()).event_source_arn(work.arn()));
-        }
-    };
-    assert_eq!(broken(mapping(180)), NOTHING);
-    assert_eq!(broken(mapping(179)), ["visibility-timeout Work VisibilityTimeout"]);
+fn a_required_property_that_is_taken_away_is_missing() {
+    let broken = broken(|stack| {
+        let code = lambda::function::Code::new().zip_file("exports.handler = async () => {};");
+        let role = pseudo::no_value::<cfn::Arn<iam::Role>>();
+        stack.add("Reader", lambda::Function::new(code, role));
+    });
+    assert_eq!(broken, ["required Reader"]);
 }
 
 #[test]

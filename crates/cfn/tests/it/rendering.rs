@@ -15,7 +15,7 @@ fn two_runs_give_the_same_bytes() {
 #[test]
 fn the_text_is_the_template() {
     let stack = example::stack();
-    let parsed: serde_json::Value = serde_json::from_str(&stack.render()).unwrap();
+    let parsed: serde_json::Value = serde_json::from_str(stack.render()).unwrap();
     assert_eq!(parsed, stack.to_json());
 }
 
@@ -84,7 +84,7 @@ proptest! {
     fn text_survives(text in any::<String>()) {
         let mut stack = Template::new();
         stack.add("News", sns::Topic::new().display_name(text.as_str()));
-        let parsed: serde_json::Value = serde_json::from_str(&stack.render()).unwrap();
+        let parsed: serde_json::Value = serde_json::from_str(stack.render()).unwrap();
         prop_assert_eq!(&parsed["Resources"]["News"]["Properties"]["DisplayName"], &json!(text));
     }
 }

@@ -57,6 +57,33 @@ fn each_wrong_variant_is_caught_and_the_repair_is_named() {
     assert!(cases.len() >= 40, "{} variants", cases.len());
 }
 
+/// A reason overrules any rule but the one about policies that allow everything.
+#[test]
+fn reasons_overrule_opinions_but_no_administrator() {
+    let reason = "EKS keeps the policy in step with what it calls";
+    let with = |policy: &str, rule: &str| {
+        let mut system = sound();
+        change(&mut system, ("Role", "/ManagedPolicyArns"), json!([format!("arn:aws:iam::aws:policy/{policy}")]));
+        change(&mut system, ("Role", "/Metadata"), json!({"Accepted": {rule: reason}}));
+        violations(&system).iter().map(place).collect::<Vec<_>>()
+    };
+    assert_eq!(with("AmazonEKSClusterPolicy", "iam-managed"), [""; 0]);
+    let refused = ["iam-administrator Role ManagedPolicyArns/0", "needless-reason Role"];
+    for rule in ["iam-administrator", "iam-managed"] {
+        assert_eq!(with("AdministratorAccess", rule), refused, "{rule}");
+    }
+}
+
+/// Mail that can't be delivered has nowhere to go.
+#[test]
+fn only_queues_and_functions_need_dead_letters_of_a_topic() {
+    let mut system = sound();
+    change(&mut system, ("Subscription", "/RedrivePolicy"), json!(null));
+    change(&mut system, ("Subscription", "/Protocol"), json!("email"));
+    change(&mut system, ("Subscription", "/Endpoint"), json!("on-call@example.com"));
+    assert_eq!(violations(&system), []);
+}
+
 /// Every policy rule that can be broken by one property has a case.
 #[test]
 fn every_policy_rule_has_a_case() {
@@ -90,6 +117,7 @@ fn cases() -> Vec<Case> {
             "Principal": {"Service": null, "Federated": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:oidc-provider/t.example"}},
         }))
     };
+    let arn = |id: &str| json!({"Fn::GetAtt": [id, "Arn"]});
     let inline = ("Role", "/Policies/0/PolicyDocument/Statement");
     let trusted = ("ScheduleRole", "/AssumeRolePolicyDocument/Statement");
     let queue_statement = ("WorkPolicy", "/PolicyDocument/Statement/1");
@@ -103,7 +131,7 @@ fn cases() -> Vec<Case> {
             "all actions",
             inline,
             statement(json!({"Action": "*"})),
-            "iam-action Role Policies/0/PolicyDocument/Statement/0/Action",
+            "iam-action Role Policies/0/PolicyDocument/Statement/0/Action + iam-pass-role Role Policies/0/PolicyDocument/Statement/0/Condition",
         ),
         case(
             "all actions of a service",
@@ -233,6 +261,160 @@ fn cases() -> Vec<Case> {
             },
             "iam-open WorkPolicy PolicyDocument/Statement/1/Principal",
         ),
+        case(
+            "an administrator",
+            ("Role", "/ManagedPolicyArns"),
+            json!(["arn:aws:iam::aws:policy/AdministratorAccess"]),
+            "iam-administrator Role ManagedPolicyArns/0",
+        ),
+        case(
+            "an administrator of any partition",
+            ("Role", "/ManagedPolicyArns"),
+            json!([{"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AdministratorAccess"}]),
+            "iam-administrator Role ManagedPolicyArns/0",
+        ),
+        case(
+            "an administrator in pieces",
+            ("Role", "/ManagedPolicyArns"),
+            json!([{"Ref": "Reading"}, {"Fn::Join": ["", ["arn:aws:iam::aws:policy/Power", "UserAccess"]]}]),
+            "iam-administrator Role ManagedPolicyArns/1",
+        ),
+        case(
+            "all of a service by its policy",
+            ("Role", "/ManagedPolicyArns"),
+            json!(["arn:aws:iam::aws:policy/AmazonS3FullAccess"]),
+            "iam-administrator Role ManagedPolicyArns/0",
+        ),
+        case(
+            "a policy of AWS without a reason",
+            ("Role", "/ManagedPolicyArns"),
+            json!([{"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"}]),
+            "iam-managed Role ManagedPolicyArns/0",
+        ),
+        case(
+            "a policy that nobody knows yet",
+            ("Role", "/ManagedPolicyArns"),
+            json!([{"Ref": "AWS::StackName"}]),
+            "iam-managed Role ManagedPolicyArns/0",
+        ),
+        case(
+            "a key of another account's root",
+            ("Key", "/KeyPolicy/Statement/0/Principal/AWS"),
+            json!("arn:aws:iam::111111111111:root"),
+            "iam-action Key KeyPolicy/Statement/0/Action + iam-foreign Key KeyPolicy/Statement/0/Principal",
+        ),
+        case(
+            "a trust in another account",
+            trusted,
+            trust(json!({"Principal": {"Service": null, "AWS": "111111111111"}})),
+            "iam-foreign ScheduleRole AssumeRolePolicyDocument/Statement/0/Principal",
+        ),
+        case(
+            "a trust in everybody by a substitution",
+            trusted,
+            trust(json!({"Principal": {"Service": null, "AWS": [{"Fn::Sub": "*"}]}})),
+            "iam-open ScheduleRole AssumeRolePolicyDocument/Statement/0/Principal",
+        ),
+        case(
+            "tokens of every namespace",
+            trusted,
+            github(json!({
+                "StringEquals": {"aws:SourceAccount": null, "t.example:aud": "sts.amazonaws.com"},
+                "StringLike": {"t.example:sub": "system:serviceaccount:*:consumer"},
+            })),
+            "iam-federation ScheduleRole AssumeRolePolicyDocument/Statement/0/Principal",
+        ),
+        case(
+            "a source in any account",
+            trusted,
+            trust(
+                json!({"Condition": {"StringEquals": null, "ArnLike": {"aws:SourceArn": "arn:aws:scheduler:us-west-2:*:schedule/orders"}}}),
+            ),
+            "iam-source ScheduleRole AssumeRolePolicyDocument/Statement/0/Principal",
+        ),
+        case(
+            "a source of wildcards",
+            trusted,
+            trust(json!({"Condition": {"StringEquals": null, "ArnLike": {"aws:SourceArn": "arn:*:*:*:*:*"}}})),
+            "iam-source ScheduleRole AssumeRolePolicyDocument/Statement/0/Principal",
+        ),
+        case(
+            "all actions by a substitution",
+            inline,
+            statement(json!({"Action": [{"Fn::Sub": "sqs:*"}]})),
+            "iam-action Role Policies/0/PolicyDocument/Statement/0/Action",
+        ),
+        case(
+            "all actions by question marks",
+            inline,
+            statement(json!({"Action": "sqs:?*"})),
+            "iam-action Role Policies/0/PolicyDocument/Statement/0/Action",
+        ),
+        case(
+            "an action that nobody knows yet",
+            inline,
+            statement(json!({"Action": {"Fn::Sub": "sqs:${AWS::StackName}"}})),
+            "iam-opaque Role Policies/0/PolicyDocument/Statement/0/Action",
+        ),
+        case(
+            "all actions in a statement without a list",
+            ("Reading", "/PolicyDocument/Statement/Action"),
+            json!("sqs:*"),
+            "iam-action Reading PolicyDocument/Statement/Action",
+        ),
+        case(
+            "any table",
+            inline,
+            statement(
+                json!({"Resource": [{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:us-west-2:${AWS::AccountId}:table/*"}]}),
+            ),
+            "iam-resource Role Policies/0/PolicyDocument/Statement/0/Resource",
+        ),
+        case(
+            "any resource twice",
+            inline,
+            statement(json!({"Resource": "**"})),
+            "iam-resource Role Policies/0/PolicyDocument/Statement/0/Resource",
+        ),
+        case(
+            "any role for a service",
+            inline,
+            statement(json!({
+                "Action": "iam:PassRole", "Resource": "arn:aws:iam::000000000000:role/*",
+                "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
+            })),
+            "iam-pass-role Role Policies/0/PolicyDocument/Statement/0/Resource + iam-resource Role Policies/0/PolicyDocument/Statement/0/Resource",
+        ),
+        case(
+            "a role for any service",
+            inline,
+            statement(json!({"Action": "iam:Pass*", "Resource": {"Fn::GetAtt": ["ScheduleRole", "Arn"]}})),
+            "iam-pass-role Role Policies/0/PolicyDocument/Statement/0/Condition",
+        ),
+        case(
+            "a function that everybody calls",
+            ("Allowed", "/Principal"),
+            json!("*"),
+            "permission-open Allowed Principal",
+        ),
+        case(
+            "a function that another account calls",
+            ("Allowed", "/Principal"),
+            json!("arn:aws:iam::111111111111:root"),
+            "permission-open Allowed Principal",
+        ),
+        case(
+            "a function that rules of any account call",
+            ("Allowed", "/SourceArn"),
+            json!({"Fn::Sub": "arn:${AWS::Partition}:events:us-west-2:*:rule/orders"}),
+            "permission-open Allowed SourceArn",
+        ),
+        case(
+            "a function that EventBridge calls for anyone",
+            ("Allowed", "/SourceArn"),
+            json!(null),
+            "permission-source Allowed SourceArn",
+        ),
         // What holds data.
         case(
             "a table that goes with its stack",
@@ -263,6 +445,30 @@ fn cases() -> Vec<Case> {
             ("Local", "/PointInTimeRecoverySpecification"),
             json!(null),
             "recovery Local PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled",
+        ),
+        case(
+            "a table whose protection is switched off",
+            ("Local", "/DeletionProtectionEnabled"),
+            json!(false),
+            "deletion-protection Local DeletionProtectionEnabled",
+        ),
+        case(
+            "a table whose backups are switched off",
+            ("Local", "/PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled"),
+            json!(false),
+            "recovery Local PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled",
+        ),
+        case(
+            "a replacement that is treated as a creation",
+            ("Orders", "/UpdateReplacePolicy"),
+            json!("RetainExceptOnCreate"),
+            "removal-policy Orders UpdateReplacePolicy",
+        ),
+        case(
+            "a snapshot of a queue",
+            ("Work", "/DeletionPolicy"),
+            json!("Snapshot"),
+            "removal-policy Work DeletionPolicy",
         ),
         case("logs without an end", ("Logs", "/RetentionInDays"), json!(null), "log-retention Logs RetentionInDays"),
         case("a queue without a key", ("Work", "/KmsMasterKeyId"), json!(null), "own-key Work KmsMasterKeyId"),
@@ -316,6 +522,30 @@ fn cases() -> Vec<Case> {
             "queue-dead-letters Work RedrivePolicy",
         ),
         case(
+            "a work queue whose dead letters are taken away",
+            ("Work", "/RedrivePolicy"),
+            json!({"Ref": "AWS::NoValue"}),
+            "queue-dead-letters Work RedrivePolicy",
+        ),
+        case(
+            "a queue that shows messages again too early",
+            ("Work", "/VisibilityTimeout"),
+            json!(179),
+            "visibility-timeout Work VisibilityTimeout",
+        ),
+        case(
+            "a queue that forgets that its reader waits",
+            ("QueueSource", "/MaximumBatchingWindowInSeconds"),
+            json!(1),
+            "visibility-timeout Work VisibilityTimeout",
+        ),
+        case(
+            "a topic that forgets what its queue doesn't take",
+            ("Subscription", "/RedrivePolicy"),
+            json!(null),
+            "subscription-dead-letters Subscription RedrivePolicy",
+        ),
+        case(
             "a rule that forgets",
             ("Rule", "/Targets/0/DeadLetterConfig"),
             json!(null),
@@ -359,6 +589,36 @@ fn cases() -> Vec<Case> {
             ("BucketPolicy", "/PolicyDocument/Statement/0/Condition/Bool"),
             json!({"aws:SecureTransport": "true"}),
             "tls-only Bucket",
+        ),
+        case(
+            "a bucket that only somebody needs TLS for",
+            ("BucketPolicy", "/PolicyDocument/Statement/0/Principal"),
+            json!({"AWS": "arn:aws:iam::000000000000:root"}),
+            "tls-only Bucket",
+        ),
+        case(
+            "a bucket that is read without TLS",
+            ("BucketPolicy", "/PolicyDocument/Statement/0/Action"),
+            json!("s3:PutObject"),
+            "tls-only Bucket",
+        ),
+        case(
+            "a bucket whose objects are read without TLS",
+            ("BucketPolicy", "/PolicyDocument/Statement/0/Resource"),
+            json!(arn("Bucket")),
+            "tls-only Bucket",
+        ),
+        case(
+            "a queue without TLS at times",
+            ("WorkPolicy", "/PolicyDocument/Statement/0/Condition/StringEquals"),
+            json!({"aws:PrincipalAccount": "000000000000"}),
+            "tls-only Work",
+        ),
+        case(
+            "a port for half of the internet",
+            ("Group", "/SecurityGroupIngress/0/CidrIp"),
+            json!("128.0.0.0/1"),
+            "ingress-open Group SecurityGroupIngress/0/CidrIp",
         ),
         case(
             "a port for the internet",
@@ -486,8 +746,8 @@ fn sound() -> BTreeMap<&'static str, Json> {
     let key = || json!({"Fn::GetAtt": ["Key", "Arn"]});
     let arn = |id: &str| json!({"Fn::GetAtt": [id, "Arn"]});
     let document = |statements: Json| json!({"Version": "2012-10-17", "Statement": statements});
-    let deny_without_tls = |action: &str| {
-        json!({"Sid": "DenyWithoutTls", "Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*",
+    let deny_without_tls = |action: &str, resource: Json| {
+        json!({"Sid": "DenyWithoutTls", "Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource,
                "Condition": {"Bool": {"aws:SecureTransport": "false"}}})
     };
     let trust = |service: &str, condition: Json| {
@@ -538,13 +798,15 @@ fn sound() -> BTreeMap<&'static str, Json> {
         (
             "BucketPolicy",
             json!({"Type": "AWS::S3::BucketPolicy", "Bucket": {"Ref": "Bucket"},
-            "PolicyDocument": document(json!([deny_without_tls("s3:*")]))}),
+            "PolicyDocument": document(json!([deny_without_tls(
+                "s3:*", json!([arn("Bucket"), {"Fn::Join": ["/", [arn("Bucket"), "*"]]}])
+            )]))}),
         ),
         ("Work", queue(json!({"RedrivePolicy": {"deadLetterTargetArn": arn("Dead"), "maxReceiveCount": 5}}))),
         (
             "WorkPolicy",
             json!({"Type": "AWS::SQS::QueuePolicy", "Queues": [{"Ref": "Work"}], "PolicyDocument": document(json!([
-                deny_without_tls("sqs:*"),
+                deny_without_tls("sqs:*", arn("Work")),
                 {"Sid": "Events", "Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*",
                  "Principal": {"Service": "events.amazonaws.com"}, "Condition": of_account},
             ]))}),
@@ -553,7 +815,7 @@ fn sound() -> BTreeMap<&'static str, Json> {
         (
             "DeadPolicy",
             json!({"Type": "AWS::SQS::QueuePolicy", "Queues": [{"Ref": "Dead"}],
-            "PolicyDocument": document(json!([deny_without_tls("sqs:*")]))}),
+            "PolicyDocument": document(json!([deny_without_tls("sqs:*", json!("*"))]))}),
         ),
         ("Orders", table(json!({"StreamSpecification": {"StreamViewType": "NEW_AND_OLD_IMAGES"}}))),
         (
@@ -572,8 +834,19 @@ fn sound() -> BTreeMap<&'static str, Json> {
         (
             "Role",
             json!({"Type": "AWS::IAM::Role", "AssumeRolePolicyDocument": trust("lambda.amazonaws.com", json!({})),
+            "ManagedPolicyArns": [{"Ref": "Reading"}],
             "Policies": [{"PolicyName": "work", "PolicyDocument": document(json!([
                 {"Sid": "Work", "Effect": "Allow", "Action": ["sqs:ReceiveMessage"], "Resource": arn("Work")}]))}]}),
+        ),
+        (
+            "Reading",
+            json!({"Type": "AWS::IAM::ManagedPolicy", "PolicyDocument": document(
+                json!({"Sid": "Read", "Effect": "Allow", "Action": "sqs:ReceiveMessage", "Resource": arn("Work")}))}),
+        ),
+        (
+            "Allowed",
+            json!({"Type": "AWS::Lambda::Permission", "FunctionName": {"Ref": "Function"}, "Action": "lambda:InvokeFunction",
+            "Principal": "events.amazonaws.com", "SourceArn": arn("Rule")}),
         ),
         (
             "ScheduleRole",
@@ -613,6 +886,11 @@ fn sound() -> BTreeMap<&'static str, Json> {
             json!({"Type": "AWS::Scheduler::Schedule", "FlexibleTimeWindow": {"Mode": "OFF"},
             "ScheduleExpression": "rate(1 minute)", "Target": {"Arn": arn("Function"), "RoleArn": arn("ScheduleRole"),
             "DeadLetterConfig": {"Arn": arn("Dead")}}}),
+        ),
+        (
+            "Subscription",
+            json!({"Type": "AWS::SNS::Subscription", "TopicArn": {"Ref": "Topic"}, "Protocol": "sqs", "Endpoint": arn("Work"),
+            "RedrivePolicy": {"deadLetterTargetArn": arn("Dead")}}),
         ),
         ("Topic", json!({"Type": "AWS::SNS::Topic", "KmsMasterKeyId": key()})),
         (
@@ -724,6 +1002,8 @@ fn add(stack: &mut Template, id: &str, resource: &Json) {
         }
         let policy = |name: &str| match resource[name].as_str() {
             Some("Delete") => RemovalPolicy::Delete,
+            Some("RetainExceptOnCreate") => RemovalPolicy::RetainExceptOnCreate,
+            Some("Snapshot") => RemovalPolicy::Snapshot,
             _ => RemovalPolicy::Retain,
         };
         let mut declared = R::from_properties(properties)
@@ -748,14 +1028,17 @@ fn add(stack: &mut Template, id: &str, resource: &Json) {
         "AWS::EC2::VPC" => typed::<ec2::VPC>(stack, id, resource),
         "AWS::EKS::Cluster" => typed::<eks::Cluster>(stack, id, resource),
         "AWS::Events::Rule" => typed::<events::Rule>(stack, id, resource),
+        "AWS::IAM::ManagedPolicy" => typed::<iam::ManagedPolicy>(stack, id, resource),
         "AWS::IAM::Role" => typed::<iam::Role>(stack, id, resource),
         "AWS::KMS::Key" => typed::<kms::Key>(stack, id, resource),
         "AWS::Lambda::EventInvokeConfig" => typed::<lambda::EventInvokeConfig>(stack, id, resource),
         "AWS::Lambda::EventSourceMapping" => typed::<lambda::EventSourceMapping>(stack, id, resource),
         "AWS::Lambda::Function" => typed::<lambda::Function>(stack, id, resource),
+        "AWS::Lambda::Permission" => typed::<lambda::Permission>(stack, id, resource),
         "AWS::Logs::LogGroup" => typed::<logs::LogGroup>(stack, id, resource),
         "AWS::S3::Bucket" => typed::<s3::Bucket>(stack, id, resource),
         "AWS::S3::BucketPolicy" => typed::<s3::BucketPolicy>(stack, id, resource),
+        "AWS::SNS::Subscription" => typed::<sns::Subscription>(stack, id, resource),
         "AWS::SNS::Topic" => typed::<sns::Topic>(stack, id, resource),
         "AWS::SQS::Queue" => typed::<sqs::Queue>(stack, id, resource),
         "AWS::SQS::QueuePolicy" => typed::<sqs::QueuePolicy>(stack, id, resource),

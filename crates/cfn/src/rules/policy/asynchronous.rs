@@ -12,6 +12,12 @@ use crate::template::Declaration;
 
 /// A stream keeps its records for 24 hours; a record that waits longer is lost before the mapping gives up on it.
 const STREAM_SECONDS: i64 = 86_400;
+/// Seconds that a message stays hidden where nothing is said.
+const DEFAULT_VISIBILITY: i64 = 30;
+/// Seconds that a function may run where nothing is said.
+const DEFAULT_TIMEOUT: i64 = 3;
+/// Protocols of deliveries to machines of ours; a mail or a text message that can't be delivered helps nobody later.
+const KEPT_PROTOCOLS: [&str; 2] = ["lambda", "sqs"];
 const REPORT_FAILURES: &str = "ReportBatchItemFailures";
 
 /// What the mapping of a stream gives up on leaves at least a pointer.
@@ -68,13 +74,61 @@ pub(super) fn mappings_end_their_retries(context: &Context<'_>, mapping: &Declar
     }
 }
 
+/// A message stays hidden for six times the function's timeout and the batching window: Lambda retries a throttled
+/// batch meanwhile. Lambda itself only refuses less than the timeout ("Using Lambda with Amazon SQS").
+pub(super) fn visibility_outlasts_the_readers(context: &Context<'_>, queue: &Declaration, found: &mut Vec<Violation>) {
+    let seconds = |declaration: &Declaration, name: &str, otherwise: i64| match property(declaration, name) {
+        None => Some(otherwise),
+        Some(set) => set.as_i64(),
+    };
+    let Some(visibility) = seconds(queue, "VisibilityTimeout", DEFAULT_VISIBILITY) else { return };
+    for mapping in readers(context, queue) {
+        let Some(function) = context.referred(property(mapping, "FunctionName"), "AWS::Lambda::Function") else {
+            continue;
+        };
+        let timeout = seconds(function, "Timeout", DEFAULT_TIMEOUT);
+        let window = seconds(mapping, "MaximumBatchingWindowInSeconds", 0);
+        let (Some(timeout), Some(window)) = (timeout, window) else { continue };
+        let least = 6 * timeout + window;
+        if visibility < least {
+            let reader = function.logical_id();
+            let message = format!(
+                "hides messages for {visibility} s, but `{reader}` reads it, waits {window} s for a batch and may run for {timeout} s"
+            );
+            found.push(
+                Violation::new("visibility-timeout", message)
+                    .of(queue)
+                    .at("VisibilityTimeout")
+                    .hint(format!("at least six times the timeout, and the window: {least} s")),
+            );
+        }
+    }
+}
+
+/// The mappings that read a queue of the template.
+fn readers<'a>(context: &Context<'a>, queue: &Declaration) -> impl Iterator<Item = &'a Declaration> {
+    let queue = queue.logical_id().to_owned();
+    let mappings = context.template.resources().filter(|other| other.type_name() == "AWS::Lambda::EventSourceMapping");
+    mappings
+        .filter(move |mapping| property(mapping, "EventSourceArn").and_then(Reference::target) == Some(queue.as_str()))
+}
+
+/// What a topic can't deliver to a queue or a function is gone after its retries.
+pub(super) fn subscriptions_have_dead_letters(_: &Context<'_>, subscription: &Declaration, found: &mut Vec<Violation>) {
+    let protocol = property(subscription, "Protocol").and_then(Json::as_str).unwrap_or_default();
+    if KEPT_PROTOCOLS.contains(&protocol) && property(subscription, "RedrivePolicy").is_none() {
+        found.push(
+            Violation::new("subscription-dead-letters", "forgets the messages that it can't deliver")
+                .of(subscription)
+                .at("RedrivePolicy")
+                .hint("name a queue whose policy lets the topic send"),
+        );
+    }
+}
+
 /// A queue that a function reads puts aside what fails again and again.
 pub(super) fn read_queues_have_dead_letters(context: &Context<'_>, queue: &Declaration, found: &mut Vec<Violation>) {
-    let mappings = context.template.resources().filter(|other| other.type_name() == "AWS::Lambda::EventSourceMapping");
-    let reader = mappings
-        .into_iter()
-        .find(|mapping| property(mapping, "EventSourceArn").and_then(Reference::target) == Some(queue.logical_id()));
-    if let Some(reader) = reader
+    if let Some(reader) = readers(context, queue).next()
         && property(queue, "RedrivePolicy").is_none()
     {
         let message =

@@ -49,25 +49,25 @@ pub(super) fn data_stays(_: &Context<'_>, declaration: &Declaration, found: &mut
     }
 }
 
-/// Forgotten protection is an error; protection that somebody switched off in so many words is worth knowing.
+/// Protection that is forgotten or switched off: whoever wants it off says why in the metadata.
 pub(super) fn deletion_is_refused(_: &Context<'_>, declaration: &Declaration, found: &mut Vec<Violation>) {
     for_each_switch(&PROTECTION, declaration, |path, value| {
         let violation = match value {
             None => Violation::new("deletion-protection", "can be deleted by one call"),
-            Some(_) => Violation::new("deletion-protection", "is not protected against deletion").note(),
+            Some(_) => Violation::new("deletion-protection", "is not protected against deletion"),
         };
-        found.push(violation.of(declaration).at(path).hint("set it to `true`"));
+        found.push(violation.of(declaration).at(path).hint("set it to `true`, or accept the rule with a reason"));
     });
 }
 
-/// As with protection: forgotten is an error, switched off is worth knowing.
+/// As with protection: whoever wants no backup says why.
 pub(super) fn tables_can_be_restored(_: &Context<'_>, declaration: &Declaration, found: &mut Vec<Violation>) {
     for_each_switch(&RECOVERY, declaration, |path, value| {
         let violation = match value {
             None => Violation::new("recovery", "can't be restored to an earlier point in time"),
-            Some(_) => Violation::new("recovery", "has no backup of earlier points in time").note(),
+            Some(_) => Violation::new("recovery", "has no backup of earlier points in time"),
         };
-        found.push(violation.of(declaration).at(path).hint("set it to `true`"));
+        found.push(violation.of(declaration).at(path).hint("set it to `true`, or accept the rule with a reason"));
     });
 }
 

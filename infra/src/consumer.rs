@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use contracts::{Binding, Bound, CdcConsumerBinding, KafkaSecurity, Region, Text, resource};
+use contracts::{
+    Binding, Bound, CdcConsumerBinding, CdcConsumerSettings, CredentialsFolder, KafkaSecurity, Region, Text, resource,
+};
 use events::Entity;
 
 use crate::environment::{Environment, KafkaCluster};
+
+/// Folder where the pods find the files of the Schema Registry's secret.
+pub(crate) const SCHEMA_REGISTRY_CREDENTIALS: &str = "/var/run/secrets/schema-registry";
 
 /// Where the consumer finds Kafka.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +40,9 @@ pub fn consumer_environment(
     endpoints: &KafkaEndpoints,
 ) -> BTreeMap<String, String> {
     // Variables hold the tables' names only; permissions come from the role in the `events` stack.
-    let binding =
-        binding(environment, region, endpoints, |entity| Bound::new(environment.name(entity.as_str()), Vec::new()));
+    let binding = binding(environment, region, endpoints, |entity| {
+        Bound::new(entity.as_str(), environment.name(entity.as_str()), Vec::new())
+    });
     binding
         .variables()
         .into_iter()
@@ -53,9 +59,13 @@ pub(crate) fn binding<V>(
     endpoints: &KafkaEndpoints,
     table: impl Fn(Entity) -> Bound<V, resource::Table, resource::Write>,
 ) -> CdcConsumerBinding<V> {
-    let security = match &environment.kafka().cluster {
-        KafkaCluster::Platform => KafkaSecurity::Plaintext,
-        KafkaCluster::Existing { security, .. } => *security,
+    let (security, registry_secret) = match &environment.kafka().cluster {
+        KafkaCluster::Platform => (KafkaSecurity::Plaintext, None),
+        KafkaCluster::Existing { security, schema_registry_secret, .. } => (*security, schema_registry_secret.as_ref()),
+    };
+    let schema_registry_credentials_dir = match registry_secret {
+        Some(_) => CredentialsFolder::Mounted(SCHEMA_REGISTRY_CREDENTIALS.to_owned()),
+        None => CredentialsFolder::None,
     };
     CdcConsumerBinding {
         region: region.clone(),
@@ -65,6 +75,6 @@ pub(crate) fn binding<V>(
         customers: table(Entity::Customers),
         orders: table(Entity::Orders),
         products: table(Entity::Products),
-        settings: environment.consumer().contract(security),
+        settings: CdcConsumerSettings { schema_registry_credentials_dir, ..environment.consumer().contract(security) },
     }
 }

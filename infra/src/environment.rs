@@ -31,6 +31,7 @@ pub use functions::{
 pub use kafka::{ConsumerSettings, KafkaCluster, KafkaSettings};
 pub use mistake::Mistake;
 pub use network::{Cidr, ClusterSettings, Nat, NetworkSettings, NodeGroupSettings};
+pub(crate) use regions::ZONES;
 pub use regions::{RegionSettings, Role};
 pub use retention::{ArchiveSettings, LogSettings, QueueSettings, TableSettings};
 pub use surroundings::{AlarmSettings, DomainSettings, LocalSettings};
@@ -284,11 +285,10 @@ impl Environment {
         let logs = root.section("logs", LogSettings::read);
         let archive = root.section("archive", ArchiveSettings::read);
         let queues = root.section("queues", QueueSettings::read);
-        let tables = root.section("tables", TableSettings::read);
+        let tables = root.section("tables", |section| TableSettings::read(section, target));
         let functions = root.section("functions", functions::read);
         let api = root.section("api", ApiSettings::read);
-        let authority =
-            root.section("authority", |section| AuthoritySettings::read(section, regions.as_deref()));
+        let authority = root.section("authority", |section| AuthoritySettings::read(section, regions.as_deref()));
         let network = root.section("network", NetworkSettings::read);
         let cluster = root.section("cluster", |section| ClusterSettings::read(section, target));
         let github = root.optional_section("github", GitHubSettings::read);

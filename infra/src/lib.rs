@@ -4,7 +4,12 @@
 //! Two calls with the same environment give the same bytes.
 //! What a program needs comes from its declaration in `contracts`; permissions are derived from there and nowhere else.
 
+pub mod dashboards;
 pub mod environment;
+pub mod graph;
+pub mod kubernetes;
+pub mod parity;
+pub mod rules;
 pub mod system;
 
 mod constructs;
@@ -12,5 +17,6 @@ mod consumer;
 mod stacks;
 
 pub use consumer::{KafkaEndpoints, consumer_environment};
+pub use stacks::access::{HandlerPermission, handler_permissions};
 pub use stacks::events::SYNTHETIC_PREFIX;
-pub use system::{Input, Source, StackId, StackInstance, System, system};
+pub use system::{Flow, Grant, Input, Place, Source, StackId, StackInstance, Subject, System, Watch, system};

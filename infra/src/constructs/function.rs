@@ -2,79 +2,66 @@
 
 use std::collections::BTreeMap;
 
-use cfn::lambda::event_source_mapping::{DestinationConfig, Filter, FilterCriteria, FunctionResponseType, OnFailure};
 use cfn::lambda::function::{
     Architecture, Code, Environment as Variables, LogFormat, LoggingConfig, Runtime, SystemLogLevel,
 };
 use cfn::{Arn, Handle, Id, Value, iam, kms, lambda, logs, s3};
-use contracts::{Binding, KeyNeed, Need, Text};
-use events::Entity;
+use contracts::{Binding, Flow as Direction, Need, Text};
 
-use crate::constructs::policy::{Statement, document, statements_of};
-use crate::constructs::queue::{Queue, whole_seconds};
-use crate::constructs::{Scope, stateful, table};
+use crate::constructs::policy::{Statement, statements_of};
+use crate::constructs::queue::whole_seconds;
+use crate::constructs::trigger::Trigger;
+use crate::constructs::{Scope, accepted, role, stateful};
 use crate::environment::Program;
-use crate::system::Source;
+use crate::system::{Place, Source, Subject};
 
-/// What a function reads: the streams of these tables.
-pub(crate) struct Streams<'a> {
-    /// Each table with the ARN of its stream in this region.
-    pub(crate) tables: &'a [(Entity, Value<String>)],
-    /// Gets a pointer (shard and sequence numbers, no bodies) to each batch that is given up on; the stream keeps the
-    /// records for 24 hours after their change.
-    pub(crate) give_up_to: &'a Queue,
+/// What all functions of a region share.
+pub(crate) struct Shared<'a> {
+    /// The bucket with their code.
+    pub(crate) code_bucket: &'a Value<Id<s3::Bucket>>,
+    /// The region's key.
+    pub(crate) key: &'a Value<Arn<kms::Key>>,
 }
 
-/// Adds a function with everything it needs, fed by streams.
+/// Adds a function with everything it needs, started by `trigger`.
 ///
-/// Its role may do what the binding declares, read the streams, give up to the failure queue and write its log; nothing else.
+/// Its role may do what the binding declares, what its trigger takes, and write its log; nothing else.
 #[track_caller]
 pub(crate) fn add<B: Binding<Value<String>>>(
     scope: &mut Scope<'_>,
     logical_id: &str,
     binding: &B,
-    code_bucket: &Value<Id<s3::Bucket>>,
-    key: &Value<Arn<kms::Key>>,
-    streams: &Streams<'_>,
-) {
+    shared: &Shared<'_>,
+    trigger: &Trigger<'_>,
+) -> Handle<lambda::Function> {
     scope.report(binding.mistakes());
     // Code, name and settings follow from the binding: another program's code can't run with them.
     let program = Program::ALL.into_iter().find(|program| program.name() == B::PROGRAM);
     let program = program.expect("every program with a function binding has settings in the environment");
-    let settings = scope.environment.function(program);
-    let name = program.name();
-    let log_group = log_group(scope, logical_id, name, key);
-
-    let mut statements =
-        vec![Statement::allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.arn().into()])];
+    let log_group = log_group(scope, logical_id, program.name(), shared.key);
     let mut needs = binding.needs();
-    needs.extend(stream_needs(streams, key));
-    statements.extend(statements_of(&needs));
-    let role = scope.add(
-        &format!("{logical_id}Role"),
-        iam::Role::new(document([
-            Statement::allow("Lambda", ["sts:AssumeRole"], []).for_service("lambda.amazonaws.com")
-        ]))
-        .description(format!("what {name} may do in {} of {}", scope.region, scope.environment.environment_name()))
-        .policies([iam::role::Policy::new(document(statements), name)]),
-    );
+    draw(scope, program.name(), &needs);
+    needs.extend(trigger.needs(shared.key));
+    let role = execution_role(scope, logical_id, program, &log_group, &needs);
 
+    let mut variables = variables(binding);
+    let settings = scope.environment.function(program);
+    variables.insert("RUST_LOG".to_owned(), settings.log_level.name().into());
     let code_key: Value<String> = scope.input(
         &format!("{logical_id}CodeKey"),
-        &format!("Key of {name}'s code in the artifact bucket"),
-        Source::CodeKey { program: name },
+        &format!("Key of {}'s code in the artifact bucket", program.name()),
+        Source::CodeKey { program: program.name() },
     );
-    let mut variables = variables(binding);
-    variables.insert("RUST_LOG".to_owned(), settings.log_level.name().into());
-    let mut function = lambda::Function::new(Code::new().s3_bucket(code_bucket).s3_key(code_key), role.arn())
-        .function_name(scope.environment.name(name))
-        .description(format!("{name} of {}", scope.environment.environment_name()))
+    let name = scope.environment.name(program.name());
+    let mut function = lambda::Function::new(Code::new().s3_bucket(shared.code_bucket).s3_key(code_key), role.arn())
+        .function_name(name.as_str())
+        .description(format!("{} of {}", program.name(), scope.environment.environment_name()))
         .runtime(Runtime::ProvidedAl2023)
         .handler("bootstrap")
         .architectures([Architecture::Arm64])
         .memory_size(settings.memory.mebibytes())
         .timeout(whole_seconds(settings.timeout))
-        .kms_key_arn(key)
+        .kms_key_arn(shared.key)
         .environment(Variables::new().variables(variables))
         .logging_config(
             LoggingConfig::new()
@@ -85,10 +72,74 @@ pub(crate) fn add<B: Binding<Value<String>>>(
     if let Some(reserved) = settings.reserved_concurrency {
         function = function.reserved_concurrent_executions(reserved);
     }
-    let function = scope.add(logical_id, function);
-    for (entity, stream) in streams.tables {
-        map_stream(scope, logical_id, &function, program, *entity, stream, streams.give_up_to);
+    let mut exceptions =
+        vec![("CKV_AWS_117", why_outside_a_vpc(program)), ("CKV_AWS_116", trigger.what_takes_failures())];
+    if settings.reserved_concurrency.is_none() {
+        exceptions.push(("CKV_AWS_115", "this environment sets no concurrency aside for it: it shares the account's"));
     }
+    let function = scope.add(logical_id, accepted(function, &exceptions));
+    let reads_streams = matches!(trigger, Trigger::Streams(_));
+    scope.watch(logical_id, Subject::Function { function: name, timeout: settings.timeout, reads_streams });
+    trigger.connect(scope, logical_id, &function, program);
+    function
+}
+
+/// Why a function isn't in the region's network: it would reach nothing there that it can't reach without.
+fn why_outside_a_vpc(program: Program) -> &'static str {
+    match program {
+        Program::Authorizer => {
+            "it reads a secret from AWS's own endpoint, and an issuer's public keys from the internet: in a VPC it would \
+             need an endpoint and a NAT gateway, and reach nothing more"
+        }
+        Program::EventRouter | Program::HealthChecker => {
+            "it speaks to AWS's own endpoints only, also in other regions, where a VPC's endpoints don't lead: it would \
+             need a NAT gateway, and reach nothing more"
+        }
+        Program::EventTransformer | Program::StreamProcessor => {
+            "it speaks to AWS's own endpoints of its region only: in a VPC each would need an endpoint, and it would \
+             reach nothing more"
+        }
+    }
+}
+
+/// The function's place in the diagram of flows.
+pub(crate) fn place(scope: &Scope<'_>, program: &str) -> Place {
+    scope.place("function", program)
+}
+
+/// Draws what a program's needs say.
+pub(crate) fn draw(scope: &mut Scope<'_>, program: &str, needs: &[Need<Value<String>>]) {
+    let own = [scope.region.clone()];
+    for need in needs {
+        let regions = if need.regions.is_empty() { &own[..] } else { &need.regions };
+        for region in regions {
+            let here = place(scope, program);
+            let there = Place { kind: need.kind, name: need.target.clone(), region: Some(region.clone()) };
+            let (from, to) = match need.flow {
+                Direction::In => (there, here),
+                Direction::Out | Direction::Both => (here, there),
+            };
+            scope.flow(from, need.verb, to);
+        }
+    }
+}
+
+#[track_caller]
+fn execution_role(
+    scope: &mut Scope<'_>,
+    logical_id: &str,
+    program: Program,
+    log_group: &Handle<logs::LogGroup>,
+    needs: &[Need<Value<String>>],
+) -> Handle<iam::Role> {
+    let name = program.name();
+    let log = Statement::allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.arn().into()])
+        .because(format!("Lambda writes the log of `{name}`"));
+    let trust = Statement::allow("Lambda", ["sts:AssumeRole"], []).for_service("lambda.amazonaws.com");
+    let description = format!("what {name} may do in {} of {}", scope.region, scope.environment.environment_name());
+    role::draft([trust], name, [log].into_iter().chain(statements_of(name, needs)))
+        .with(|role| role.description(description))
+        .add(scope, &format!("{logical_id}Role"))
 }
 
 /// The function's log group, declared so that its retention and key are ours and not Lambda's defaults.
@@ -121,66 +172,6 @@ fn variables<B: Binding<Value<String>>>(binding: &B) -> BTreeMap<String, Value<S
         .collect()
 }
 
-/// What reading the streams takes; Lambda reads them with the function's role.
-fn stream_needs(streams: &Streams<'_>, key: &Value<Arn<kms::Key>>) -> [Need<Value<String>>; 2] {
-    let key_need = |via_service, actions| Some(KeyNeed { key: key.clone().into(), actions, via_service });
-    [
-        Need {
-            field: "streams",
-            actions: &[
-                "dynamodb:DescribeStream",
-                "dynamodb:GetRecords",
-                "dynamodb:GetShardIterator",
-                "dynamodb:ListStreams",
-            ],
-            resources: streams.tables.iter().map(|(_, stream)| stream.clone()).collect(),
-            key: key_need("dynamodb", &["kms:Decrypt"]),
-        },
-        Need {
-            field: "give_up_to",
-            actions: &["sqs:SendMessage"],
-            resources: vec![streams.give_up_to.arn().into()],
-            key: key_need("sqs", &["kms:Decrypt", "kms:GenerateDataKey"]),
-        },
-    ]
-}
-
-/// Feeds a table's stream to the function.
-#[track_caller]
-fn map_stream(
-    scope: &mut Scope<'_>,
-    logical_id: &str,
-    function: &Handle<lambda::Function>,
-    program: Program,
-    entity: Entity,
-    stream: &Value<String>,
-    give_up_to: &Queue,
-) {
-    let settings = scope.environment.stream(program);
-    // Replicated rows and time-to-live clean-ups need no invocation. Rows without an origin do get through:
-    // the program puts them among its dead letters, where somebody sees them.
-    let own_origin = format!(r#""{}""#, scope.region);
-    let no_origin = r#"{"exists":false}"#.to_owned();
-    let filters = [own_origin, no_origin].map(|origin| {
-        Filter::new().pattern(format!(
-            r#"{{"dynamodb":{{"NewImage":{{"origin_region":{{"S":[{origin}]}}}}}},"eventName":["INSERT","MODIFY"]}}"#
-        ))
-    });
-    let mapping = lambda::EventSourceMapping::new(function.reference())
-        .event_source_arn(stream)
-        // Nothing that was written before the mapping existed is passed over.
-        .starting_position("TRIM_HORIZON")
-        .batch_size(settings.batch_size)
-        .parallelization_factor(settings.parallelization)
-        .function_response_types([FunctionResponseType::ReportBatchItemFailures])
-        .bisect_batch_on_function_error(true)
-        .maximum_retry_attempts(settings.retries)
-        .maximum_record_age_in_seconds(whole_seconds(settings.max_age))
-        .destination_config(DestinationConfig::new().on_failure(OnFailure::new().destination(give_up_to.arn())))
-        .filter_criteria(FilterCriteria::new().filters(filters));
-    scope.add(&format!("{logical_id}{}Stream", table::logical_id(entity)), mapping);
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -189,6 +180,7 @@ mod tests {
 
     use super::*;
     use crate::constructs::queue::OpenQueue;
+    use crate::constructs::trigger::Streams;
     use crate::environment::Environment;
 
     #[test]
@@ -197,15 +189,16 @@ mod tests {
         let environment = Environment::parse("sandbox.toml", text).expect("a good file");
         let mut scope = Scope::new(&environment, environment.primary(), "events", "a test");
         let key = Value::assume("arn:aws:kms:us-west-2:000000000000:key/test");
-        let queue =
-            OpenQueue::add(&mut scope, "Letters", "letters", Duration::from_secs(60), &key).for_roles(&mut scope);
+        let queue = OpenQueue::dead_letters(&mut scope, "Letters", "letters", &key).for_roles(&mut scope);
         let binding = StreamProcessorBinding {
-            bus: contracts::Bound::new("bus".into(), Vec::new()),
+            bus: contracts::Bound::new("bus", "bus".into(), Vec::new()),
             dead_letters: queue.send(),
             settings: StreamProcessorSettings { publish_timeout: Duration::from_secs(61), ..Default::default() },
         };
-        let streams = Streams { tables: &[], give_up_to: &queue };
-        add(&mut scope, "StreamProcessor", &binding, &Value::assume("bucket"), &key, &streams);
+        let shared = Shared { code_bucket: &Value::assume("bucket"), key: &key };
+        let streams =
+            Streams { tables: &[], settings: &environment.functions().stream_processor.stream, give_up_to: &queue };
+        add(&mut scope, "StreamProcessor", &binding, &shared, &Trigger::Streams(streams));
         let mistakes = scope.finish().mistakes;
         assert_eq!(mistakes, ["stream-processor: `publish_timeout` is `61s`, which is outside its range 1s to 1m"]);
     }

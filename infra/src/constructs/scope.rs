@@ -5,7 +5,8 @@ use contracts::Region;
 use serde_json::json;
 
 use crate::environment::Environment;
-use crate::system::{Input, Source, StackId, StackInstance};
+use crate::stacks::access;
+use crate::system::{Flow, Grant, Input, Place, Source, StackId, StackInstance, Subject, Watch};
 
 /// What the functions under `stacks` write into.
 pub(crate) struct Scope<'a> {
@@ -16,13 +17,27 @@ pub(crate) struct Scope<'a> {
     inputs: Vec<Input>,
     depends_on: Vec<StackId>,
     mistakes: Vec<String>,
+    watches: Vec<Watch>,
+    flows: Vec<Flow>,
+    grants: Vec<Grant>,
 }
 
 impl<'a> Scope<'a> {
     pub(crate) fn new(environment: &'a Environment, region: &'a Region, name: &'static str, description: &str) -> Self {
         let mut template = Template::new();
         template.describe(format!("{description} ({})", environment.environment_name()));
-        Self { environment, region, name, template, inputs: Vec::new(), depends_on: Vec::new(), mistakes: Vec::new() }
+        Self {
+            environment,
+            region,
+            name,
+            template,
+            inputs: Vec::new(),
+            depends_on: Vec::new(),
+            mistakes: Vec::new(),
+            watches: Vec::new(),
+            flows: Vec::new(),
+            grants: Vec::new(),
+        }
     }
 
     /// Adds a resource under the name that the author gives.
@@ -56,6 +71,43 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// Has an alarm made for a resource, in the region's `observability` stack.
+    pub(crate) fn watch(&mut self, logical_id: &str, subject: Subject) {
+        self.watches.push(Watch { logical_id: logical_id.to_owned(), subject });
+    }
+
+    /// Notes which way events or data go.
+    pub(crate) fn flow(&mut self, from: Place, verb: impl Into<String>, to: Place) {
+        let flow = Flow { from, verb: verb.into(), to };
+        if !self.flows.contains(&flow) {
+            self.flows.push(flow);
+        }
+    }
+
+    /// Something in the stack's own region, as one end of a flow.
+    pub(crate) fn place(&self, kind: &'static str, name: impl Into<String>) -> Place {
+        Place { kind, name: name.into(), region: Some(self.region.clone()) }
+    }
+
+    /// Notes where a role's statement comes from.
+    pub(crate) fn grant(&mut self, grant: Grant) {
+        self.grants.push(grant);
+    }
+
+    /// A parameter that holds an output of another stack.
+    #[track_caller]
+    pub(crate) fn output_of<T: ParameterKind>(
+        &mut self,
+        parameter: &str,
+        description: &str,
+        stack: &'static str,
+        region: &Region,
+        output: &str,
+    ) -> Value<T> {
+        let stack = StackId { name: stack, region: region.clone() };
+        self.input(parameter, description, Source::StackOutput { stack, output: output.to_owned() })
+    }
+
     /// An output of the stack.
     #[track_caller]
     pub(crate) fn output(&mut self, name: &str, description: &str, value: impl Into<Value<String>>) {
@@ -67,6 +119,11 @@ impl<'a> Scope<'a> {
         cfn::sub(&format!("arn:${{AWS::Partition}}:{service}:{region}:${{AWS::AccountId}}:{resource}"))
     }
 
+    /// An ARN of a global service, such as IAM, in the stack's own account.
+    pub(crate) fn global_arn(&self, service: &str, resource: &str) -> Value<String> {
+        cfn::sub(&format!("arn:${{AWS::Partition}}:{service}::${{AWS::AccountId}}:{resource}"))
+    }
+
     /// The tags that are written out where CloudFormation doesn't hand the stack's tags on.
     pub(crate) fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         self.environment.tags().iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -74,6 +131,9 @@ impl<'a> Scope<'a> {
 
     /// The finished stack.
     pub(crate) fn finish(mut self) -> StackInstance {
+        // CloudFormation's roles are made by `access`, so `access` itself is made without one.
+        let execution_role =
+            (self.name != access::NAME).then(|| self.environment.name(&access::execution_role_name(self.name)));
         self.template
             .metadata("Tandem", json!({"Stack": self.name, "Environment": self.environment.environment_name()}));
         StackInstance {
@@ -83,6 +143,10 @@ impl<'a> Scope<'a> {
             inputs: self.inputs,
             depends_on: self.depends_on,
             mistakes: self.mistakes,
+            watches: self.watches,
+            flows: self.flows,
+            grants: self.grants,
+            execution_role,
             tags: self.environment.tags().clone(),
             termination_protection: self.environment.tables().deletion_protection,
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Target;
 use super::reader::Section;
 use super::rule::{Problem, Rule, days, flag, seconds};
 use super::units::Days;
@@ -57,16 +58,21 @@ impl QueueSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TableSettings {
-    /// Refuse deletion, of the tables and of the stacks that hold them.
+    /// Refuse deletion, of the tables and of the stacks that hold them. Always on AWS.
     pub deletion_protection: bool,
     /// Keep what is needed to go back to any second of the last 35 days.
     pub point_in_time_recovery: bool,
 }
 
 impl TableSettings {
-    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_>, target: Option<Target>) -> Option<Self> {
         let deletion_protection = section.required("deletion_protection", &flag());
         let point_in_time_recovery = section.required("point_in_time_recovery", &flag());
+        if target == Some(Target::Aws) && deletion_protection == Some(false) {
+            let hint = "write `true`; to give an environment up, switch the protection off in AWS by hand";
+            section.mistake("deletion_protection", "which lets one call delete data on AWS", hint);
+            return None;
+        }
         Some(Self { deletion_protection: deletion_protection?, point_in_time_recovery: point_in_time_recovery? })
     }
 }

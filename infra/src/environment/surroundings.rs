@@ -1,6 +1,6 @@
 //! `[alarms]`, `[domain]`, `[local]`, `[tags]`: people, names and places around the system.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Target;
 use super::kafka::is_host;
@@ -38,13 +38,17 @@ pub struct DomainSettings {
     pub name: String,
     /// Id of the Route 53 hosted zone that holds it.
     pub hosted_zone: String,
+    /// Last part of the path by which Route 53 asks for a region's health: 16 to 64 letters and digits that nobody
+    /// guesses. It opens nothing; it only keeps strangers from using up what the route takes.
+    pub health_key: String,
 }
 
 impl DomainSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let name = section.required("name", &host());
         let hosted_zone = section.required("hosted_zone", &hosted_zone());
-        Some(Self { name: name?, hosted_zone: hosted_zone? })
+        let health_key = section.required("health_key", &health_key());
+        Some(Self { name: name?, hosted_zone: hosted_zone?, health_key: health_key? })
     }
 }
 
@@ -159,6 +163,21 @@ fn hosted_zone() -> Rule<String> {
             Ok(text.to_owned())
         } else {
             Err("not the id of a hosted zone".to_owned())
+        }
+    })
+}
+
+/// A part of a path that strangers can't try out.
+fn health_key() -> Rule<String> {
+    const FEWEST_DIFFERENT: usize = 8;
+    text("write 16 to 64 random letters and digits: `openssl rand -hex 16` makes some", |text| {
+        let different: BTreeSet<char> = text.chars().collect();
+        if !(16..=64).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            Err("not 16 to 64 letters and digits".to_owned())
+        } else if different.len() < FEWEST_DIFFERENT {
+            Err("easily guessed".to_owned())
+        } else {
+            Ok(text.to_owned())
         }
     })
 }

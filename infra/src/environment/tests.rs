@@ -62,10 +62,7 @@ fn a_third_region_is_a_section_more_and_a_witness_less() {
     let mistakes = parse("sandbox", &with_third).expect_err("the witness is one of the regions now");
     assert_eq!(mistakes.iter().map(Mistake::key).collect::<Vec<_>>(), ["authority.witness"]);
     let environment = parse("sandbox", &with_line(&with_third, "witness", "")).expect("a good file");
-    assert_eq!(
-        environment.regions().map(Region::as_str).collect::<Vec<_>>(),
-        ["us-west-2", "us-east-1", "us-east-2"]
-    );
+    assert_eq!(environment.regions().map(Region::as_str).collect::<Vec<_>>(), ["us-west-2", "us-east-1", "us-east-2"]);
 }
 
 #[test]
@@ -182,6 +179,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("local with a real account", "sandbox", "account", "account = \"123456789012\""),
     ("typo in a region", "sandbox", "name = \"us-east-1\"", "name = \"us-eats-1\""),
     ("no such region", "sandbox", "name = \"us-east-1\"", "name = \"mars-north-1\""),
+    ("region with two zones", "sandbox", "name = \"us-east-1\"", "name = \"us-west-1\""),
     ("region twice", "sandbox", "name = \"us-east-1\"", "name = \"us-west-2\""),
     ("two primaries", "sandbox", "role = \"secondary\"", "role = \"primary\""),
     ("no primary", "sandbox", "role = \"primary\"", "role = \"secondary\""),
@@ -222,6 +220,10 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("half a domain", "staging", "hosted_zone", ""),
     ("domain of one word", "staging", "name = \"events.", "name = \"events\""),
     ("hosted zone in small letters", "staging", "hosted_zone", "hosted_zone = \"z123\""),
+    ("domain without a health key", "staging", "health_key", ""),
+    ("health key that is short", "staging", "health_key", "health_key = \"status\""),
+    ("health key with a path", "staging", "health_key", "health_key = \"0f3a9c/7b21d84e65\""),
+    ("health key of one letter", "staging", "health_key", "health_key = \"aaaaaaaaaaaaaaaaaaaa\""),
     ("no runbooks", "staging", "runbooks", ""),
     ("runbooks without TLS", "staging", "runbooks", "runbooks = \"http://example.com/runbooks\""),
     ("network with host bits", "sandbox", "network = ", "network = \"10.20.0.1/16\""),
@@ -241,7 +243,12 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("unknown kind of gateways", "sandbox", "nat = ", "nat = \"two\""),
     ("old Kubernetes", "sandbox", "version", "version = \"1.24\""),
     ("cluster open to everybody", "sandbox", "api_access", "api_access = [\"0.0.0.0/0\"]"),
-    ("administrator that is a user", "sandbox", "administrators", "administrators = [\"arn:aws:iam::123456789012:user/me\"]"),
+    (
+        "administrator that is a user",
+        "sandbox",
+        "administrators",
+        "administrators = [\"arn:aws:iam::123456789012:user/me\"]",
+    ),
     ("cluster that nobody administers", "staging", "administrators", "administrators = []"),
     ("nodes of no type", "sandbox", "instance_types", "instance_types = []"),
     ("nodes of another architecture", "sandbox", "instance_types", "instance_types = [\"m7i.large\"]"),

@@ -3,7 +3,7 @@
 use cfn::{Arn, Value, kms};
 use contracts::Region;
 
-use crate::constructs::{Scope, key, stateful};
+use crate::constructs::{Scope, accepted, key, stateful};
 use crate::environment::Environment;
 use crate::system::{Source, StackId, StackInstance};
 
@@ -16,7 +16,7 @@ pub(crate) fn primary(environment: &Environment) -> StackInstance {
         .multi_region(true)
         .enable_key_rotation(true)
         .pending_window_in_days(30);
-    let key = scope.add("Key", stateful(key));
+    let key = scope.add("Key", accepted(stateful(key), &key::ACCEPTED));
     scope.output("KeyArn", "ARN of the key in this region", key.arn());
     scope.finish()
 }

@@ -1,0 +1,51 @@
+//! `state`: what a region's functions remember. Nothing of it is replicated: the other region has its own.
+//!
+//! A breaker that both regions wrote would be torn between their views, and a lock that both could take would be none.
+
+use cfn::{Arn, Value, kms};
+use contracts::{Bound, Region, resource};
+
+use crate::constructs::table::{self, Regional};
+use crate::constructs::{Scope, key};
+use crate::environment::Environment;
+use crate::system::StackInstance;
+
+/// Verdicts and canary rows of the health checker.
+const HEALTH: &str = "health";
+
+const TABLES: [Regional; 4] = [
+    // Breaker and probe lease for each (from, to, target).
+    Regional { logical_id: "Breakers", name: "breakers", sorted: false, expires: false },
+    // Events that wait for a breaker to close, in order per key.
+    Regional { logical_id: "Parking", name: "parking", sorted: true, expires: false },
+    // What was already done, so that a redelivery does nothing.
+    Regional { logical_id: "Idempotency", name: "idempotency", sorted: false, expires: true },
+    Regional { logical_id: "Health", name: HEALTH, sorted: false, expires: true },
+];
+
+/// The stack of one region.
+pub(crate) fn stack(environment: &Environment, region: &Region) -> StackInstance {
+    let mut scope = Scope::new(environment, region, "state", "State of the functions");
+    let key = key::of_region(&mut scope, "KeyArn", region);
+    for table in &TABLES {
+        table::add_regional(&mut scope, table, &key);
+    }
+    scope.finish()
+}
+
+/// Probing the health table of every region; `peers` are the other regions with their keys.
+pub(crate) fn probe_health(
+    scope: &Scope<'_>,
+    key: &Value<Arn<kms::Key>>,
+    peers: &[(&Region, Value<Arn<kms::Key>>)],
+) -> Bound<Value<String>, resource::Table, resource::Probe> {
+    let name = scope.environment.name(HEALTH);
+    let arns = scope
+        .environment
+        .from_region(scope.region)
+        .map(|region| scope.arn_in(region, "dynamodb", &format!("table/{name}")));
+    let bound = Bound::new(HEALTH, name.as_str().into(), arns.collect())
+        .in_regions(scope.environment.from_region(scope.region))
+        .encrypted_by(key.clone().into());
+    peers.iter().fold(bound, |bound, (region, key)| bound.encrypted_in((*region).clone(), key.clone().into()))
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use infra::environment::Environment;
-use infra::{Source, System, system};
+use infra::{Source, System, parity, system};
 
 const ENVIRONMENTS: [(&str, &str); 3] = [
     ("sandbox", include_str!("../../environments/sandbox.toml")),
@@ -60,6 +60,8 @@ fn nothing_is_wrong() {
 fn each_stack_comes_after_what_it_depends_on() {
     for (name, system) in systems() {
         for (index, stack) in system.stacks.iter().enumerate() {
+            let twice = system.stacks[..index].iter().any(|other| other.id == stack.id);
+            assert!(!twice, "{name}: {} stands twice", stack.id);
             for needed in &stack.depends_on {
                 let place = system.stacks.iter().position(|other| other.id == *needed);
                 assert!(place.is_some_and(|place| place < index), "{name}: {} needs {needed}", stack.id);
@@ -88,16 +90,109 @@ fn inputs_name_outputs_that_exist() {
     }
 }
 
+/// A third region and a fourth environment are data: no line of code knows how many there are.
+#[test]
+fn a_third_region_and_a_fourth_environment_are_data() {
+    let third = "\n[[regions]]\nname = \"us-east-2\"\nrole = \"secondary\"\nwave = 3\nnetwork = \"10.42.0.0/16\"\n";
+    let witness = "witness = \"us-east-2\"\n";
+    let production = ENVIRONMENTS[2].1;
+    assert!(production.contains(witness));
+    let text = production.replace(witness, "").replacen("\"production\"", "\"drill\"", 1) + third;
+    let environment = Environment::parse("environments/drill.toml", &text).expect("a good file");
+    let drill = system(&environment);
+    assert!(drill.mistakes.is_empty(), "{:?}", drill.mistakes);
+    let (_, production) = systems().find(|(name, _)| *name == "production").expect("production");
+    for region in ["us-west-2", "us-east-1", "us-east-2"] {
+        let of = |system: &System, region: &str| {
+            // What is in a region of its own, wherever the others are, doesn't come with a further one.
+            let stacks = system.stacks.iter().filter(|stack| stack.id.name != "routing-alarms");
+            let stacks = stacks.filter(|stack| stack.id.region.as_str() == region);
+            stacks.map(|stack| stack.id.name).collect::<Vec<_>>()
+        };
+        let like = if region == "us-east-2" { "us-east-1" } else { region };
+        assert_eq!(of(&drill, region), of(&production, like), "{region}");
+    }
+    for stack in &drill.stacks {
+        let violations: Vec<String> = cfn::check(&stack.template, stack.id.region.as_str())
+            .iter()
+            .filter(|violation| violation.severity == cfn::Severity::Error)
+            .map(ToString::to_string)
+            .collect();
+        assert!(violations.is_empty(), "{}: {violations:#?}", stack.id);
+    }
+    let text_of = |name: &str, region: &str| {
+        let stack = drill.stacks.iter().find(|stack| stack.id.name == name && stack.id.region.as_str() == region);
+        stack.unwrap_or_else(|| panic!("{name}@{region}")).template.render().to_owned()
+    };
+    assert!(text_of("events", "us-east-2").contains(r#""PEER_REGIONS": "us-west-2,us-east-1""#));
+    assert!(text_of("events", "us-west-2").contains(r#""PEER_REGIONS": "us-east-1,us-east-2""#));
+    assert_eq!(text_of("data", "us-west-2").matches(r#""Region": "us-east-2""#).count(), 4, "a replica of each table");
+    assert!(!text_of("data", "us-west-2").contains("GlobalTableWitnesses"));
+    let unlike: Vec<String> = parity::differences(&environment, &drill)
+        .into_iter()
+        .filter(|difference| difference.allowed.is_none())
+        .map(|difference| difference.to_string())
+        .collect();
+    assert!(unlike.is_empty(), "{unlike:#?}");
+}
+
+/// A failover needs a region that can do what the other does.
+#[test]
+fn regions_are_alike() {
+    for (name, text) in ENVIRONMENTS {
+        let environment = Environment::parse(&format!("environments/{name}.toml"), text).expect("a good file");
+        let unlike: Vec<String> = parity::differences(&environment, &system(&environment))
+            .into_iter()
+            .filter(|difference| difference.allowed.is_none())
+            .map(|difference| difference.to_string())
+            .collect();
+        assert!(unlike.is_empty(), "{name}: {unlike:#?}");
+    }
+}
+
+/// Whoever reads `synth roles` learns of each statement who needs it.
+#[test]
+fn every_statement_says_why() {
+    for (name, system) in systems() {
+        let mut statements = 0;
+        for stack in &system.stacks {
+            for resource in stack.template.resources() {
+                for statement in statements_of(resource) {
+                    statements += 1;
+                    let sid = statement["Sid"].as_str().unwrap_or_default();
+                    let grants = stack.grants.iter().filter(|one| one.role == resource.logical_id() && one.sid == sid);
+                    let reasons: Vec<&str> = grants.map(|grant| grant.why.as_str()).collect();
+                    let [reason] = &reasons[..] else {
+                        panic!("{name} {}: {} `{sid}` has {reasons:?}", stack.id, resource.logical_id())
+                    };
+                    assert!(!reason.is_empty(), "{name} {}: {} `{sid}`", stack.id, resource.logical_id());
+                }
+            }
+        }
+        assert!(statements > 50, "{name}: {statements} statements");
+    }
+}
+
+/// The statements of what roles may do: of inline policies and of managed ones.
+fn statements_of(resource: &cfn::Declaration) -> Vec<&cfn::Json> {
+    let properties = resource.properties();
+    let inline = properties.get("Policies").and_then(cfn::Json::as_array).into_iter().flatten();
+    let documents: Vec<&cfn::Json> = match resource.type_name() {
+        "AWS::IAM::Role" => inline.map(|policy| &policy["PolicyDocument"]).collect(),
+        "AWS::IAM::ManagedPolicy" | "AWS::IAM::RolePolicy" => properties.get("PolicyDocument").into_iter().collect(),
+        _ => Vec::new(),
+    };
+    documents.into_iter().flat_map(|document| document["Statement"].as_array().expect("statements")).collect()
+}
+
 /// What can't be made again stays when its stack goes or when a change replaces it.
 #[test]
 fn what_holds_data_is_kept() {
-    // Events of synthetic rows: nobody misses them.
-    let exceptions = ["Observer"];
     for (name, system) in systems() {
         for stack in &system.stacks {
             for resource in stack.template.resources() {
                 let description = cfn::describe(resource.type_name()).expect("a vendored schema");
-                if description.stateful && !exceptions.contains(&resource.logical_id()) {
+                if description.stateful && resource.metadata("Disposable").is_none() {
                     let kept = resource.deletion_policy() == Some(cfn::RemovalPolicy::RetainExceptOnCreate)
                         && resource.update_replace_policy() == Some(cfn::RemovalPolicy::Retain);
                     assert!(kept, "{name} {}: {}", stack.id, resource.logical_id());

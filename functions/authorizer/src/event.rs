@@ -19,6 +19,9 @@ pub struct AuthorizationRequest {
     authorization_token: Option<String>,
     #[serde(default)]
     headers: Option<HashMap<String, String>>,
+    /// A REST API's `REQUEST` event has each value here, and in `headers` only the last one of a name.
+    #[serde(default)]
+    multi_value_headers: Option<HashMap<String, Vec<String>>>,
 }
 
 impl fmt::Debug for AuthorizationRequest {
@@ -52,20 +55,27 @@ impl AuthorizationRequest {
         Ok(Form::Policy { resources })
     }
 
-    /// The text of the `Authorization` header.
+    /// The text of the one `Authorization` header.
     pub(crate) fn authorization(&self) -> Result<&str, Refusal> {
         if let Some(token) = &self.authorization_token {
             return Ok(token);
         }
-        let headers = self.headers.iter().flatten();
-        let mut values = headers.filter(|(name, _)| name.eq_ignore_ascii_case("authorization")).map(|(_, value)| value);
-        match (values.next(), values.next()) {
-            (None, _) => Err(Refusal::NoToken),
-            (Some(value), None) => Ok(value),
+        let single: Vec<&String> = self.headers.iter().flatten().filter_map(of_authorization).collect();
+        let multi: Vec<&String> =
+            self.multi_value_headers.iter().flatten().filter_map(of_authorization).flatten().collect();
+        match (&single[..], &multi[..]) {
+            ([], []) => Err(Refusal::NoToken),
+            ([value], []) | ([], [value]) => Ok(value),
+            ([last], [value]) if last == value => Ok(value),
             // Which of them a service behind the API would believe isn't known.
-            (Some(_), Some(_)) => Err(Refusal::Malformed),
+            _ => Err(Refusal::Malformed),
         }
     }
+}
+
+/// What belongs to the `Authorization` header, whose name comes in any case.
+fn of_authorization<'a, T>((name, value): (&'a String, &'a T)) -> Option<&'a T> {
+    name.eq_ignore_ascii_case("authorization").then_some(value)
 }
 
 /// All methods and paths of the stage in `arn:…:execute-api:<region>:<account>:<api>/<stage>/<method>/<path>`.
@@ -88,7 +98,7 @@ pub enum Answer {
     Simple {
         /// Whether the request goes on.
         is_authorized: bool,
-        /// What the route behind it is told.
+        /// What a Lambda integration of the route is told. The integration that puts events onto the bus doesn't pass it on.
         #[serde(skip_serializing_if = "Option::is_none")]
         context: Option<CallerContext>,
     },
@@ -104,7 +114,7 @@ pub enum Answer {
     },
 }
 
-/// What integrations get to know about the caller: texts and numbers only, as API Gateway demands.
+/// What Lambda integrations get to know about the caller: texts and numbers only, as API Gateway demands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallerContext {
@@ -194,6 +204,29 @@ mod tests {
         }
         let two = json!({ "headers": { "authorization": "a", "Authorization": "b" } });
         assert_eq!(authorization(two), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn each_value_of_the_header_counts() {
+        let authorization = |headers: serde_json::Value, multi: serde_json::Value| {
+            let event = json!({ "headers": headers, "multiValueHeaders": multi });
+            let request: AuthorizationRequest = serde_json::from_value(event).expect("a request");
+            request.authorization().map(ToOwned::to_owned)
+        };
+        let last = || json!({ "Authorization": "b", "accept": "*/*" });
+        assert_eq!(authorization(last(), json!(null)), Ok("b".to_owned()));
+        assert_eq!(authorization(last(), json!({ "authorization": ["b"], "accept": ["a", "b"] })), Ok("b".to_owned()));
+        assert_eq!(authorization(json!(null), json!({ "AUTHORIZATION": ["b"] })), Ok("b".to_owned()));
+        assert_eq!(authorization(json!({}), json!({ "Authorization": [] })), Err(Refusal::NoToken));
+        for (headers, multi) in [
+            (last(), json!({ "Authorization": ["a", "b"] })),
+            (last(), json!({ "Authorization": ["b", "b"] })),
+            (last(), json!({ "Authorization": ["b"], "authorization": ["a"] })),
+            (last(), json!({ "Authorization": ["a"] })),
+            (json!(null), json!({ "Authorization": ["a", "b"] })),
+        ] {
+            assert_eq!(authorization(headers, multi.clone()), Err(Refusal::Malformed), "{multi}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A value that is fetched, kept for a while and fetched again.
 //!
 //! While it is fresh nobody waits. When it is too old the request that finds this out fetches it, and others wait for that
-//! one fetch. A fetch that fails isn't repeated at once, and the old value serves on for a bounded time: the keys of an
-//! issuer that is down are better than none. What the value is, and where it comes from, isn't known here.
+//! one fetch, whether it succeeds or fails. A fetch that fails isn't repeated at once, and the old value serves on for a
+//! bounded time: the keys of an issuer that is down are better than none. What the value is, and where it comes from, isn't
+//! known here.
 
 use crate::clock::{Clock, has_passed};
 use std::error::Error;
@@ -49,7 +50,8 @@ pub(crate) struct Held<T> {
 pub(crate) struct Kept<T> {
     keeping: Keeping,
     held: RwLock<Option<Arc<Held<T>>>>,
-    /// When a fetch was last begun; locked while it runs, so that there is one at a time.
+    /// When the last fetch ended, or was begun if nobody waited for its end. Locked while it runs, so that there is one at
+    /// a time.
     last_fetch: Mutex<Option<SystemTime>>,
 }
 
@@ -108,7 +110,10 @@ impl<T> Kept<T> {
             return self.stale(held, clock, None);
         }
         *last_fetch = Some(clock.now());
-        match self.fetch(fetch).await {
+        let fetched = self.fetch(fetch).await;
+        // The pause counts from the end: those who waited would else make a fetch each after one that hung for longer.
+        *last_fetch = Some(clock.now());
+        match fetched {
             Ok(value) => {
                 let held = Arc::new(Held { value, fetched_at: clock.now() });
                 *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&held));
@@ -163,6 +168,8 @@ mod tests {
         seconds: Cell<u64>,
         fetches: Cell<u32>,
         down: Cell<bool>,
+        /// How many seconds a fetch takes.
+        takes: Cell<u64>,
     }
 
     impl Clock for World {
@@ -175,6 +182,7 @@ mod tests {
         async fn fetch(&self) -> Result<u32, io::Error> {
             self.fetches.set(self.fetches.get() + 1);
             tokio::task::yield_now().await;
+            self.seconds.set(self.seconds.get() + self.takes.get());
             if self.down.get() { Err(io::Error::other("down")) } else { Ok(self.fetches.get()) }
         }
 
@@ -243,6 +251,15 @@ mod tests {
         let (world, kept) = (World::default(), kept());
         let (one, two, three) = tokio::join!(world.get(&kept), world.get(&kept), world.get(&kept));
         assert_eq!((one, two, three, world.fetches.get()), (Some(1), Some(1), Some(1), 1));
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_share_a_fetch_that_fails() {
+        let (world, kept) = (World::default(), kept());
+        world.down.set(true);
+        world.takes.set(2);
+        let (one, two, three) = tokio::join!(world.get(&kept), world.get(&kept), world.get(&kept));
+        assert_eq!((one, two, three, world.fetches.get()), (None, None, None, 1));
     }
 
     #[tokio::test]

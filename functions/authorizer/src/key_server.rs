@@ -13,7 +13,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use std::error::Error;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The longest that opening a connection may take.
@@ -28,41 +27,39 @@ type HttpClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 #[derive(Debug)]
 pub struct KeyServer {
     address: Uri,
-    /// Made by the first fetch: root certificates take time that a start without such tokens needn't spend.
-    client: OnceLock<HttpClient>,
+    client: HttpClient,
 }
 
 impl KeyServer {
     /// The keys at `<issuer>/.well-known/jwks.json`.
     ///
+    /// It loads the machine's root certificates, which takes milliseconds: at the program's start and not while a request
+    /// waits.
+    ///
     /// # Errors
-    /// When `issuer` is no URL that starts with `https://` or `http://`.
-    pub fn of_issuer(issuer: &str) -> Result<Self, NotAnIssuerUrl> {
-        let invalid = || NotAnIssuerUrl { issuer: issuer.to_owned() };
+    /// When `issuer` is no URL that starts with `https://` or `http://`, or when the machine has no root certificates.
+    pub fn of_issuer(issuer: &str) -> Result<Self, NoKeyServer> {
+        let invalid = || NoKeyServer::NotAnIssuerUrl { issuer: issuer.to_owned() };
         let address: Uri =
             format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/')).parse().map_err(|_| invalid())?;
         if !matches!(address.scheme_str(), Some("http" | "https")) || address.host().is_none() {
             return Err(invalid());
         }
-        Ok(Self { address, client: OnceLock::new() })
+        Ok(Self { address, client: client()? })
     }
+}
 
-    fn client(&self) -> Result<&HttpClient, FetchError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(FetchError::NoRoots)?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Ok(self.client.get_or_init(|| client))
-    }
+fn client() -> Result<HttpClient, NoKeyServer> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let connector = HttpsConnectorBuilder::new()
+        .with_native_roots()
+        .map_err(NoKeyServer::NoRoots)?
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
 }
 
 impl FetchKeys for KeyServer {
@@ -74,7 +71,7 @@ impl FetchKeys for KeyServer {
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
             .body(Empty::new())
             .map_err(|source| unreachable(source.into()))?;
-        let response = self.client()?.request(request).await.map_err(|source| unreachable(source.into()))?;
+        let response = self.client.request(request).await.map_err(|source| unreachable(source.into()))?;
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status { status: response.status().as_u16() });
         }
@@ -83,19 +80,23 @@ impl FetchKeys for KeyServer {
     }
 }
 
-/// A text that is no issuer's URL.
+/// Why an issuer's key server can't be asked at all.
 #[derive(Debug, thiserror::Error)]
-#[error("`{issuer}` is no URL of an issuer; expected one such as `https://login.example.com`")]
-pub struct NotAnIssuerUrl {
-    issuer: String,
+pub enum NoKeyServer {
+    /// The issuer is no URL.
+    #[error("`{issuer}` is no URL of an issuer; expected one such as `https://login.example.com`")]
+    NotAnIssuerUrl {
+        /// What was given.
+        issuer: String,
+    },
+    /// No root certificates.
+    #[error("this machine has no root certificates; install its package `ca-certificates`")]
+    NoRoots(#[source] std::io::Error),
 }
 
 /// Why a key set was not fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No root certificates.
-    #[error("this machine has no root certificates; install its package `ca-certificates`")]
-    NoRoots(#[source] std::io::Error),
     /// No answer came, or only a part of one.
     #[error("the issuer's key server can't be reached")]
     Unreachable {

@@ -4,8 +4,9 @@
 //! refused; a failure of the function's own (the secret or the issuer's keys can't be had) is an error, which API Gateway
 //! answers with 500. A network is needed only when keys are old.
 //!
-//! Neither tokens nor what they say about a person are logged. What a caller may do is decided by the services behind the
-//! API, which are told user, roles and tenant.
+//! Neither tokens nor what they say about a person are logged. The API's own Lambda integrations are told user, roles and
+//! tenant in the answer's context. The integration that puts events onto the bus carries the request's body only: an event
+//! doesn't say who sent it.
 
 pub mod clock;
 mod crypto;
@@ -54,16 +55,16 @@ impl<S: ReadSecret, F: FetchKeys, C: Clock> Handler<S, F, C> {
     ) -> Result<Answer, NoAnswer> {
         let (request, context) = event.into_parts();
         let invocation = Invocation::begin(&context.env_config.function_name);
-        let answer = self.decide(&request).await;
-        match &answer {
-            Ok(_) | Err(NoAnswer::Unauthorized) => invocation.end(Ending::Complete, metrics),
-            // Dropping an invocation that has not ended counts it as an error.
-            Err(NoAnswer::UnknownEvent(_) | NoAnswer::NoKeys(_)) => drop(invocation),
-        }
+        let answer = self.decide(&request, &context.request_id).await;
+        let ending = match &answer {
+            Ok(_) | Err(NoAnswer::Unauthorized) => Ending::Complete,
+            Err(NoAnswer::UnknownEvent(_) | NoAnswer::NoKeys(_)) => Ending::Failed,
+        };
+        invocation.end(ending, metrics);
         answer
     }
 
-    async fn decide(&self, request: &AuthorizationRequest) -> Result<Answer, NoAnswer> {
+    async fn decide(&self, request: &AuthorizationRequest, request_id: &str) -> Result<Answer, NoAnswer> {
         let form = request.form().inspect_err(|_| telemetry::AUTHORIZATIONS_TOTAL.inc(&["failed"]))?;
         match self.caller(request).await {
             Ok(caller) => {
@@ -72,7 +73,7 @@ impl<S: ReadSecret, F: FetchKeys, C: Clock> Handler<S, F, C> {
             }
             Err(VerifyError::Refused(refusal)) => {
                 telemetry::AUTHORIZATIONS_TOTAL.inc(&[refusal.class()]);
-                tracing::debug!(refusal = refusal.class(), "a request is refused");
+                tracing::info!(request_id, refusal = refusal.class(), "a request is refused");
                 match form {
                     Form::Simple => Ok(Answer::refuse()),
                     Form::Policy { .. } => Err(NoAnswer::Unauthorized),
@@ -80,7 +81,7 @@ impl<S: ReadSecret, F: FetchKeys, C: Clock> Handler<S, F, C> {
             }
             Err(VerifyError::NoKeys(error)) => {
                 telemetry::AUTHORIZATIONS_TOTAL.inc(&["failed"]);
-                tracing::error!(error = &error as &dyn Error, "a request could not be decided on");
+                tracing::error!(request_id, error = &error as &dyn Error, "a request could not be decided on");
                 Err(error.into())
             }
         }

@@ -53,6 +53,9 @@ pub enum Refusal {
     /// A role is empty or holds a comma.
     #[error("the token has a role that is empty or holds a comma")]
     MalformedRole,
+    /// Its tenant is an empty text.
+    #[error("the token has an empty tenant")]
+    EmptyTenant,
 }
 
 impl Refusal {
@@ -75,6 +78,7 @@ impl Refusal {
             Self::IssuedInFuture => "issued_in_future",
             Self::LivesTooLong => "lives_too_long",
             Self::MalformedRole => "malformed_role",
+            Self::EmptyTenant => "empty_tenant",
         }
     }
 }

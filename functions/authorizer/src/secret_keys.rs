@@ -1,13 +1,16 @@
 //! The shared secret that HS256 tokens are signed with: its current version, and the previous one for a while.
 //!
 //! The secret's text is the key itself, or a JSON object with the key under `key`, which is what Secrets Manager makes when
-//! it generates one. The text's bytes are the key; nothing is decoded. Rotating the secret is somebody else's business.
+//! it generates one. The text's bytes are the key; nothing is decoded. A previous version that can't be a key counts as
+//! absent: it has signed nothing, and must not take the current one down with it.
+//! Rotating the secret is somebody else's business.
 
 use crate::clock::Clock;
 use crate::kept::{Held, Keeping, Kept, NoKeys};
 use aws::secrets::{ReadSecret, SecretError, SecretStage, SecretText, SecretVersion};
 use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -37,13 +40,13 @@ pub(crate) struct SecretKeys<S> {
 pub(crate) struct KeyPair {
     current: SecretKey,
     previous: Option<SecretKey>,
-    /// When the current version was made, if Secrets Manager says so.
-    rotated_at: Option<SystemTime>,
 }
 
 /// The key of one version.
 struct SecretKey {
     version: String,
+    /// When the version was made, if Secrets Manager says so.
+    created: Option<SystemTime>,
     key: DecodingKey,
 }
 
@@ -104,7 +107,7 @@ impl<S: ReadSecret> SecretKeys<S> {
         key_id: Option<&str>,
         now: SystemTime,
     ) -> impl Iterator<Item = &'a DecodingKey> {
-        let overlaps = pair.rotated_at.and_then(|at| at.checked_add(self.overlap)).is_none_or(|end| now < end);
+        let overlaps = pair.current.created.and_then(|at| at.checked_add(self.overlap)).is_none_or(|end| now < end);
         let previous = pair.previous.as_ref().filter(|_| overlaps);
         let both = [Some(&pair.current), previous];
         let named = both.into_iter().flatten().find(|key| Some(key.version.as_str()) == key_id);
@@ -113,18 +116,34 @@ impl<S: ReadSecret> SecretKeys<S> {
     }
 
     async fn read(&self) -> Result<KeyPair, UnusableSecret> {
-        let (current, previous) =
-            tokio::try_join!(self.read_version(SecretStage::Current), self.read_version(SecretStage::Previous))?;
-        let current = current.ok_or(UnusableSecret::NotThere)?;
-        Ok(KeyPair {
-            rotated_at: current.created,
-            current: SecretKey::new(&current, SecretStage::Current)?,
-            previous: previous.map(|previous| SecretKey::new(&previous, SecretStage::Previous)).transpose()?,
-        })
+        let (current, previous) = tokio::try_join!(self.read_version(SecretStage::Current), self.read_previous())?;
+        Ok(KeyPair { current: current.ok_or(UnusableSecret::NotThere)?, previous })
     }
 
-    async fn read_version(&self, stage: SecretStage) -> Result<Option<SecretVersion>, UnusableSecret> {
-        self.secret.read(stage).await.map_err(|source| UnusableSecret::Unreadable { stage, source })
+    async fn read_previous(&self) -> Result<Option<SecretKey>, UnusableSecret> {
+        match self.read_version(SecretStage::Previous).await {
+            Err(error) if error.is_in_the_text() => {
+                tracing::warn!(error = &error as &dyn Error, "the previous version of the secret counts as absent");
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    async fn read_version(&self, stage: SecretStage) -> Result<Option<SecretKey>, UnusableSecret> {
+        let read = self.secret.read(stage).await.map_err(|source| UnusableSecret::Unreadable { stage, source })?;
+        read.map(|version| SecretKey::new(&version, stage)).transpose()
+    }
+}
+
+impl UnusableSecret {
+    /// Whether what is stored can't be a key, so that asking again gives the same.
+    fn is_in_the_text(&self) -> bool {
+        match self {
+            Self::NoKey { .. } | Self::TooShort { .. } => true,
+            Self::Unreadable { source, .. } => matches!(source, SecretError::NotText),
+            Self::NotThere => false,
+        }
     }
 }
 
@@ -136,7 +155,7 @@ impl SecretKey {
             return Err(UnusableSecret::TooShort { stage, bytes });
         }
         let key = DecodingKey::from_secret(text.expose().as_bytes());
-        Ok(Self { version: version.id.clone(), key })
+        Ok(Self { version: version.id.clone(), created: version.created, key })
     }
 }
 

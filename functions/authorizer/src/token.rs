@@ -47,7 +47,7 @@ pub struct Caller {
     pub user_id: String,
     /// The user's roles. Invariant: none is empty or holds a comma, so that they can be joined by commas.
     pub roles: Vec<String>,
-    /// The tenant that the user acts for, if the token names one.
+    /// The tenant that the user acts for, if the token names one. Invariant: not empty.
     pub tenant_id: Option<String>,
     /// `exp`: when the token ends, in seconds since 1970.
     pub token_expiry: u64,
@@ -99,7 +99,7 @@ impl Claims {
     pub(crate) fn check_time(&self, now: u64, settings: &AuthorizerSettings) -> Result<(), Refusal> {
         let leeway = settings.leeway.as_secs();
         let expiry = self.expiry()?;
-        let issued = self.iat.as_ref().map(seconds).transpose()?;
+        let issued = seconds(self.iat.as_ref().ok_or(Refusal::MissingClaim)?)?;
         if expiry.saturating_add(leeway) < now {
             return Err(Refusal::Expired);
         }
@@ -108,11 +108,10 @@ impl Claims {
         {
             return Err(Refusal::NotYetValid);
         }
-        if issued.is_some_and(|issued| issued > now.saturating_add(leeway)) {
+        if issued > now.saturating_add(leeway) {
             return Err(Refusal::IssuedInFuture);
         }
-        let life = expiry.saturating_sub(issued.unwrap_or(now));
-        if Duration::from_secs(life) > settings.longest_life {
+        if Duration::from_secs(expiry.saturating_sub(issued)) > settings.longest_life {
             return Err(Refusal::LivesTooLong);
         }
         // The answer may be given again for this long without asking anew; it must not outlive the token.
@@ -138,6 +137,10 @@ impl Claims {
         if roles.iter().any(|role| role.is_empty() || role.contains(',')) {
             return Err(Refusal::MalformedRole);
         }
+        // What reads it could take "no tenant" for "any tenant".
+        if self.tenant_id.as_ref().is_some_and(String::is_empty) {
+            return Err(Refusal::EmptyTenant);
+        }
         Ok(Caller { user_id, roles, tenant_id: self.tenant_id, token_expiry })
     }
 }
@@ -161,7 +164,9 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
-    fn check_time(claims: Value) -> Result<(), Refusal> {
+    /// Claims that say when the token was issued, `NOW` where a case doesn't.
+    fn check_time(mut claims: Value) -> Result<(), Refusal> {
+        claims.as_object_mut().expect("an object").entry("iat").or_insert(json!(NOW));
         let claims: Claims = serde_json::from_value(claims).expect("claims");
         claims.check_time(NOW, &AuthorizerSettings::default())
     }
@@ -184,6 +189,8 @@ mod tests {
             (json!({ "exp": NOW + 100, "nbf": NOW + 30 }), Ok(())),
             (json!({ "exp": NOW + 100, "nbf": NOW + 31 }), Err(Refusal::NotYetValid)),
             (json!({ "nbf": NOW }), Err(Refusal::MissingClaim)),
+            (json!({ "exp": NOW + 100, "iat": null }), Err(Refusal::MissingClaim)),
+            (json!({ "exp": NOW + 100, "iat": -1 }), Err(Refusal::Malformed)),
             (json!({ "exp": 1_800_000_060.9 }), Ok(())),
             (json!({ "exp": 1_800_000_059.9 }), Err(Refusal::ExpiresTooSoon)),
             (json!({ "exp": -1 }), Err(Refusal::Malformed)),
@@ -200,7 +207,7 @@ mod tests {
     fn leeway_counts_where_no_answer_is_kept() {
         let settings = AuthorizerSettings { answer_kept: Duration::ZERO, ..AuthorizerSettings::default() };
         for (expiry, expected) in [(NOW - 30, Ok(())), (NOW - 31, Err(Refusal::Expired))] {
-            let claims: Claims = serde_json::from_value(json!({ "exp": expiry })).expect("claims");
+            let claims: Claims = serde_json::from_value(json!({ "exp": expiry, "iat": NOW - 60 })).expect("claims");
             assert_eq!(claims.check_time(NOW, &settings), expected);
         }
     }

@@ -1,7 +1,8 @@
 //! From a token to its caller: which key a token must be signed with, and whether it is.
 //!
 //! The issuer that a token names decides which keys count, and the key decides the algorithm; what the token says about its
-//! algorithm is only compared. The two issuers are different, so a public key can never serve as a shared secret.
+//! algorithm is only compared. The two issuers are different, which the configuration makes sure of, so a public key can
+//! never serve as a shared secret.
 
 use crate::clock::{Clock, epoch_seconds};
 use crate::crypto;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 /// Checks tokens of the configured issuers.
 pub struct Verifier<S, F, C> {
     secret_issuer: String,
-    key_issuer: Option<String>,
+    key_issuer: KeyIssuer,
     audience: String,
     settings: AuthorizerSettings,
     secret_keys: SecretKeys<S>,
@@ -38,49 +39,25 @@ pub enum VerifyError {
     NoKeys(#[from] NoKeys),
 }
 
-/// A configuration that can't be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnusableConfig {
-    /// One name for two issuers.
-    #[error(
-        "`JWT_SECRET_ISSUER` and `JWT_KEY_ISSUER` are both `{issuer}`; they must differ, so that a public key can't serve as a secret"
-    )]
-    SameIssuer {
-        /// The name.
-        issuer: String,
-    },
-    /// An issuer without its keys, or keys without their issuer.
-    #[error("there must be a source of public keys exactly when `JWT_KEY_ISSUER` is not `none`")]
-    KeysWithoutIssuer,
-    /// No token can be accepted.
-    #[error("`ANSWER_KEPT` is longer than `JWT_LONGEST_LIFE`, so that no token lives long enough to be accepted")]
-    AnswerOutlivesTokens,
-}
+/// An issuer without its keys, or keys without their issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there must be a source of public keys exactly when `JWT_KEY_ISSUER` is not `none`")]
+pub struct KeysWithoutIssuer;
 
 impl<S: ReadSecret, F: FetchKeys, C: Clock> Verifier<S, F, C> {
     /// A verifier of the issuers in `config`, with the secret behind `secret` and the public keys of `keys`.
     ///
     /// # Errors
-    /// When the parts of the configuration contradict each other.
-    pub fn new(config: Authorizer, secret: S, keys: Option<F>, clock: C) -> Result<Self, UnusableConfig> {
+    /// When there are keys of no issuer, or an issuer has none.
+    pub fn new(config: Authorizer, secret: S, keys: Option<F>, clock: C) -> Result<Self, KeysWithoutIssuer> {
         crypto::install();
-        let key_issuer = match config.key_issuer {
-            KeyIssuer::None => None,
-            KeyIssuer::Url(url) => Some(url),
-        };
-        if key_issuer.is_some() != keys.is_some() {
-            return Err(UnusableConfig::KeysWithoutIssuer);
-        }
-        if let Some(issuer) = key_issuer.as_deref().filter(|issuer| is_issuer(&config.secret_issuer, issuer)) {
-            return Err(UnusableConfig::SameIssuer { issuer: issuer.to_owned() });
-        }
-        if config.settings.answer_kept > config.settings.longest_life {
-            return Err(UnusableConfig::AnswerOutlivesTokens);
+        if (config.key_issuer == KeyIssuer::None) != keys.is_none() {
+            return Err(KeysWithoutIssuer);
         }
         let longest_life = config.settings.longest_life;
         Ok(Self {
             secret_issuer: config.secret_issuer,
-            key_issuer,
+            key_issuer: config.key_issuer,
             audience: config.audience,
             settings: config.settings,
             secret_keys: SecretKeys::new(secret, longest_life),
@@ -107,9 +84,9 @@ impl<S: ReadSecret, F: FetchKeys, C: Clock> Verifier<S, F, C> {
         let claims = token.unverified_claims()?;
         claims.check_time(epoch_seconds(self.clock.now()), &self.settings)?;
         let issuer = claims.issuer()?;
-        let verified = match (&self.key_issuer, &self.public_keys) {
+        let verified = match &self.public_keys {
             _ if issuer == self.secret_issuer => self.verify_by_secret(token, &header, issuer).await?,
-            (Some(known), Some(keys)) if is_issuer(issuer, known) => {
+            Some(keys) if self.key_issuer.issues(issuer) => {
                 self.verify_by_public_key(token, &header, issuer, keys).await?
             }
             _ => return Err(Refusal::WrongIssuer.into()),
@@ -185,9 +162,4 @@ impl<S: ReadSecret, F: FetchKeys, C: Clock> Verifier<S, F, C> {
             _ => Refusal::Malformed,
         })
     }
-}
-
-/// Whether a token's `iss` is the issuer at `url`. Some issuers write their URL with a slash at its end, some without.
-fn is_issuer(iss: &str, url: &str) -> bool {
-    iss.strip_suffix('/').unwrap_or(iss) == url
 }

@@ -8,6 +8,8 @@
 //! What happens to a batch (order, retries, dead letters, the deadline) is [`aws::stream`]'s business. A record
 //! is done when all peers took it. While one of them is away, the batch is given back to Lambda from there on, and the
 //! other peers get those events again, with the same ids: nothing is parked here.
+//! All peers share the stream's one checkpoint. With three regions or more, an outage of one peer therefore also holds up
+//! what the others get, from the first event that it didn't take until it recovers or Lambda gives the records up.
 
 use aws::OutgoingEvent;
 use aws::dead_letters::SendDeadLetters;

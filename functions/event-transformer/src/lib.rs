@@ -18,7 +18,7 @@ use aws::dead_letters::SendDeadLetters;
 use aws::publisher::PublishEvents;
 use aws::queue::{Batch, BatchResponse, Function, Message, QueueProgram};
 use contracts::{EventTransformer, Region};
-use events::raw::{RawEvent, VALIDATION_FAILED};
+use events::raw::{RawEvent, ViolationCode};
 use lambda_runtime::LambdaEvent;
 use rules::RuleSet;
 use std::io::Write;
@@ -70,28 +70,33 @@ struct Transformer {
 }
 
 impl QueueProgram for Transformer {
-    fn plan(&self, message: &Message) -> Result<OutgoingEvent, Poison> {
+    /// The mistakes in the event; none when it was transformed.
+    type Note = Vec<ViolationCode>;
+
+    fn plan(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison> {
         let started = Instant::now();
         let raw = RawEvent::from_bus(&message.body).map_err(|error| Poison::because(error.class(), &error))?;
-        let event = match transform(&raw, &self.region, &self.rules, &self.window) {
-            Verdict::Transformed(event) => OutgoingEvent::transformed(&event),
+        let planned = match transform(&raw, &self.region, &self.rules, &self.window) {
+            Verdict::Transformed(event) => (OutgoingEvent::transformed(&event), Vec::new()),
             Verdict::Refused(refusal) => {
-                for violation in &refusal.errors {
-                    telemetry::VALIDATION_ERRORS_TOTAL.inc(&[violation.code.as_str()]);
-                }
-                OutgoingEvent::validation_failed(&refusal)
+                let mistakes = refusal.errors.iter().map(|violation| violation.code).collect();
+                (OutgoingEvent::validation_failed(&refusal), mistakes)
             }
         };
         telemetry::RAW_EVENT_TRANSFORM_SECONDS.observe_duration(&[], started.elapsed());
-        Ok(event)
+        Ok(planned)
     }
 
-    fn settled(&self, planned: Option<&OutgoingEvent>, outcome: Outcome) {
-        let refused = planned.is_some_and(|event| event.detail_type() == VALIDATION_FAILED);
+    fn settled(&self, mistakes: Option<&Self::Note>, outcome: Outcome) {
+        let mistakes = mistakes.map_or(&[][..], Vec::as_slice);
         telemetry::RAW_EVENTS_TOTAL.inc(&[match outcome {
-            Outcome::Published if refused => "invalid",
-            Outcome::Published => "transformed",
+            Outcome::Published if mistakes.is_empty() => "transformed",
+            Outcome::Published => "invalid",
             other => other.as_str(),
         }]);
+        if outcome == Outcome::Published {
+            // Not where they are found: an event that is delivered again would count each time.
+            mistakes.iter().for_each(|code| telemetry::VALIDATION_ERRORS_TOTAL.inc(&[code.as_str()]));
+        }
     }
 }

@@ -68,7 +68,7 @@ async fn a_valid_event_is_told_normalised() {
 }
 
 #[tokio::test]
-async fn an_invalid_event_is_told_with_all_mistakes_and_its_bytes() {
+async fn an_invalid_event_is_told_with_all_mistakes_and_its_text() {
     let world = World::default();
     let detail = order("C 1").replace("\"EUR\"", "\"euro\"").replace("12345678901234567890.10", "-0.001");
     assert!(world.handle(&[message(&detail)]).await.is_empty());
@@ -81,7 +81,7 @@ async fn an_invalid_event_is_told_with_all_mistakes_and_its_bytes() {
         ("/data/total", ViolationCode::TooSmall),
     ];
     assert_eq!(mistakes, expected);
-    assert_eq!(refusal.original, detail, "byte for byte");
+    assert_eq!(refusal.original, detail, "as the bus delivered it");
     assert!(world.dead_letters.kept().is_empty());
 }
 
@@ -170,6 +170,22 @@ async fn everything_is_counted() {
         assert!(after > before);
     }
     assert!(measured() >= measured_before + 3 && missing() >= missing_before + 4);
+}
+
+/// Mistakes of a kind that no other test of this process makes.
+#[tokio::test]
+async fn mistakes_are_counted_when_they_are_told() {
+    let world = World::default();
+    let counted = || telemetry::VALIDATION_ERRORS_TOTAL.get(&["not_region"]);
+    let body = message(&order("C-1").replace("eu-west-1", "nowhere"));
+    world.bus.fail_on("nowhere", unavailable());
+    for _ in 0..3 {
+        assert_eq!(world.handle(std::slice::from_ref(&body)).await, ["m-0"]);
+    }
+    assert_eq!(counted(), 0, "it comes again");
+    world.bus.recover();
+    assert!(world.handle(std::slice::from_ref(&body)).await.is_empty());
+    assert_eq!(counted(), 1);
 }
 
 #[tokio::test]

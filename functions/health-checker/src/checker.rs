@@ -3,11 +3,12 @@
 //! Every probe of every region runs at the same time and has its own limit, so a region that hangs neither delays nor
 //! spoils what is said of another. The checks before are read meanwhile. The verdicts are kept in the own region, and the
 //! outcome is told on the own region's bus, whatever became of the rest: a store that is down is a reason to tell.
+//! A verdict that was made without knowing the checks before overwrites none that is kept.
 
 use crate::clock::{Clock, within};
 use crate::report::{Health, HealthCheckEvent, ProbeReport, RegionReport};
 use crate::verdict::{Hysteresis, Verdict};
-use aws::health::{AnnounceHealth, KeepVerdicts, ProbeRegion, ProbedService};
+use aws::health::{AnnounceHealth, HealthError, KeepVerdicts, Keeping, KeptText, ProbeRegion, ProbedService};
 use contracts::{HealthChecker, HealthCheckerSettings, Region};
 use futures::future::{join, join_all};
 use std::collections::BTreeMap;
@@ -49,51 +50,31 @@ pub struct Checker<P, K, A, C> {
 struct Remembered {
     verdict: Verdict,
     since: SystemTime,
+    /// Whether the kept verdict before it was known, or that there is none.
+    is_founded: bool,
 }
 
-/// A configuration that can't be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnusableConfig {
-    /// A verdict could never turn.
-    #[error(
-        "`UNHEALTHY_AFTER` is {unhealthy_after} and `HEALTH_WINDOW` is {window}: so many of the last checks can't fail; make the window as large"
-    )]
-    NeverUnhealthy {
-        /// `UNHEALTHY_AFTER`.
-        unhealthy_after: u32,
-        /// `HEALTH_WINDOW`.
-        window: u32,
-    },
-    /// The health endpoint would never have a verdict.
-    #[error(
-        "`CHECKED_REGIONS` lacks the function's own region `{region}`, whose verdict its health endpoint answers with; add it"
-    )]
-    OwnRegionUnchecked {
-        /// The function's region.
-        region: Region,
-    },
+/// What a check builds upon.
+#[derive(Default)]
+struct Before {
+    verdict: Option<Verdict>,
+    /// The stamp of what the store holds, as far as is known.
+    seen: Option<u64>,
+    is_founded: bool,
+}
+
+/// What the store holds.
+struct Stored {
+    stamp: u64,
+    /// None when it can't be read.
+    verdict: Option<Verdict>,
 }
 
 impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K, A, C> {
     /// A checker of the regions in `config`, each through what `probes` makes for it.
-    ///
-    /// # Errors
-    /// When the parts of the configuration contradict each other.
-    pub fn new(
-        config: &HealthChecker,
-        probes: impl Fn(&Region) -> P,
-        store: K,
-        bus: A,
-        clock: C,
-    ) -> Result<Self, UnusableConfig> {
-        let HealthCheckerSettings { unhealthy_after, window, verdict_expiry, .. } = config.settings;
-        if unhealthy_after > window {
-            return Err(UnusableConfig::NeverUnhealthy { unhealthy_after, window });
-        }
-        if !config.regions.iter().any(|region| *region == config.region) {
-            return Err(UnusableConfig::OwnRegionUnchecked { region: config.region.clone() });
-        }
-        Ok(Self {
+    pub fn new(config: &HealthChecker, probes: impl Fn(&Region) -> P, store: K, bus: A, clock: C) -> Self {
+        let HealthCheckerSettings { unhealthy_after, window, check_interval, verdict_expiry, .. } = config.settings;
+        Self {
             region: config.region.clone(),
             probes: config.regions.iter().map(|region| (region.clone(), probes(region))).collect(),
             store,
@@ -104,9 +85,10 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
                 turns_after: unhealthy_after as usize,
                 window: window as usize,
                 expiry: verdict_expiry,
+                interval: check_interval,
             },
             copies: Mutex::default(),
-        })
+        }
     }
 
     /// The region in which this runs.
@@ -116,39 +98,46 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
 
     /// Checks all regions once, keeps the verdicts and tells of them.
     ///
-    /// It doesn't fail: what can't be kept or told is logged and counted, and a repeat would only count a check twice.
+    /// It doesn't fail: what can't be kept or told is logged and counted, and a repeat would be the same check.
     pub async fn check(&self) -> HealthCheckEvent {
         let checked_at = self.clock.now();
         let observe = join_all(self.probes.iter().map(|(region, probes)| self.observe(region, probes)));
-        let load = join_all(self.probes.iter().map(|(region, _)| self.previous(region)));
-        let (observed, previous) = join(observe, load).await;
+        let load = join_all(self.probes.iter().map(|(region, _)| self.before(region)));
+        let (observed, before) = join(observe, load).await;
         let mut regions = Vec::with_capacity(self.probes.len());
         let mut verdicts = Vec::with_capacity(self.probes.len());
-        for (((region, _), probes), previous) in self.probes.iter().zip(observed).zip(previous) {
+        for (((region, _), probes), before) in self.probes.iter().zip(observed).zip(before) {
             let worst = RegionReport::worst(&probes);
-            let verdict = Verdict::after(previous.as_ref(), worst, checked_at, self.hysteresis);
+            let verdict = Verdict::after(before.verdict.as_ref(), worst, checked_at, self.hysteresis);
             regions.push(RegionReport { region: region.clone(), verdict: verdict.health, probes });
-            verdicts.push((region, verdict));
+            verdicts.push((region, verdict, before));
         }
         let overall = regions.iter().map(|report| report.verdict).max().unwrap_or(Health::Healthy);
         let event = HealthCheckEvent { checked_at, observer_region: self.region.clone(), overall, regions };
-        let keep = join_all(verdicts.into_iter().map(|(region, verdict)| self.keep(region, verdict)));
+        let keep = join_all(verdicts.into_iter().map(|(region, verdict, before)| self.keep(region, verdict, before)));
         join(keep, self.tell(&event)).await;
         event
     }
 
-    /// The verdict on the own region, from this process if it is fresh, else from the store.
+    /// The verdict on the own region, from this process if it is fresh, else from the store. A store that doesn't answer
+    /// makes nobody unhealthy: what this process knows is told until it expires.
     pub(crate) async fn own_verdict(&self) -> Option<Verdict> {
-        let fresh = self.copy(&self.region).filter(|copy| {
+        let copy = self.copy(&self.region);
+        let fresh = copy.as_ref().filter(|copy| {
             // A clock that was set back makes no copy younger.
             self.clock.now().duration_since(copy.since).is_ok_and(|age| age <= COPY_AGE)
         });
         if let Some(copy) = fresh {
-            return Some(copy.verdict);
+            return Some(copy.verdict.clone());
         }
-        let verdict = self.load(&self.region, READ_TIMEOUT).await?;
-        self.remember(&self.region, &verdict);
-        Some(verdict)
+        match self.load(&self.region, READ_TIMEOUT).await {
+            Ok(stored) => {
+                let verdict = stored.and_then(|stored| stored.verdict)?;
+                self.remember(&self.region, verdict.clone(), true);
+                Some(verdict)
+            }
+            Err(_) => copy.map(|copy| copy.verdict),
+        }
     }
 
     /// Whether a verdict is too old to be told.
@@ -164,11 +153,10 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
         let limit = self.settings.probe_timeout;
         let started = self.clock.elapsed();
         let outcome = within(&self.clock, limit, probes.probe(service)).await;
-        let latency = self.clock.elapsed().saturating_sub(started);
-        let status = match outcome {
-            Ok(()) if latency > self.settings.degraded_latency => Health::Degraded,
-            Ok(()) => Health::Healthy,
-            Err(_) => Health::Unhealthy,
+        let (latency, status) = match outcome {
+            Ok(slowest) if slowest > self.settings.degraded_latency => (slowest, Health::Degraded),
+            Ok(slowest) => (slowest, Health::Healthy),
+            Err(_) => (self.clock.elapsed().saturating_sub(started), Health::Unhealthy),
         };
         let service = service.as_str();
         telemetry::HEALTH_PROBE_SECONDS.observe_duration(&[region.as_str(), service], latency);
@@ -182,41 +170,59 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
         ProbeReport { service, status, latency, error }
     }
 
-    /// The verdict before this check: the store's or, when that lacks a check of this process, the copy.
-    async fn previous(&self, region: &Region) -> Option<Verdict> {
-        let kept = self.load(region, self.settings.probe_timeout).await;
-        let copied = self.copy(region).map(|copy| copy.verdict);
-        kept.into_iter().chain(copied).max_by_key(Verdict::checked_at)
+    /// What this check builds upon: the store's verdict or, when that lacks a check of this process, the copy.
+    async fn before(&self, region: &Region) -> Before {
+        let loaded = self.load(region, self.settings.probe_timeout).await;
+        let copy = self.copy(region);
+        let Ok(stored) = loaded else {
+            // Nobody knows what is there. It may be what this process kept last.
+            return copy.map_or_else(Before::default, |Remembered { verdict, is_founded, .. }| Before {
+                seen: Some(verdict.stamp()),
+                verdict: Some(verdict),
+                is_founded,
+            });
+        };
+        let seen = stored.as_ref().map(|stored| stored.stamp);
+        let stored = stored.and_then(|stored| stored.verdict);
+        // A verdict that was made without knowing the stored one is worth less than that.
+        let copy = copy.filter(|copy| copy.is_founded || stored.is_none()).map(|copy| copy.verdict);
+        let verdict = stored.into_iter().chain(copy).max_by_key(Verdict::checked_at);
+        Before { verdict, seen, is_founded: true }
     }
 
-    async fn load(&self, region: &Region, limit: Duration) -> Option<Verdict> {
-        let text = match within(&self.clock, limit, self.store.load(&key(region))).await {
-            Ok(text) => text?,
-            Err(error) => {
-                telemetry::DYNAMODB_ERRORS_TOTAL.inc(&["load_verdict", error.class()]);
-                tracing::error!(
-                    region = region.as_str(),
-                    error = &error as &dyn Error,
-                    "a verdict could not be loaded"
-                );
-                return None;
-            }
-        };
+    /// What the store holds of a region. "Could not ask" and "not there" differ.
+    async fn load(&self, region: &Region, limit: Duration) -> Result<Option<Stored>, HealthError> {
+        let loaded = within(&self.clock, limit, self.store.load(&key(region))).await.inspect_err(|error| {
+            telemetry::DYNAMODB_ERRORS_TOTAL.inc(&["load_verdict", error.class()]);
+            tracing::error!(region = region.as_str(), error = error as &dyn Error, "a verdict could not be loaded");
+        })?;
+        let Some(KeptText { text, stamp }) = loaded else { return Ok(None) };
         let verdict = Verdict::parse(&text);
         if verdict.is_none() {
             tracing::error!(region = region.as_str(), "the kept verdict can't be read; the next check makes it anew");
         }
-        verdict
+        Ok(Some(Stored { stamp, verdict }))
     }
 
-    async fn keep(&self, region: &Region, verdict: Verdict) {
+    async fn keep(&self, region: &Region, verdict: Verdict, before: Before) {
         telemetry::HEALTH_STATUS.set(&[region.as_str()], verdict.health.level());
-        self.remember(region, &verdict);
         let expires_at = verdict.checked_at() + self.settings.verdict_expiry + KEPT_AFTER_EXPIRY;
-        let (key, text) = (key(region), verdict.to_json());
-        if let Err(error) = within(&self.clock, TELL_TIMEOUT, self.store.keep(&key, &text, expires_at)).await {
-            telemetry::DYNAMODB_ERRORS_TOTAL.inc(&["keep_verdict", error.class()]);
-            tracing::error!(region = region.as_str(), error = &error as &dyn Error, "a verdict could not be kept");
+        let (key, kept) = (key(region), KeptText { text: verdict.to_json(), stamp: verdict.stamp() });
+        let keep = self.store.keep(&key, &kept, before.seen, expires_at);
+        match within(&self.clock, TELL_TIMEOUT, keep).await {
+            Ok(Keeping::Kept) => self.remember(region, verdict, true),
+            Ok(Keeping::Overtaken) => {
+                tracing::warn!(
+                    region = region.as_str(),
+                    "a verdict is dropped: one that it doesn't build upon is kept"
+                );
+                self.forget(region);
+            }
+            Err(error) => {
+                telemetry::DYNAMODB_ERRORS_TOTAL.inc(&["keep_verdict", error.class()]);
+                tracing::error!(region = region.as_str(), error = &error as &dyn Error, "a verdict could not be kept");
+                self.remember(region, verdict, before.is_founded);
+            }
         }
     }
 
@@ -231,9 +237,13 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
         self.copies.lock().unwrap_or_else(PoisonError::into_inner).get(region).cloned()
     }
 
-    fn remember(&self, region: &Region, verdict: &Verdict) {
-        let copy = Remembered { verdict: verdict.clone(), since: self.clock.now() };
+    fn remember(&self, region: &Region, verdict: Verdict, is_founded: bool) {
+        let copy = Remembered { verdict, since: self.clock.now(), is_founded };
         self.copies.lock().unwrap_or_else(PoisonError::into_inner).insert(region.clone(), copy);
+    }
+
+    fn forget(&self, region: &Region) {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner).remove(region);
     }
 }
 

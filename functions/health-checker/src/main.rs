@@ -1,7 +1,7 @@
 //! The bootstrap of the health checker: logging, configuration, clients for each region, then Lambda's loop.
 
 use aws::health::{HealthBus, RegionProbes, VerdictTable};
-use aws::{CallBudget, sdk_config, with_region};
+use aws::{CallBudget, sdk_config, with_fresh_connections, with_region};
 use contracts::{HealthChecker, Region};
 use health_checker::Handler;
 use health_checker::checker::Checker;
@@ -9,7 +9,11 @@ use health_checker::clock::MachineClock;
 use lambda_runtime::{LambdaEvent, service_fn};
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// After a pause of this length probes open new connections. Checks are a minute apart or more, and the calls of one check
+/// follow each other faster.
+const PAUSE: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -29,13 +33,14 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     // A quarter of the whole is one attempt, and a probe makes one: it may last as long as a probe.
     let budget = CallBudget::within(config.settings.probe_timeout * 4);
     let sdk = sdk_config(&config.region, &budget)?;
+    let probe_sdk = with_fresh_connections(&sdk, &budget, PAUSE);
     let probes = |region: &Region| {
         let (table, bus, queue) = (config.health.clone(), config.bus.clone(), config.canaries.clone());
-        RegionProbes::new(&with_region(&sdk, region), config.region.clone(), region.clone(), table, bus, queue)
+        RegionProbes::new(&with_region(&probe_sdk, region), config.region.clone(), region.clone(), table, bus, queue)
     };
     let store = VerdictTable::new(&sdk, config.health.clone());
     let bus = HealthBus::new(&sdk, config.region.clone(), config.bus.clone());
-    let handler = &Handler::new(Checker::new(&config, probes, store, bus, MachineClock::start())?);
+    let handler = &Handler::new(Checker::new(&config, probes, store, bus, MachineClock::start()));
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| {
         Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await)

@@ -71,7 +71,7 @@ pub struct ProbeReport {
     pub service: &'static str,
     /// How it works.
     pub status: Health,
-    /// How long the probe took, in milliseconds; with a limit that was reached, that limit.
+    /// How long the probe's slowest call took, in milliseconds; of a probe that failed, how long it took until then.
     #[serde(rename = "latency_ms", serialize_with = "milliseconds")]
     pub latency: Duration,
     /// What went wrong.

@@ -2,6 +2,7 @@
 //!
 //! A region becomes unhealthy when enough of the last checks found it so, and recovers in the same way. Each turn starts the
 //! counting anew: a check speaks for one turn only, so a region that comes and goes doesn't turn with every check.
+//! A check that is delivered twice counts once.
 //! This is arithmetic; nothing is measured or stored here.
 
 use crate::report::Health;
@@ -15,6 +16,8 @@ pub struct Verdict {
     pub health: Health,
     /// When the last check began, in milliseconds since 1970.
     checked_at_ms: u64,
+    /// When the last check began that counts beside those before it. Later ones were the same check again.
+    counted_at_ms: u64,
     /// Whether enough checks failed, and not enough have succeeded since.
     down: bool,
     /// Whether each check since the last turn failed, oldest first. Invariant: at most as many as the window.
@@ -30,6 +33,8 @@ pub struct Hysteresis {
     pub(crate) window: usize,
     /// Checks older than this say nothing any more.
     pub(crate) expiry: Duration,
+    /// How far apart checks are.
+    pub(crate) interval: Duration,
 }
 
 impl Verdict {
@@ -46,8 +51,14 @@ impl Verdict {
             (previous.down, counted.to_vec())
         });
         let fails = observed == Health::Unhealthy;
-        failed.push(fails);
-        failed.drain(..failed.len().saturating_sub(hysteresis.window));
+        let repeated = previous.filter(|previous| previous.is_repeated(checked_at, hysteresis));
+        // A repeated check takes the place of what it repeats. If that turned the verdict, nothing is left to replace, and
+        // it adds nothing: it would be the first step of a turn back.
+        let adds_nothing = repeated.is_some() && failed.pop().is_none();
+        if !adds_nothing {
+            failed.push(fails);
+            failed.drain(..failed.len().saturating_sub(hysteresis.window));
+        }
         let against = failed.iter().filter(|failed| **failed != down).count();
         if fails != down && against >= hysteresis.turns_after {
             down = fails;
@@ -55,7 +66,17 @@ impl Verdict {
         }
         // One failed check is worth a mention; only several make a region unhealthy.
         let health = if down { Health::Unhealthy } else { observed.min(Health::Degraded) };
-        Self { health, checked_at_ms: epoch_millis(checked_at), down, failed }
+        let began = epoch_millis(checked_at);
+        // Counted from the first of them, so that checks that come too often can't keep each other from counting.
+        let counted_at_ms = repeated.map_or(began, |previous| previous.counted_at_ms);
+        let checked_at_ms = repeated.map_or(began, |previous| previous.checked_at_ms.max(began));
+        Self { health, checked_at_ms, counted_at_ms, down, failed }
+    }
+
+    /// Whether a check that begins at `checked_at` is the last one again.
+    fn is_repeated(&self, checked_at: SystemTime, hysteresis: Hysteresis) -> bool {
+        let since = Duration::from_millis(epoch_millis(checked_at).saturating_sub(self.counted_at_ms));
+        since < hysteresis.interval / 2 && !self.is_expired(checked_at, hysteresis.expiry)
     }
 
     /// When the last check began.
@@ -66,6 +87,11 @@ impl Verdict {
     /// Whether the last check is further than `expiry` from `now`. Clocks of two machines differ, so it may lie ahead a bit.
     pub(crate) fn is_expired(&self, now: SystemTime, expiry: Duration) -> bool {
         Duration::from_millis(epoch_millis(now).abs_diff(self.checked_at_ms)) > expiry
+    }
+
+    /// What tells this verdict from those before and after it.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.checked_at_ms
     }
 
     /// The verdict as text, for [`Self::parse`].
@@ -88,18 +114,27 @@ fn epoch_millis(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
 
+    const HYSTERESIS: Hysteresis =
+        Hysteresis { turns_after: 2, window: 3, expiry: Duration::from_secs(300), interval: Duration::from_secs(60) };
+
     /// Runs checks a minute apart; `H`, `D` and `U` is what each saw and, in the answer, the verdict after it.
     fn verdicts(checks: &str, turns_after: usize, window: usize) -> String {
-        let hysteresis = Hysteresis { turns_after, window, expiry: Duration::from_secs(300) };
+        let seconds: Vec<u64> = (1..).map(|minute| minute * 60).take(checks.len()).collect();
+        verdicts_at(checks, &seconds, turns_after, window)
+    }
+
+    /// The same, with the seconds at which the checks begin.
+    fn verdicts_at(checks: &str, seconds: &[u64], turns_after: usize, window: usize) -> String {
+        let hysteresis = Hysteresis { turns_after, window, ..HYSTERESIS };
         let mut verdict = None;
         let mut told = String::new();
-        for (minute, check) in (1..).zip(checks.chars()) {
+        for (second, check) in seconds.iter().zip(checks.chars()) {
             let observed = match check {
                 'H' => Health::Healthy,
                 'D' => Health::Degraded,
                 _ => Health::Unhealthy,
             };
-            let checked_at = UNIX_EPOCH + Duration::from_secs(minute * 60);
+            let checked_at = UNIX_EPOCH + Duration::from_secs(*second);
             let next = Verdict::after(verdict.as_ref(), observed, checked_at, hysteresis);
             told.push(match next.health {
                 Health::Healthy => 'H',
@@ -143,6 +178,30 @@ mod tests {
     }
 
     #[test]
+    fn a_check_that_is_delivered_twice_counts_once() {
+        let cases = [
+            // (checks, when they begin, verdicts) for two of three.
+            ("UU", &[0, 29][..], "DD"),
+            ("UU", &[0, 30], "DU"),
+            ("UUU", &[0, 1, 60], "DDU"),
+            // The last word counts.
+            ("UHU", &[0, 1, 60], "DHD"),
+            ("HUU", &[0, 1, 60], "HDU"),
+            // However often it comes, there is a check for each half of an interval.
+            ("UUUU", &[0, 20, 40, 60], "DDUU"),
+            // What turned a verdict is not also the first step back.
+            ("UUHHH", &[0, 60, 61, 120, 180], "DUUUH"),
+            ("UUHH", &[0, 60, 61, 119], "DUUU"),
+            // A check that is delivered late, by a clock that is behind.
+            ("UHU", &[60, 59, 120], "DHD"),
+        ];
+        for (checks, seconds, expected) in cases {
+            let seconds: Vec<u64> = seconds.iter().map(|second| 10_000 + second).collect();
+            assert_eq!(verdicts_at(checks, &seconds, 2, 3), expected, "{checks} at {seconds:?}");
+        }
+    }
+
+    #[test]
     fn checks_outside_of_the_window_are_forgotten() {
         assert_eq!(verdicts("UHHUHHU", 2, 3), "DHHDHHD");
         assert_eq!(verdicts("UHHU", 2, 4), "DHHU");
@@ -150,7 +209,7 @@ mod tests {
 
     #[test]
     fn after_a_silence_old_checks_do_not_count_and_the_state_stays() {
-        let hysteresis = Hysteresis { turns_after: 2, window: 3, expiry: Duration::from_secs(300) };
+        let hysteresis = HYSTERESIS;
         let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(10_000 + seconds);
         let first = Verdict::after(None, Health::Unhealthy, at(0), hysteresis);
         for (seconds, expected) in [(300, Health::Unhealthy), (301, Health::Degraded)] {
@@ -166,7 +225,7 @@ mod tests {
     #[test]
     fn a_verdict_expires_and_clocks_may_differ() {
         let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(10_000 + seconds);
-        let hysteresis = Hysteresis { turns_after: 2, window: 3, expiry: Duration::from_secs(300) };
+        let hysteresis = HYSTERESIS;
         let verdict = Verdict::after(None, Health::Healthy, at(0), hysteresis);
         for (now, expired) in [(at(0), false), (at(300), false), (at(301), true)] {
             assert_eq!(verdict.is_expired(now, hysteresis.expiry), expired);

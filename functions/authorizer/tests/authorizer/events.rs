@@ -1,6 +1,6 @@
 //! What API Gateway asks and hears.
 
-use crate::world::{NOW, RsaKey, SECRET, World, claims, secret_token, sign_by_secret};
+use crate::world::{Log, NOW, REQUEST_ID, RsaKey, SECRET, World, claims, secret_token, sign_by_secret};
 use serde_json::{Value, json};
 
 const STAGE: &str = "arn:aws:execute-api:us-west-2:000000000000:abc123/prod";
@@ -115,6 +115,40 @@ async fn a_failure_of_its_own_is_neither_yes_nor_no() {
         let error = world.handle(unknown).await.expect_err("no answer");
         assert!(error.contains("`methodArn`"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_failure_is_measured_at_once() {
+    let world = World::new().await;
+    world.secret.set_unreachable(true);
+    for event in [http_api(&secret_token(SECRET)), json!({ "version": "1.0" })] {
+        let (answer, metrics) = world.handle_measured(event).await;
+        assert!(answer.is_err());
+        // Nobody else may come by to write it: during an outage each process may have only this one invocation.
+        assert!(
+            metrics.contains("\"outcome\":\"failed\"") && metrics.contains("\"authorizations_total\""),
+            "{metrics}"
+        );
+        assert!(metrics.contains("\"kind\":\"invocation\""), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_logged_with_its_reason_and_nothing_of_the_token() {
+    let world = World::new().await;
+    let log = Log::default();
+    let token = secret_token("a secret that somebody else made up");
+    {
+        let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
+        let _captured = tracing::subscriber::set_default(subscriber);
+        world.handle(http_api(&token)).await.expect("an answer");
+    }
+    let text = log.text();
+    let line = text.lines().find(|line| line.contains("a request is refused")).expect("a line");
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    let expected = json!({ "message": "a request is refused", "request_id": REQUEST_ID, "refusal": "wrong_signature" });
+    assert_eq!((&line["level"], &line["fields"]), (&json!("INFO"), &expected));
+    assert!(token.split('.').all(|part| !text.contains(part)) && !text.contains("user-1"), "{text}");
 }
 
 #[tokio::test]

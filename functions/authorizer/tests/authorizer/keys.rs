@@ -3,7 +3,7 @@
 use crate::world::{NOW, RsaKey, SECRET, SECRET_ISSUER, World, claims, outcome, secret_token, sign_by_secret};
 use aws::secrets::SecretStage;
 use serde_json::{Value, json};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 const SECOND_SECRET: &str = "the second secret, also long enough";
 const THIRD_SECRET: &str = "the third secret, which is long too";
@@ -90,6 +90,40 @@ async fn without_keys_nothing_is_decided() {
 }
 
 #[tokio::test]
+async fn keys_come_from_their_address_and_no_other() {
+    let world = World::new().await;
+    world.issuer.redirect("/other/keys.json");
+    assert_eq!(outcome(&world.verifier(), &RsaKey::one().token(&world.issuer, "one")).await, "no keys");
+    assert_eq!(world.issuer.fetches(), 1, "and the redirect wasn't followed");
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read() {
+    let limit = 256 * 1024;
+    for (bytes, expected) in [(limit, "allowed"), (limit + 1, "no keys")] {
+        let world = World::new().await;
+        let mut keys = json!({ "keys": [RsaKey::one().entry("one")] }).to_string();
+        keys.push_str(&" ".repeat(bytes - keys.len()));
+        world.issuer.answer(200, &keys);
+        let token = RsaKey::one().token(&world.issuer, "one");
+        assert_eq!(outcome(&world.verifier(), &token).await, expected, "{bytes} bytes");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_is_waited_for_two_seconds() {
+    let world = World::new().await;
+    world.issuer.hang();
+    let (verifier, token) = (world.verifier(), RsaKey::one().token(&world.issuer, "one"));
+    let started = Instant::now();
+    let decided = tokio::time::timeout(Duration::from_secs(20), outcome(&verifier, &token)).await;
+    let waited = started.elapsed();
+    assert_eq!(decided, Ok("no keys"));
+    assert!(waited >= Duration::from_secs(2) && waited < Duration::from_secs(10), "{waited:?}");
+    assert_eq!(world.issuer.fetches(), 1);
+}
+
+#[tokio::test]
 async fn a_secret_that_cannot_be_read_decides_nothing() {
     let world = World::new().await;
     world.secret.set_unreachable(true);
@@ -113,6 +147,25 @@ async fn a_secret_that_is_useless_decides_nothing() {
     let error = verifier.prepare().await.expect_err("useless");
     let cause = std::error::Error::source(&error).expect("a cause").to_string();
     assert!(cause.contains("9 bytes") && !cause.contains("too short"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_previous_secret_that_is_useless_is_no_secret() {
+    for useless in ["too short", "{\"password\":\"hidden\"}", "bytes"] {
+        let world = World::new().await;
+        world.secret.rotate("v2", useless, UNIX_EPOCH);
+        world.secret.rotate("v3", THIRD_SECRET, UNIX_EPOCH + Duration::from_secs(NOW));
+        if useless == "bytes" {
+            world.secret.store_as_bytes(SecretStage::Previous);
+        }
+        let verifier = world.verifier();
+        verifier.prepare().await.expect("the current version is good");
+        assert_eq!(outcome(&verifier, &secret_token(THIRD_SECRET)).await, "allowed");
+        assert_eq!(outcome(&verifier, &secret_token(useless)).await, "wrong_signature", "{useless}");
+    }
+    let world = World::new().await;
+    world.secret.store_as_bytes(SecretStage::Current);
+    assert!(world.verifier().prepare().await.is_err(), "there is nothing else to decide by");
 }
 
 #[tokio::test]

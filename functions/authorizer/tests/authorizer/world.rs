@@ -2,7 +2,7 @@
 
 use authorizer::clock::Clock;
 use authorizer::key_server::KeyServer;
-use authorizer::verify::{UnusableConfig, Verifier, VerifyError};
+use authorizer::verify::{KeysWithoutIssuer, Verifier, VerifyError};
 use authorizer::{Handler, NoAnswer};
 use aws::fakes::FakeSecret;
 use base64::Engine;
@@ -12,15 +12,20 @@ use lambda_runtime::{Config, Context, LambdaEvent};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
 use serde_json::{Value, json};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// The time at which each test begins, in seconds since 1970.
 pub(crate) const NOW: u64 = 1_800_000_000;
+
+/// Lambda's id of each invocation.
+pub(crate) const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
 pub(crate) const AUDIENCE: &str = "tandem-api";
 pub(crate) const SECRET_ISSUER: &str = "tandem";
@@ -53,7 +58,7 @@ impl World {
     pub(crate) fn verifier_with(
         &self,
         changes: &[(&str, &str)],
-    ) -> Result<Verifier<&FakeSecret, KeyServer, &TestClock>, UnusableConfig> {
+    ) -> Result<Verifier<&FakeSecret, KeyServer, &TestClock>, KeysWithoutIssuer> {
         let lookup = |variable: &str| {
             let changed = changes.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).to_owned());
             changed.or_else(|| match variable {
@@ -71,15 +76,26 @@ impl World {
 
     /// Decides on one event as the deployed function would; gives the answer as JSON or the error's text.
     pub(crate) async fn handle(&self, event: Value) -> Result<Value, String> {
+        self.handle_measured(event).await.0
+    }
+
+    /// The same, with what was written as metrics.
+    pub(crate) async fn handle_measured(&self, event: Value) -> (Result<Value, String>, String) {
+        // All tests of this process share the metrics: an invocation beside this one would write its counts.
+        static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _alone = ONE_AT_A_TIME.lock().await;
         let handler = Handler::new(self.verifier());
-        let request = serde_json::from_value(event).map_err(|error| error.to_string())?;
+        let request = serde_json::from_value(event).expect("a request");
         let config = Config { function_name: "tandem-test-authorizer".to_owned(), ..Config::default() };
         let mut context = Context::default();
         context.env_config = Arc::new(config);
-        let answer = handler.handle(LambdaEvent::new(request, context), &mut Vec::new()).await;
-        answer
+        context.request_id = REQUEST_ID.to_owned();
+        let mut metrics = Vec::new();
+        let answer = handler.handle(LambdaEvent::new(request, context), &mut metrics).await;
+        let answer = answer
             .map(|answer| serde_json::to_value(answer).expect("JSON"))
-            .map_err(|error: NoAnswer| lambda_runtime::Diagnostic::from(error).error_message)
+            .map_err(|error: NoAnswer| lambda_runtime::Diagnostic::from(error).error_message);
+        (answer, String::from_utf8(metrics).expect("text"))
     }
 }
 
@@ -89,6 +105,35 @@ pub(crate) async fn outcome(verifier: &Verifier<&FakeSecret, KeyServer, &TestClo
         Ok(_) => "allowed",
         Err(VerifyError::Refused(refusal)) => refusal.class(),
         Err(VerifyError::NoKeys(_)) => "no keys",
+    }
+}
+
+/// Collects what is logged. Clones are the same log.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("text")
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
     }
 }
 
@@ -119,7 +164,10 @@ pub(crate) struct Issuer {
 #[derive(Default)]
 struct Shared {
     status: u16,
+    /// Where else to ask, as a redirect says it.
+    location: String,
     body: String,
+    hangs: bool,
     requests: Vec<String>,
 }
 
@@ -141,6 +189,18 @@ impl Issuer {
     pub(crate) fn answer(&self, status: u16, body: &str) {
         let mut shared = self.shared.lock().expect("not poisoned");
         (shared.status, shared.body) = (status, body.to_owned());
+        shared.location.clear();
+    }
+
+    /// From now on the keys are told to be at `location`, where they are indeed.
+    pub(crate) fn redirect(&self, location: &str) {
+        let mut shared = self.shared.lock().expect("not poisoned");
+        (shared.status, shared.location) = (302, location.to_owned());
+    }
+
+    /// From now on requests are taken and not answered.
+    pub(crate) fn hang(&self) {
+        self.shared.lock().expect("not poisoned").hangs = true;
     }
 
     /// From now on nobody listens there.
@@ -160,6 +220,8 @@ impl Issuer {
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
+    // Dropping a connection would answer too.
+    let mut held = Vec::new();
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
@@ -171,9 +233,20 @@ async fn serve(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
         let answer = {
             let mut shared = shared.lock().expect("not poisoned");
             let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
+            let elsewhere = !shared.location.is_empty() && line.contains(&shared.location);
             shared.requests.push(line);
-            let Shared { status, body, .. } = &*shared;
-            format!("HTTP/1.1 {status} Told\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+            let Shared { status, location, body, .. } = &*shared;
+            let status = if elsewhere { &200 } else { status };
+            (!shared.hangs).then(|| {
+                format!(
+                    "HTTP/1.1 {status} Told\r\nlocation: {location}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                )
+            })
+        };
+        let Some(answer) = answer else {
+            held.push(stream);
+            continue;
         };
         // Whether the client still wants it is its own business.
         let _ = stream.write_all(answer.as_bytes()).await;

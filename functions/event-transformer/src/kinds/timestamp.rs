@@ -6,6 +6,10 @@ use super::Mistake;
 use events::Timestamp;
 use events::raw::ViolationCode;
 
+/// The begin of the year 0000 in UTC, the earliest time that RFC 3339 can write there: `0000-01-01T00:00:00+01:00` is an
+/// hour before. The library's own last second lies in the year 9999.
+const EARLIEST: Timestamp = Timestamp::constant(-62_167_219_200, 0);
+
 /// Most digits of a second that are kept.
 const MAX_FRACTION_DIGITS: usize = 9;
 
@@ -19,14 +23,15 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, Mistake> {
     let mistake = || {
         let message = format!(
             "expected an RFC 3339 time with an offset and at most {MAX_FRACTION_DIGITS} digits of a second, such as \
-             `2026-03-04T05:06:07.89+01:00`"
+             `2026-03-04T05:06:07.89+01:00`, in the years 0000 to 9999 of UTC"
         );
         Mistake::new(ViolationCode::NotTimestamp, message)
     };
     if !has_the_form(text.as_bytes()) {
         return Err(mistake());
     }
-    text.parse().map_err(|_| mistake())
+    let instant: Timestamp = text.parse().map_err(|_| mistake())?;
+    if instant < EARLIEST { Err(mistake()) } else { Ok(instant) }
 }
 
 /// RFC 3339, section 5.6: `date-time`, with its letters in upper or lower case.
@@ -67,6 +72,8 @@ mod tests {
             ("2026-01-01T00:30:00+05:45", "2025-12-31T18:45:00Z"),
             ("2026-03-04T05:06:07-00:00", "2026-03-04T05:06:07Z"),
             ("2024-02-29T23:59:59-12:00", "2024-03-01T11:59:59Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
+            ("0000-01-01T00:00:00-00:01", "0000-01-01T00:01:00Z"),
         ] {
             assert_eq!(normalise(text).as_deref(), Ok(expected), "{text}");
         }
@@ -94,6 +101,9 @@ mod tests {
             "2026-03-04T24:00:00Z",
             "2026-03-04T05:60:07Z",
             "2026-03-04T05:06:07+99:00",
+            "0000-01-01T00:00:00+00:01",
+            "0000-01-01T23:59:59.999999999+24:00",
+            "9999-12-31T23:59:59-01:00",
             "1772600000",
             "２026-03-04T05:06:07Z",
         ] {
@@ -104,10 +114,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_normal_form_is_its_own(seconds in -60_000_000_000_i64..250_000_000_000, nanoseconds in 0..1_000_000_000_i32) {
+        fn a_normal_form_is_its_own(seconds in EARLIEST.as_second()..=253_402_207_199, nanoseconds in 0..1_000_000_000_i32) {
             let instant = Timestamp::new(seconds, nanoseconds).expect("in range");
             let normal = normalise(&instant.to_string());
             prop_assert_eq!(normal, Ok(instant.to_string()));
+        }
+
+        /// Any year and any offset; the ends of the calendar more often than the rest.
+        #[test]
+        fn what_is_accepted_can_be_read_again(
+            year in prop_oneof![Just(0_u16), Just(9_999), 0..=9_999_u16],
+            (month, day) in prop_oneof![Just((1, 1)), Just((12, 31)), (1..=12_u8, 1..=28_u8)],
+            (hour, minute) in (0..24_u8, 0..60_u8),
+            sign in prop_oneof![Just('+'), Just('-')],
+            (offset_hours, offset_minutes) in (0..24_u8, 0..60_u8),
+        ) {
+            let text = format!(
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:00{sign}{offset_hours:02}:{offset_minutes:02}"
+            );
+            if let Ok(normal) = normalise(&text) {
+                prop_assert_eq!(normalise(&normal), Ok(normal.clone()), "{}", text);
+            } else {
+                prop_assert!(year == 0 || year == 9_999, "{} is a time", text);
+            }
         }
     }
 }

@@ -16,12 +16,12 @@ fn a_healthy_and_a_degraded_region_answer_200_and_an_unhealthy_one_503() {
         let world = World::new();
         world.set_all(OWN, behaviour);
         let process = world.process();
-        (0..checks).for_each(|_| drop(world.check(&process)));
+        (0..checks).for_each(|_| drop(world.check_a_minute_later(&process)));
         // Another process has only the store.
         for process in [process, world.process()] {
             let (answered, body) = world.ask(&process);
             assert_eq!((answered, &body["status"], &body["region"]), (code, &json!(status), &json!(OWN)));
-            assert!(body["checked_at"].as_str().expect("a time").starts_with("2027-01-15T08:00:0"), "{body}");
+            assert!(body["checked_at"].as_str().expect("a time").starts_with("2027-01-15T08:0"), "{body}");
         }
     }
 }
@@ -78,7 +78,7 @@ fn a_newer_verdict_of_another_process_is_seen() {
     world.check(&checking);
     assert_eq!(world.ask(&answering).0, 200);
     world.set_all(OWN, FailsAfter(10));
-    (0..2).for_each(|_| drop(world.check(&checking)));
+    (0..2).for_each(|_| drop(world.check_a_minute_later(&checking)));
     world.time.pass(Duration::from_secs(6));
     assert_eq!(world.ask(&answering).0, 503);
 }
@@ -92,11 +92,28 @@ fn a_store_that_does_not_answer_is_waited_for_a_second() {
         world.set_store(behaviour);
         assert_eq!(world.ask(&process).0, 200, "from the copy");
         world.time.pass(Duration::from_secs(6));
-        let before = health_checker::clock::Clock::elapsed(&world.time);
-        assert_eq!(world.ask(&process).0, 503);
-        let took = health_checker::clock::Clock::elapsed(&world.time) - before;
-        assert!(took <= Duration::from_secs(1), "{took:?}");
+        // A process that knows something tells it until it expires, the others don't know.
+        for (process, known) in [(&process, 200), (&world.process(), 503)] {
+            let before = health_checker::clock::Clock::elapsed(&world.time);
+            assert_eq!(world.ask(process).0, known);
+            let took = health_checker::clock::Clock::elapsed(&world.time) - before;
+            assert!(took <= Duration::from_secs(1), "{took:?}");
+        }
+        world.time.pass(Duration::from_secs(290));
+        assert_eq!(world.ask(&process).0, 200, "still valid");
+        world.time.pass(Duration::from_secs(10));
+        assert_eq!(world.ask(&process).0, 503, "expired");
     }
+}
+
+#[test]
+fn what_is_gone_from_the_store_is_not_told() {
+    let world = World::new();
+    let process = world.process();
+    world.check(&process);
+    world.remove("verdict#us-west-2");
+    world.time.pass(Duration::from_secs(6));
+    assert_eq!(world.ask(&process).0, 503, "not there is an answer, unlike no answer");
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! What a check sees, says and keeps.
 
-use crate::world::Behaviour::{FailsAfter, Hangs, Takes};
+use crate::world::Behaviour::{FailsAfter, Hangs, Takes, TakesTimes};
 use crate::world::{OWN, PEER, THIRD, World};
 use aws::health::ProbedService;
-use health_checker::checker::UnusableConfig;
 use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -67,6 +66,18 @@ fn a_slow_service_makes_its_region_degraded() {
 }
 
 #[test]
+fn a_service_is_as_slow_as_its_slowest_call() {
+    for (calls, millis, expected) in [(5, 499, "healthy"), (5, 501, "degraded")] {
+        let world = World::new();
+        world.set_all(PEER, TakesTimes(calls, millis));
+        let (outcome, took) = world.check(&world.process());
+        assert_eq!(summary(&outcome, 1), (expected.to_owned(), vec![expected.to_owned(); 3]));
+        assert_eq!(outcome["regions"][1]["probes"][0]["latency_ms"], millis);
+        assert!(took >= Duration::from_millis(calls * millis), "{took:?}");
+    }
+}
+
+#[test]
 fn a_region_that_hangs_spoils_and_delays_nothing_else() {
     let world = World::new();
     world.set_all(PEER, Hangs);
@@ -79,7 +90,7 @@ fn a_region_that_hangs_spoils_and_delays_nothing_else() {
     assert_eq!(outcome["regions"][1]["probes"][0]["error"], "no answer within 3000 ms");
     assert_eq!(outcome["regions"][1]["probes"][0]["latency_ms"], 3000);
     assert_eq!(took, Duration::from_millis(3020), "one limit for all that hangs, then keeping and telling");
-    let (outcome, _) = world.check(&process);
+    let (outcome, _) = world.check_a_minute_later(&process);
     assert_eq!(summary(&outcome, 1).0, "unhealthy");
     assert_eq!(outcome["overall"], "unhealthy");
     assert_eq!(summary(&outcome, 0).0, "healthy");
@@ -127,15 +138,69 @@ fn a_store_that_is_down_does_not_silence_a_check() {
         assert_eq!(world.told(), std::slice::from_ref(&first));
         assert!(took <= Duration::from_millis(longest), "{took:?}");
         assert_eq!(summary(&first, 1).0, "degraded");
-        let (second, _) = world.check(&process);
+        let (second, _) = world.check_a_minute_later(&process);
         assert_eq!(summary(&second, 1).0, "unhealthy", "the process remembers what the store doesn't take");
         assert_eq!(world.kept("verdict#us-east-1"), None);
         world.set_store(Takes(10));
         world.set_all(PEER, Takes(10));
-        let (third, _) = world.check(&process);
+        let (third, _) = world.check_a_minute_later(&process);
         assert_eq!(summary(&third, 1).0, "unhealthy", "and goes on with it when the store is back");
         assert!(world.kept("verdict#us-east-1").is_some());
     }
+}
+
+#[test]
+fn a_kept_verdict_that_could_not_be_read_is_not_overwritten() {
+    let world = World::new();
+    world.set_all(PEER, FailsAfter(10));
+    assert_eq!(world.verdicts_a_minute_later().1, "degraded");
+    assert_eq!(world.verdicts_a_minute_later().1, "unhealthy");
+    let down = world.kept("verdict#us-east-1");
+    world.set_all(PEER, Takes(10));
+    // Both regions' verdicts.
+    world.fail_loads(2);
+    let process = world.process();
+    let (blind, _) = world.check_a_minute_later(&process);
+    assert_eq!(summary(&blind, 1).0, "healthy", "it tells what it saw");
+    assert_eq!(world.told().last(), Some(&blind));
+    assert_eq!(world.kept("verdict#us-east-1"), down, "and leaves what is kept");
+    let (next, _) = world.check_a_minute_later(&process);
+    assert_eq!(summary(&next, 1).0, "unhealthy", "one good check is not enough");
+    assert_eq!(world.verdicts_a_minute_later().1, "healthy");
+}
+
+#[test]
+fn a_verdict_made_blindly_gives_way_to_the_kept_one() {
+    let world = World::new();
+    world.set_all(PEER, FailsAfter(10));
+    (0..2).for_each(|_| drop(world.verdicts_a_minute_later()));
+    world.set_all(PEER, Takes(10));
+    // Neither read nor written: the process has only its own word.
+    world.set_store(FailsAfter(10));
+    let process = world.process();
+    let (blind, _) = world.check_a_minute_later(&process);
+    assert_eq!(summary(&blind, 1).0, "healthy");
+    world.set_store(Takes(10));
+    let (next, _) = world.check_a_minute_later(&process);
+    assert_eq!(summary(&next, 1).0, "unhealthy");
+}
+
+#[test]
+fn a_check_that_is_delivered_twice_counts_once() {
+    let world = World::new();
+    world.set_all(PEER, FailsAfter(10));
+    assert_eq!(world.verdicts_a_minute_later().1, "degraded");
+    world.time.pass(Duration::from_secs(29));
+    assert_eq!(summary(&world.check(&world.process()).0, 1).0, "degraded", "the same check again");
+    world.time.pass(Duration::from_secs(30));
+    assert_eq!(summary(&world.check(&world.process()).0, 1).0, "unhealthy", "the next one");
+    // The interval is a setting.
+    let world = World::new();
+    world.set_all(PEER, FailsAfter(10));
+    let process = world.process_with(&[("CHECK_INTERVAL", "3m")]);
+    assert_eq!(summary(&world.check(&process).0, 1).0, "degraded");
+    assert_eq!(summary(&world.check_a_minute_later(&process).0, 1).0, "degraded");
+    assert_eq!(summary(&world.check_a_minute_later(&process).0, 1).0, "unhealthy");
 }
 
 #[test]
@@ -165,9 +230,7 @@ fn a_check_is_measured_and_its_verdict_is_said_once() {
     let world = World::new();
     world.set_all(THIRD, FailsAfter(30));
     let regions = [OWN, THIRD].join(",");
-    let process = world
-        .process_with(&[("CHECKED_REGIONS", &regions), ("UNHEALTHY_AFTER", "1")])
-        .expect("a configuration that works");
+    let process = world.process_with(&[("CHECKED_REGIONS", &regions), ("UNHEALTHY_AFTER", "1")]);
     let said = |event: Value| {
         let mut metrics = Vec::new();
         world.invoke(&process, event, &mut metrics);
@@ -182,15 +245,4 @@ fn a_check_is_measured_and_its_verdict_is_said_once() {
     assert_eq!(said(crate::world::http_request()), None, "a request repeats no verdict");
     assert_eq!(telemetry::HEALTH_PROBES_TOTAL.get(&[THIRD, "sqs", "unhealthy"]), 1);
     assert_eq!(telemetry::HEALTH_PROBE_SECONDS.count(&[THIRD, "sqs"]), 1);
-}
-
-#[test]
-fn a_configuration_that_contradicts_itself_is_refused() {
-    let world = World::new();
-    let refused = |changes: &[(&str, &str)]| world.process_with(changes).err();
-    let never = UnusableConfig::NeverUnhealthy { unhealthy_after: 3, window: 2 };
-    assert_eq!(refused(&[("UNHEALTHY_AFTER", "3"), ("HEALTH_WINDOW", "2")]), Some(never));
-    assert_eq!(refused(&[("UNHEALTHY_AFTER", "3"), ("HEALTH_WINDOW", "3")]), None);
-    let unchecked = UnusableConfig::OwnRegionUnchecked { region: OWN.parse().expect("a region") };
-    assert_eq!(refused(&[("CHECKED_REGIONS", PEER)]), Some(unchecked));
 }

@@ -1,9 +1,9 @@
 //! Regions that behave as a test says.
 
 use crate::virtual_time::VirtualTime;
-use aws::health::{AnnounceHealth, HealthError, KeepVerdicts, ProbeRegion, ProbedService};
+use aws::health::{AnnounceHealth, HealthError, KeepVerdicts, Keeping, KeptText, ProbeRegion, ProbedService};
 use contracts::{HealthChecker, Region};
-use health_checker::checker::{Checker, UnusableConfig};
+use health_checker::checker::Checker;
 use health_checker::{Handler, Response};
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::{Value, json};
@@ -19,8 +19,10 @@ pub(crate) const THIRD: &str = "eu-west-1";
 /// What something does when it's used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Behaviour {
-    /// Answers after so many milliseconds.
+    /// Answers after so many milliseconds, all in one call.
     Takes(u64),
+    /// Answers after so many calls of so many milliseconds each.
+    TakesTimes(u64, u64),
     /// Fails after so many milliseconds.
     FailsAfter(u64),
     /// Never answers.
@@ -28,12 +30,17 @@ pub(crate) enum Behaviour {
 }
 
 impl Behaviour {
-    async fn happen(self, time: VirtualTime) -> Result<(), HealthError> {
+    /// Gives the time of the slowest call.
+    async fn happen(self, time: VirtualTime) -> Result<Duration, HealthError> {
         let wait = |millis| time.wait(Duration::from_millis(millis));
         match self {
             Self::Takes(millis) => {
                 wait(millis).await;
-                Ok(())
+                Ok(Duration::from_millis(millis))
+            }
+            Self::TakesTimes(calls, millis) => {
+                wait(calls * millis).await;
+                Ok(Duration::from_millis(millis))
             }
             Self::FailsAfter(millis) => {
                 wait(millis).await;
@@ -52,7 +59,7 @@ pub(crate) struct FakeRegion {
 }
 
 impl ProbeRegion for FakeRegion {
-    async fn probe(&self, service: ProbedService) -> Result<(), HealthError> {
+    async fn probe(&self, service: ProbedService) -> Result<Duration, HealthError> {
         let behaviour = self.services.lock().expect("not poisoned")[&service];
         behaviour.happen(self.time.clone()).await
     }
@@ -63,23 +70,42 @@ impl ProbeRegion for FakeRegion {
 pub(crate) struct FakeStore {
     time: VirtualTime,
     behaviour: Arc<Mutex<Behaviour>>,
-    kept: Arc<Mutex<BTreeMap<String, (String, SystemTime)>>>,
+    kept: Arc<Mutex<BTreeMap<String, (KeptText, SystemTime)>>>,
     loads: Arc<Mutex<usize>>,
+    /// So many loads fail next.
+    failing_loads: Arc<Mutex<usize>>,
 }
 
 impl KeepVerdicts for FakeStore {
-    async fn load(&self, key: &str) -> Result<Option<String>, HealthError> {
+    async fn load(&self, key: &str) -> Result<Option<KeptText>, HealthError> {
         *self.loads.lock().expect("not poisoned") += 1;
+        let fails = {
+            let mut failing = self.failing_loads.lock().expect("not poisoned");
+            let fails = *failing > 0;
+            *failing = failing.saturating_sub(1);
+            fails
+        };
         let behaviour = *self.behaviour.lock().expect("not poisoned");
+        let behaviour = if fails { Behaviour::FailsAfter(10) } else { behaviour };
         behaviour.happen(self.time.clone()).await?;
-        Ok(self.kept.lock().expect("not poisoned").get(key).map(|(text, _)| text.clone()))
+        Ok(self.kept.lock().expect("not poisoned").get(key).map(|(kept, _)| kept.clone()))
     }
 
-    async fn keep(&self, key: &str, text: &str, expires_at: SystemTime) -> Result<(), HealthError> {
+    async fn keep(
+        &self,
+        key: &str,
+        new: &KeptText,
+        seen: Option<u64>,
+        expires_at: SystemTime,
+    ) -> Result<Keeping, HealthError> {
         let behaviour = *self.behaviour.lock().expect("not poisoned");
         behaviour.happen(self.time.clone()).await?;
-        self.kept.lock().expect("not poisoned").insert(key.to_owned(), (text.to_owned(), expires_at));
-        Ok(())
+        let mut kept = self.kept.lock().expect("not poisoned");
+        if kept.get(key).is_some_and(|(kept, _)| kept.stamp != new.stamp && Some(kept.stamp) != seen) {
+            return Ok(Keeping::Overtaken);
+        }
+        kept.insert(key.to_owned(), (new.clone(), expires_at));
+        Ok(Keeping::Kept)
     }
 }
 
@@ -128,6 +154,7 @@ impl World {
                 behaviour: behaviour(),
                 kept: Arc::default(),
                 loads: Arc::default(),
+                failing_loads: Arc::default(),
             },
             bus: FakeBus { time: time.clone(), behaviour: behaviour(), told: Arc::default() },
             time,
@@ -148,16 +175,21 @@ impl World {
         *self.store.behaviour.lock().expect("not poisoned") = behaviour;
     }
 
+    /// The next `loads` readings of the store fail.
+    pub(crate) fn fail_loads(&self, loads: usize) {
+        *self.store.failing_loads.lock().expect("not poisoned") = loads;
+    }
+
     pub(crate) fn set_bus(&self, behaviour: Behaviour) {
         *self.bus.behaviour.lock().expect("not poisoned") = behaviour;
     }
 
     /// A new process of the function, which remembers nothing.
     pub(crate) fn process(&self) -> Process {
-        self.process_with(&[]).expect("a configuration that works")
+        self.process_with(&[])
     }
 
-    pub(crate) fn process_with(&self, changes: &[(&str, &str)]) -> Result<Process, UnusableConfig> {
+    pub(crate) fn process_with(&self, changes: &[(&str, &str)]) -> Process {
         let lookup = |variable: &str| {
             let changed = changes.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).to_owned());
             changed.or_else(|| match variable {
@@ -171,7 +203,7 @@ impl World {
         };
         let config = HealthChecker::from_lookup(lookup).expect("a configuration");
         let probes = |region: &Region| self.regions[region.as_str()].clone();
-        Checker::new(&config, probes, self.store.clone(), self.bus.clone(), self.time.clone()).map(Handler::new)
+        Handler::new(Checker::new(&config, probes, self.store.clone(), self.bus.clone(), self.time.clone()))
     }
 
     /// Runs a check in `process`; gives the outcome and how long it took.
@@ -182,10 +214,15 @@ impl World {
         (outcome, took)
     }
 
+    /// The same, a minute later.
+    pub(crate) fn check_a_minute_later(&self, process: &Process) -> (Value, Duration) {
+        self.time.pass(Duration::from_secs(60));
+        self.check(process)
+    }
+
     /// The verdicts of a check in a new process, own region and peer, a minute after the last.
     pub(crate) fn verdicts_a_minute_later(&self) -> (String, String) {
-        self.time.pass(Duration::from_secs(60));
-        let (outcome, _) = self.check(&self.process());
+        let (outcome, _) = self.check_a_minute_later(&self.process());
         let verdict = |index: usize| outcome["regions"][index]["verdict"].as_str().expect("a verdict").to_owned();
         (verdict(0), verdict(1))
     }
@@ -214,13 +251,19 @@ impl World {
 
     /// What is kept under a key, and until when.
     pub(crate) fn kept(&self, key: &str) -> Option<(String, SystemTime)> {
-        self.store.kept.lock().expect("not poisoned").get(key).cloned()
+        let kept = self.store.kept.lock().expect("not poisoned").get(key).cloned();
+        kept.map(|(kept, expires_at)| (kept.text, expires_at))
     }
 
     /// Puts a text into the store.
     pub(crate) fn put(&self, key: &str, text: &str) {
-        let entry = (text.to_owned(), SystemTime::UNIX_EPOCH);
+        let entry = (KeptText { text: text.to_owned(), stamp: 0 }, SystemTime::UNIX_EPOCH);
         self.store.kept.lock().expect("not poisoned").insert(key.to_owned(), entry);
+    }
+
+    /// Takes what is kept under a key out of the store.
+    pub(crate) fn remove(&self, key: &str) {
+        self.store.kept.lock().expect("not poisoned").remove(key);
     }
 
     /// How often the store was read.

@@ -19,7 +19,8 @@ pub use build::{Built, Target, build};
 pub use pack::PackError;
 
 /// The programs that run as Lambda functions.
-pub const FUNCTIONS: [&str; 2] = ["event-router", "stream-processor"];
+pub const FUNCTIONS: [&str; 5] =
+    ["authorizer", "event-router", "event-transformer", "health-checker", "stream-processor"];
 
 /// The program that consumes the change topics.
 pub const CONSUMER: &str = "consumer";

@@ -46,8 +46,9 @@ Example:
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Environment in `environments/`; `list`, `synth` and `check` take several, or `all` [default: sandbox]
-    #[arg(long = "env", value_name = "ENVIRONMENT", env = "TANDEM_ENV", global = true, hide_env_values = true)]
+    /// Environment in `environments/`; `list`, `synth`, `check` and `parity` take several, or `all` [default:
+    /// TANDEM_ENV, or else sandbox; of `check`: all]
+    #[arg(long = "env", value_name = "ENVIRONMENT", global = true)]
     environments: Vec<String>,
 
     /// Form of the answer on stdout: `human` or `json`
@@ -75,6 +76,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let Global { environments, format, quiet, color } = cli.global;
     let ui = Ui::new(Options { format, quiet, color });
+    let environments = cli.command.environments(environments, std::env::var("TANDEM_ENV").ok());
     // The panic itself was printed by the standard hook; what is left is to end as documented.
     let result = panic::catch_unwind(AssertUnwindSafe(|| cli.command.run(&ui, &environments)));
     match result {

@@ -5,8 +5,11 @@ mod checkout;
 mod deploy;
 mod destroy;
 mod doctor;
+mod graph;
 mod list;
 mod local;
+mod parity;
+mod roles;
 mod smoke;
 mod status;
 mod synth;
@@ -29,6 +32,9 @@ pub(crate) enum Command {
     List(list::ListArgs),
     Synth(synth::SynthArgs),
     Check(check::CheckArgs),
+    Roles(roles::RolesArgs),
+    Parity(parity::ParityArgs),
+    Graph(graph::GraphArgs),
     Deploy(deploy::DeployArgs),
     Status(status::StatusArgs),
     Destroy(destroy::DestroyArgs),
@@ -38,6 +44,18 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// The environments that are meant: those that were named, or else the one that the process's environment names.
+    /// Without any, the command has a default of its own.
+    ///
+    /// `check` looks at all unless it is told otherwise on its own line: a variable that was set for another command
+    /// must not make it blind.
+    pub(crate) fn environments(&self, named: Vec<String>, variable: Option<String>) -> Vec<String> {
+        if !named.is_empty() || matches!(self, Self::Check(_)) {
+            return named;
+        }
+        variable.into_iter().filter(|name| !name.is_empty()).collect()
+    }
+
     /// Does what was asked for, in the environments that were named.
     ///
     /// # Errors
@@ -47,6 +65,9 @@ impl Command {
             Self::List(arguments) => list::run(ui, environments, arguments),
             Self::Synth(arguments) => synth::run(ui, environments, arguments),
             Self::Check(arguments) => check::run(ui, environments, arguments),
+            Self::Roles(arguments) => roles::run(ui, environments, arguments),
+            Self::Parity(arguments) => parity::run(ui, environments, arguments),
+            Self::Graph(arguments) => graph::run(ui, environments, arguments),
             Self::Deploy(arguments) => deploy::run(ui, environments, arguments),
             Self::Status(arguments) => status::run(ui, environments, arguments),
             Self::Destroy(arguments) => destroy::run(ui, environments, arguments),

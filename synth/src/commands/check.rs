@@ -1,13 +1,17 @@
 //! `synth check`
 
+mod guard;
+
 use std::collections::BTreeMap;
 
 use cfn::{Severity, Violation};
 use clap::Args;
 use infra::environment::Environment;
-use infra::{StackId, System};
+use infra::{StackInstance, System};
+use policy::Problem;
 use serde::Serialize;
 
+use self::guard::Rules;
 use super::{Checkout, Ended};
 use crate::error::Error;
 use crate::exit_code;
@@ -15,8 +19,9 @@ use crate::ui::{Style, Ui};
 
 /// Check the templates of all environments against every rule
 ///
-/// Rules are AWS's resource schemas, CloudFormation's limits and rules between resources; nothing is asked of AWS.
-/// Without `--env` every environment is checked. Ends with 1 when something is wrong.
+/// Rules are AWS's resource schemas, CloudFormation's limits, rules between resources and between stacks, policy, and
+/// the Guard files in `infra/policy`; nothing is asked of AWS.
+/// Without `--env` every environment is checked, whatever `TANDEM_ENV` says. Ends with 1 when something is wrong.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  synth check --env staging --format json")]
 pub(crate) struct CheckArgs {}
@@ -28,12 +33,14 @@ pub(super) fn run(ui: &Ui, environments: &[String], _: &CheckArgs) -> Ended {
         named => checkout.environments(named)?,
     };
     let systems: Vec<_> = environments.iter().map(|environment| (environment, infra::system(environment))).collect();
-    let findings = Findings::of(&systems);
+    let findings = Findings::of(&checkout, &systems)?;
+    // As in `synth synth`: the process is about to end.
+    std::mem::forget(systems);
     if ui.is_json() {
         ui.json(&findings);
     } else {
-        for finding in &findings.findings {
-            ui.answer(&finding.human(ui));
+        for group in Group::ALL {
+            findings.show(ui, group);
         }
         ui.answer(&findings.summary());
     }
@@ -50,6 +57,33 @@ pub(super) struct Findings {
     findings: Vec<Finding>,
 }
 
+/// Who says that something is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Group {
+    /// What AWS refuses, or what loses data.
+    Template,
+    /// What must hold between stacks.
+    System,
+    /// What a careful team wants besides.
+    Policy,
+    /// What the Guard files say.
+    Guard,
+}
+
+impl Group {
+    const ALL: [Self; 4] = [Self::Template, Self::System, Self::Policy, Self::Guard];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Template => "what AWS refuses, or what loses data",
+            Self::System => "between stacks",
+            Self::Policy => "policy",
+            Self::Guard => "policy of infra/policy/*.guard",
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Finding {
     severity: &'static str,
@@ -59,45 +93,53 @@ struct Finding {
     stacks: Vec<String>,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// One thing that is wrong, wherever it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Subject {
-    file: Option<&'static str>,
+    group: Group,
+    file: Option<String>,
     line: Option<u32>,
-    rule: &'static str,
+    rule: String,
     logical_id: Option<String>,
-    resource_type: Option<&'static str>,
+    resource_type: Option<String>,
     path: String,
     message: String,
     hint: Option<String>,
 }
 
+/// Found things in the order in which they are told: errors first, then by place.
+type Found = BTreeMap<(std::cmp::Reverse<Severity>, Subject), Vec<String>>;
+
 impl Findings {
     /// Checks every template.
-    pub(super) fn of(systems: &[(&Environment, System)]) -> Self {
-        let mut found: BTreeMap<(Severity, Subject), Vec<String>> = BTreeMap::new();
+    ///
+    /// # Errors
+    /// A Guard file can't be read or is no Guard file.
+    pub(super) fn of(checkout: &Checkout, systems: &[(&Environment, System)]) -> Result<Self, Error> {
+        let rules = Rules::read(checkout)?;
+        let mut found = Found::new();
+        let mut add = |(severity, subject, place): Told| {
+            let places = found.entry((std::cmp::Reverse(severity), subject)).or_default();
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        };
         for (environment, system) in systems {
-            let name = environment.environment_name();
-            for mistake in &system.mistakes {
-                let subject = Subject::of_system(mistake.clone());
-                found.entry((Severity::Error, subject)).or_default().push(name.to_owned());
-            }
-            for stack in &system.stacks {
-                let StackId { region, .. } = &stack.id;
-                for violation in cfn::check(&stack.template, region.as_str()) {
-                    let key = (violation.severity, Subject::of_violation(violation));
-                    found.entry(key).or_default().push(format!("{name}/{}", stack.id));
-                }
-            }
+            between_stacks(environment.environment_name(), system).for_each(&mut add);
         }
-        let count = |wanted| found.keys().filter(|(severity, _)| *severity == wanted).count();
-        Self {
+        let stacks: Vec<(&str, &StackInstance)> = systems
+            .iter()
+            .flat_map(|(environment, system)| system.stacks.iter().map(|stack| (environment.environment_name(), stack)))
+            .collect();
+        in_stacks(&stacks, &rules)?.into_iter().for_each(&mut add);
+        let count = |wanted| found.keys().filter(|(severity, _)| severity.0 == wanted).count();
+        Ok(Self {
             environments: systems.len(),
             templates: systems.iter().map(|(_, system)| system.stacks.len()).sum(),
             errors: count(Severity::Error),
             notes: count(Severity::Note),
-            // Errors first: they are what has to be done.
-            findings: found.into_iter().rev().map(Finding::new).collect(),
-        }
+            findings: found.into_iter().map(Finding::new).collect(),
+        })
     }
 
     /// All errors as one error; notes are no reason to stop.
@@ -120,11 +162,79 @@ impl Findings {
             counted(self.notes, "note")
         )
     }
+
+    /// The findings of a group under its title; nothing if it has none.
+    fn show(&self, ui: &Ui, group: Group) {
+        let mut findings = self.findings.iter().filter(|finding| finding.subject.group == group).peekable();
+        if findings.peek().is_some() {
+            ui.answer(&ui.paint_answer(Style::Dim, &format!("# {}", group.title())));
+            findings.for_each(|finding| ui.answer(&finding.human(ui)));
+            ui.answer("");
+        }
+    }
+}
+
+/// Something that is wrong, and where, as `environment/stack@region`.
+type Told = (Severity, Subject, String);
+
+/// What is wrong with an environment's bindings and between its stacks.
+fn between_stacks<'a>(environment: &'a str, system: &'a System) -> impl Iterator<Item = Told> + 'a {
+    let mistakes = system
+        .mistakes
+        .iter()
+        .map(move |mistake| (Severity::Error, Subject::of_mistake(mistake.clone()), environment.to_owned()));
+    let findings = infra::rules::check(system).into_iter().flat_map(move |finding| {
+        // All that are concerned: the first one is where the repair belongs.
+        let places: Vec<String> = finding.stacks.iter().map(|stack| format!("{environment}/{stack}")).collect();
+        let (severity, subject) = (finding.severity, Subject::of_system(finding));
+        places.into_iter().map(move |place| (severity, subject.clone(), place))
+    });
+    mistakes.chain(findings)
+}
+
+/// What is wrong inside of the stacks, in their order. Each stack is judged by itself, so processors share the work.
+fn in_stacks(stacks: &[(&str, &StackInstance)], rules: &Rules) -> Result<Vec<Told>, Error> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(stacks.len()).max(1);
+    // Neighbours are of one environment and of like size, so each worker takes every n-th.
+    let judge = |worker: usize| -> Result<Vec<(usize, Vec<Told>)>, Problem> {
+        let own = stacks.iter().enumerate().skip(worker).step_by(workers);
+        own.map(|(index, (environment, stack))| Ok((index, in_stack(environment, stack, rules)?))).collect()
+    };
+    let judge = &judge;
+    let results = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|worker| scope.spawn(move || judge(worker))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<Vec<_>>()
+    });
+    let mut told: Vec<(usize, Vec<Told>)> = Vec::with_capacity(stacks.len());
+    for result in results {
+        told.extend(result.map_err(guard::unusable)?);
+    }
+    told.sort_by_key(|(index, _)| *index);
+    Ok(told.into_iter().flat_map(|(_, told)| told).collect())
+}
+
+/// What is wrong inside of one stack.
+fn in_stack(environment: &str, stack: &StackInstance, rules: &Rules) -> Result<Vec<Told>, Problem> {
+    let region = stack.id.region.as_str();
+    let place = format!("{environment}/{}", stack.id);
+    let mut told = Vec::new();
+    for (group, violations) in
+        [(Group::Template, cfn::check(&stack.template, region)), (Group::Policy, cfn::policy(&stack.template, region))]
+    {
+        let violations = violations.into_iter();
+        told.extend(violations.map(|one| (one.severity, Subject::of_violation(group, one), place.clone())));
+    }
+    let subjects = rules.judge(&stack.template)?.into_iter();
+    told.extend(subjects.map(|subject| (Severity::Error, subject, place.clone())));
+    Ok(told)
 }
 
 impl Finding {
-    fn new(((severity, subject), stacks): ((Severity, Subject), Vec<String>)) -> Self {
-        Self { severity: severity_name(severity), subject, stacks }
+    fn new(((severity, subject), stacks): ((std::cmp::Reverse<Severity>, Subject), Vec<String>)) -> Self {
+        Self { severity: severity_name(severity.0), subject, stacks }
     }
 
     fn human(&self, ui: &Ui) -> String {
@@ -133,7 +243,7 @@ impl Finding {
     }
 
     fn text(&self) -> String {
-        let Subject { file, line, rule, logical_id, resource_type, path, message, hint } = &self.subject;
+        let Subject { group: _, file, line, rule, logical_id, resource_type, path, message, hint } = &self.subject;
         let mut text = String::new();
         if let (Some(file), Some(line)) = (file, line) {
             text.push_str(&format!("{file}:{line}: "));
@@ -157,25 +267,43 @@ impl Finding {
 }
 
 impl Subject {
-    fn of_violation(violation: Violation) -> Self {
+    fn of_violation(group: Group, violation: Violation) -> Self {
         let Violation { rule, severity: _, logical_id, resource_type, path, message, hint, location } = violation;
         Self {
-            file: location.map(std::panic::Location::file),
+            group,
+            file: location.map(|location| location.file().to_owned()),
             line: location.map(std::panic::Location::line),
-            rule,
+            rule: rule.to_owned(),
             logical_id,
-            resource_type,
+            resource_type: resource_type.map(str::to_owned),
             path,
             message,
             hint,
         }
     }
 
-    fn of_system(message: String) -> Self {
+    fn of_system(finding: infra::rules::Finding) -> Self {
+        let infra::rules::Finding { rule, severity: _, stacks: _, logical_id, resource_type, message, hint, location } =
+            finding;
         Self {
+            group: Group::System,
+            file: location.map(|location| location.file().to_owned()),
+            line: location.map(std::panic::Location::line),
+            rule: rule.to_owned(),
+            logical_id,
+            resource_type: resource_type.map(str::to_owned),
+            path: String::new(),
+            message,
+            hint: Some(hint),
+        }
+    }
+
+    fn of_mistake(message: String) -> Self {
+        Self {
+            group: Group::System,
             file: None,
             line: None,
-            rule: "system",
+            rule: "system".to_owned(),
             logical_id: None,
             resource_type: None,
             path: String::new(),

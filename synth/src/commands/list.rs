@@ -1,9 +1,10 @@
 //! `synth list`
 
+use cfn::Template;
 use clap::Args;
-use serde::Serialize;
-
 use infra::environment::Environment;
+use infra::rules::INLINE_BYTES;
+use serde::Serialize;
 
 use super::{Checkout, Ended};
 use crate::exit_code;
@@ -12,7 +13,7 @@ use crate::ui::{Style, Ui, table};
 /// List the stacks of an environment with regions, resources and sizes
 ///
 /// Nothing is asked of AWS: this is what the checkout says.
-/// Stacks stand in an order in which each comes after those it depends on.
+/// Stacks stand in an order in which each comes after those it depends on. Bytes are those that are sent to AWS.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  synth list --env production --format json")]
 pub(crate) struct ListArgs {}
@@ -54,7 +55,7 @@ fn listed(environment: &Environment) -> Listed {
         name: stack.cloudformation_name,
         resources: stack.template.resources().len(),
         inputs: stack.inputs.len(),
-        bytes: stack.template.render().len(),
+        bytes: sent_bytes(&stack.template),
         depends_on: stack.depends_on.iter().map(ToString::to_string).collect(),
     });
     Listed {
@@ -62,6 +63,16 @@ fn listed(environment: &Environment) -> Listed {
         target: environment.target().name(),
         stacks: stacks.collect(),
     }
+}
+
+/// Bytes of a template as it is sent: without white space where that makes it short enough for a call.
+fn sent_bytes(template: &Template) -> usize {
+    let readable = template.render().len();
+    if readable <= INLINE_BYTES {
+        return readable;
+    }
+    let compact = template.to_json().to_string().len();
+    if compact <= INLINE_BYTES { compact } else { readable }
 }
 
 fn human(ui: &Ui, listed: &Listed) -> String {

@@ -19,10 +19,11 @@ use crate::ui::Ui;
 /// The list of an environment's files, beside its regions' folders.
 const MANIFEST: &str = "manifest.json";
 
-/// Write the CloudFormation templates of an environment
+/// Write the CloudFormation templates and Kubernetes manifests of an environment
 ///
-/// Writes `synth.out/<environment>/<region>/<stack>.json`; the same checkout always gives the same bytes.
-/// Files of stacks that are no more are removed. With `--check` nothing is written when a rule is broken.
+/// Writes `synth.out/<environment>/<region>/<stack>.json`, manifests with a `kustomization.yaml` under
+/// `<region>/kubernetes/`, and dashboards and alert rules under `<environment>/`.
+/// The same checkout always gives the same bytes. Files of stacks that are no more are removed. With `--check` nothing is written when a rule is broken.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  synth synth --env all --check")]
 pub(crate) struct SynthArgs {
@@ -46,6 +47,15 @@ struct Answer {
 struct Manifest {
     environment: String,
     templates: Vec<TemplateFile>,
+    /// Manifests, dashboards and alert rules.
+    #[serde(default)]
+    files: Vec<String>,
+}
+
+impl Manifest {
+    fn all_files(&self) -> impl Iterator<Item = &str> {
+        self.templates.iter().map(|template| template.file.as_str()).chain(self.files.iter().map(String::as_str))
+    }
 }
 
 #[derive(Deserialize, Serialize)]
@@ -60,27 +70,41 @@ struct TemplateFile {
 pub(super) fn run(ui: &Ui, environments: &[String], arguments: &SynthArgs) -> Ended {
     let checkout = Checkout::find()?;
     let environments = checkout.environments(environments)?;
-    let systems: Vec<_> = environments.iter().map(|environment| (environment, infra::system(environment))).collect();
+    // Manifests and dashboards don't depend on the stacks: another processor makes them meanwhile.
+    let (systems, others) = std::thread::scope(|scope| {
+        let others = scope.spawn(|| environments.iter().map(other_files).collect::<Vec<_>>());
+        let systems: Vec<_> =
+            environments.iter().map(|environment| (environment, infra::system(environment))).collect();
+        (systems, others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
     if arguments.check {
-        let findings = Findings::of(&systems);
+        let findings = Findings::of(&checkout, &systems)?;
         findings.refusal()?;
         ui.status(&findings.summary());
     }
     let out = arguments.out.clone().unwrap_or_else(|| checkout.root().join("synth.out"));
-    let written = systems.iter().map(|(environment, system)| write(&out, environment, system));
+    let written =
+        systems.iter().zip(&others).map(|((environment, system), others)| write(&out, environment, system, others));
     let written = written.collect::<Result<Vec<Manifest>, Error>>()?;
+    // The process is about to end: to free a hundred thousand small values one by one would only take time.
+    std::mem::forget((systems, others));
     if ui.is_json() {
         ui.json(&Answer { out, environments: written });
     } else {
         let shown = arguments.out.as_deref().unwrap_or(Path::new("synth.out"));
-        let files = written.iter().flat_map(|manifest| &manifest.templates);
-        ui.answer(&files.map(|file| shown.join(&file.file).display().to_string()).collect::<Vec<_>>().join("\n"));
+        let files = written.iter().flat_map(Manifest::all_files);
+        ui.answer(&files.map(|file| shown.join(file).display().to_string()).collect::<Vec<_>>().join("\n"));
     }
     Ok(exit_code::DONE)
 }
 
-/// Writes the templates of one environment and removes those that an earlier run wrote and this one didn't.
-fn write(out: &Path, environment: &Environment, system: &System) -> Result<Manifest, Error> {
+/// Writes the files of one environment and removes those that an earlier run wrote and this one didn't.
+fn write(
+    out: &Path,
+    environment: &Environment,
+    system: &System,
+    others: &[(String, String)],
+) -> Result<Manifest, Error> {
     let name = environment.environment_name();
     let mut templates = Vec::new();
     for stack in &system.stacks {
@@ -94,13 +118,28 @@ fn write(out: &Path, environment: &Environment, system: &System) -> Result<Manif
             depends_on: stack.depends_on.iter().map(ToString::to_string).collect(),
         });
     }
-    let manifest = Manifest { environment: name.to_owned(), templates };
+    let mut files = Vec::new();
+    for (file, text) in others {
+        let file = format!("{name}/{file}");
+        replace(&out.join(&file), text.as_bytes())?;
+        files.push(file);
+    }
+    let manifest = Manifest { environment: name.to_owned(), templates, files };
     let path = out.join(name).join(MANIFEST);
     remove_old(out, &path, &manifest)?;
     let text = serde_json::to_string_pretty(&manifest)
         .map_err(|error| Error::internal("the list of templates has no JSON form").caused_by(error))?;
     replace(&path, format!("{text}\n").as_bytes())?;
     Ok(manifest)
+}
+
+/// What is no template: path below the environment's folder, text.
+fn other_files(environment: &Environment) -> Vec<(String, String)> {
+    let manifests = environment.regions().flat_map(|region| {
+        let files = infra::kubernetes::files(environment, region);
+        files.into_iter().map(move |(file, text)| (format!("{region}/kubernetes/{file}"), text))
+    });
+    manifests.chain(infra::dashboards::files(environment)).collect()
 }
 
 /// Writes a file unless it has these bytes already, so that nothing that watches it wakes up in vain.
@@ -118,12 +157,12 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 /// Removes only what the earlier run's list names inside the environment's folder: the folder may hold other things.
 fn remove_old(out: &Path, manifest_path: &Path, manifest: &Manifest) -> Result<(), Error> {
     let earlier = fs::read(manifest_path).ok().and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-    let kept: BTreeSet<&str> = manifest.templates.iter().map(|template| template.file.as_str()).collect();
-    for template in earlier.map(|manifest| manifest.templates).unwrap_or_default() {
-        let path = Path::new(&template.file);
-        let inside = path.starts_with(&manifest.environment) && path.components().count() == 3;
+    let kept: BTreeSet<&str> = manifest.all_files().collect();
+    for file in earlier.iter().flat_map(Manifest::all_files) {
+        let path = Path::new(file);
+        let inside = path.starts_with(&manifest.environment) && path.components().count() > 2;
         let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !inside || !plain || kept.contains(template.file.as_str()) {
+        if !inside || !plain || kept.contains(file) {
             continue;
         }
         match fs::remove_file(out.join(path)) {

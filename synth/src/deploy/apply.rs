@@ -363,7 +363,7 @@ pub(crate) async fn delete_and_follow(
     // By id, because a deleted stack is not found by its name.
     let target = StackRef { region, name: &observed.id };
     let watch = watch_from_now(cloud, target).await?;
-    patiently(cloud, region, async || cloud.delete_stack(target).await).await?;
+    patiently(cloud, region, async || cloud.delete_stack(target, stack.role.as_deref()).await).await?;
     let Followed { observed, events } = follow(cloud, target, watch, report).await?;
     match observed {
         None => Ok(()),

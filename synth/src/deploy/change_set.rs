@@ -64,8 +64,15 @@ pub(crate) async fn make(
     }
     let name = format!("{PREFIX}{}", cloud.unique());
     let body = body_of(cloud, stack, outputs).await?;
-    let request =
-        ChangeSetRequest { stack: target, change_set_name: &name, creates, body, parameters, tags: &stack.tags };
+    let request = ChangeSetRequest {
+        stack: target,
+        change_set_name: &name,
+        creates,
+        role: stack.role.as_deref(),
+        body,
+        parameters,
+        tags: &stack.tags,
+    };
     let id = patiently(cloud, region, async || cloud.create_change_set(&request).await).await.map_err(|error| {
         // A refusal here (types that don't exist, a malformed template) is about the stack, not about the call.
         match error.class {
@@ -109,9 +116,14 @@ async fn body_of(cloud: &impl Cloud, stack: &Stack, outputs: &Outputs) -> Result
     if text.len() <= INLINE_BYTES {
         return Ok(Body::Inline(text.to_owned()));
     }
+    // The first stacks are deployed before there is a bucket.
+    let compact = stack.template.compact();
+    if compact.len() <= INLINE_BYTES {
+        return Ok(Body::Inline(compact));
+    }
     let delivery = delivery_of(stack);
     let Some(bucket) = outputs.get(&delivery).and_then(|outputs| outputs.get(BUCKET_OUTPUT)) else {
-        return Err(ChangeSetError::NoBucket { stack: stack.key.clone(), bytes: text.len(), delivery });
+        return Err(ChangeSetError::NoBucket { stack: stack.key.clone(), bytes: compact.len(), delivery });
     };
     let region = &stack.key.region;
     let key = format!("templates/{}/{}.json", stack.key.name, crate::artifacts::hex_sha256(text.as_bytes()));

@@ -162,6 +162,8 @@ pub(crate) struct ChangeSetRequest<'a> {
     pub(crate) change_set_name: &'a str,
     /// For a stack that isn't there yet.
     pub(crate) creates: bool,
+    /// ARN of the role that CloudFormation works with, from now on; none: with the caller's rights.
+    pub(crate) role: Option<&'a str>,
     pub(crate) body: Body,
     pub(crate) parameters: &'a BTreeMap<String, String>,
     pub(crate) tags: &'a BTreeMap<String, String>,
@@ -226,7 +228,8 @@ pub(crate) trait Stacks {
     async fn waiting_change_sets(&self, stack: StackRef<'_>) -> Result<Vec<(String, String)>, CallError>;
     async fn execute_change_set(&self, stack: StackRef<'_>, id: &str) -> Result<(), CallError>;
     async fn delete_change_set(&self, stack: StackRef<'_>, id: &str) -> Result<(), CallError>;
-    async fn delete_stack(&self, stack: StackRef<'_>) -> Result<(), CallError>;
+    /// Starts to delete the stack, with `role` (an ARN) instead of the one that it was made with, if there is one.
+    async fn delete_stack(&self, stack: StackRef<'_>, role: Option<&str>) -> Result<(), CallError>;
     async fn protect_stack(&self, stack: StackRef<'_>, protect: bool) -> Result<(), CallError>;
     /// Events, newest first, with a token for older ones.
     async fn events(&self, stack: StackRef<'_>, token: Option<&str>)

@@ -375,6 +375,7 @@ mod tests {
             depends_on: depends_on.iter().map(|(name, region)| StackKey::new(*name, *region)).collect(),
             tags: BTreeMap::new(),
             termination_protection: true,
+            role: Some(format!("arn:aws:iam::000000000000:role/tandem-test-cfn-{name}")),
         }
     }
 
@@ -417,6 +418,13 @@ mod tests {
         assert!(deleted[2].ends_with("-data") && deleted[3].ends_with("-delivery"), "{deleted:?}");
         assert_eq!(cloud.count("UpdateTable"), 1);
         assert_eq!(cloud.count("DeleteObjects"), 1);
+        let roles = cloud.roles.borrow().clone();
+        let deletions: Vec<_> = roles.iter().filter(|(call, ..)| *call == "DeleteStack").collect();
+        assert_eq!(deletions.len(), 4);
+        for (_, stack, role) in deletions {
+            let name = stack.rsplit_once('-').unwrap().1;
+            assert_eq!(role.as_deref(), Some(&format!("arn:aws:iam::000000000000:role/tandem-test-cfn-{name}")[..]));
+        }
         assert!(observe(&cloud, stacks()).await.unwrap().is_empty());
     }
 

@@ -53,10 +53,10 @@ pub fn stacks_of(environment: &Environment) -> Result<Vec<Stack>, Error> {
         let error = Error::configuration("the environment describes no system that can be deployed");
         return Err(system.mistakes.into_iter().fold(error, Error::detail));
     }
-    system.stacks.into_iter().map(stack_of).collect()
+    system.stacks.into_iter().map(|instance| stack_of(environment, instance)).collect()
 }
 
-fn stack_of(instance: StackInstance) -> Result<Stack, Error> {
+fn stack_of(environment: &Environment, instance: StackInstance) -> Result<Stack, Error> {
     // Its mistakes are among those of the system, which were looked at before.
     let StackInstance {
         id,
@@ -67,12 +67,16 @@ fn stack_of(instance: StackInstance) -> Result<Stack, Error> {
         mistakes: _,
         tags,
         termination_protection,
+        execution_role,
+        watches: _,
+        flows: _,
+        grants: _,
     } = instance;
     let declared_at = template.resources().map(|resource| {
         let place = resource.location();
         (resource.logical_id().to_owned(), Location { file: place.file().to_owned(), line: place.line() })
     });
-    let template = Template::parse(template.render(), declared_at.collect())
+    let template = Template::parse(template.render().to_owned(), declared_at.collect())
         .map_err(|error| Error::internal(format!("the template of {id} is no JSON")).caused_by(error))?;
     Ok(Stack {
         key: key_of(&id),
@@ -82,7 +86,18 @@ fn stack_of(instance: StackInstance) -> Result<Stack, Error> {
         depends_on: depends_on.iter().map(key_of).collect(),
         tags,
         termination_protection,
+        role: execution_role.map(|name| role_arn(environment, &id, &name)),
     })
+}
+
+fn role_arn(environment: &Environment, id: &StackId, name: &str) -> String {
+    let region = id.region.as_str();
+    let partition = match region {
+        _ if region.starts_with("cn-") => "aws-cn",
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    };
+    format!("arn:{partition}:iam::{}:role/{name}", environment.account())
 }
 
 fn key_of(id: &StackId) -> StackKey {

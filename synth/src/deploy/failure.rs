@@ -135,6 +135,7 @@ mod tests {
             depends_on: Vec::new(),
             tags: BTreeMap::new(),
             termination_protection: false,
+            role: None,
         };
         root_cause(&stack, &Status::new("ROLLBACK_COMPLETE"), Some("status reason"), events)
     }

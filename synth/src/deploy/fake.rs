@@ -23,6 +23,8 @@ pub(crate) struct FakeCloud {
     pub(crate) protected_tables: RefCell<BTreeSet<String>>,
     /// Logical ids whose creation or change fails, with the reason.
     pub(crate) failing: RefCell<BTreeMap<String, String>>,
+    /// With which role each stack is changed or deleted: operation, `<region>/<stack>`, ARN.
+    pub(crate) roles: RefCell<Vec<(&'static str, String, Option<String>)>>,
     /// Every call: operation and `<region>/<subject>`.
     pub(crate) calls: RefCell<Vec<(&'static str, String)>>,
     /// How many of the next calls of an operation are throttled.
@@ -237,6 +239,7 @@ impl Stacks for FakeCloud {
     async fn create_change_set(&self, request: &ChangeSetRequest<'_>) -> Result<String, CallError> {
         self.called("CreateChangeSet", request.stack.region, request.stack.name)?;
         let id = Self::id(request.stack);
+        self.roles.borrow_mut().push(("CreateChangeSet", id.clone(), request.role.map(str::to_owned)));
         let template = match &request.body {
             Body::Inline(text) => text.clone(),
             Body::Url(url) => String::from_utf8(self.objects.borrow()[url].clone()).unwrap(),
@@ -339,9 +342,10 @@ impl Stacks for FakeCloud {
         Ok(())
     }
 
-    async fn delete_stack(&self, stack: StackRef<'_>) -> Result<(), CallError> {
+    async fn delete_stack(&self, stack: StackRef<'_>, role: Option<&str>) -> Result<(), CallError> {
         self.called("DeleteStack", stack.region, stack.name)?;
         let id = Self::id(stack);
+        self.roles.borrow_mut().push(("DeleteStack", id.clone(), role.map(str::to_owned)));
         let mut stacks = self.stacks.borrow_mut();
         let stack = stacks.get_mut(&id).unwrap();
         assert!(!stack.protected, "{id} is protected");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cloud::{CallError, Cloud, patiently};
-use super::system::{BUCKET_OUTPUT, DELIVERY_STACK, Source, Stack, StackKey};
+use super::system::{ACCESS_STACK, BUCKET_OUTPUT, DELIVERY_STACK, Source, Stack, StackKey};
 
 /// Outputs of deployed stacks, by stack.
 pub(crate) type Outputs = BTreeMap<StackKey, BTreeMap<String, String>>;
@@ -33,9 +33,14 @@ pub(crate) enum Resolved {
 
 /// The stacks (among `changing`) whose deployment decides about the inputs of `stack`.
 ///
-/// A table's stream belongs to one of the stacks that `stack` depends on, so any change there counts.
+/// A table's stream belongs to one of the stacks that `stack` depends on, so any change there counts. So does a change
+/// of the stack that makes the role it is deployed with: CloudFormation takes no change set with a role that isn't there.
 fn waits_for(stack: &Stack, changing: &BTreeSet<StackKey>) -> BTreeSet<StackKey> {
     let mut waits = BTreeSet::new();
+    if stack.role.is_some() {
+        let roles = stack.depends_on.iter().filter(|needed| needed.name == ACCESS_STACK && changing.contains(needed));
+        waits.extend(roles.cloned());
+    }
     for source in stack.inputs.values() {
         match source {
             Source::StackOutput { stack: producer, .. } => {

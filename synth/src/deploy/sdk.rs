@@ -287,6 +287,7 @@ impl Stacks for Clouds {
             .client_token(request.change_set_name)
             .change_set_type(if request.creates { ChangeSetType::Create } else { ChangeSetType::Update })
             .capabilities(Capability::CapabilityNamedIam)
+            .set_role_arn(request.role.map(str::to_owned))
             .set_parameters(Some(parameters.collect()))
             .set_tags(Some(tags.collect()));
         let change_set = match &request.body {
@@ -353,10 +354,10 @@ impl Stacks for Clouds {
         found(request.send().await.map(drop).map_err(|error| call.failed(&error))).map(drop)
     }
 
-    async fn delete_stack(&self, stack: StackRef<'_>) -> Result<(), CallError> {
+    async fn delete_stack(&self, stack: StackRef<'_>, role: Option<&str>) -> Result<(), CallError> {
         let call = call(stack, "DeleteStack");
         let client = self.cloudformation(stack, call.operation)?;
-        let request = client.delete_stack().stack_name(stack.name);
+        let request = client.delete_stack().stack_name(stack.name).set_role_arn(role.map(str::to_owned));
         request.send().await.map(drop).map_err(|error| call.failed(&error))
     }
 

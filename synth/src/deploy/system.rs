@@ -54,6 +54,8 @@ pub struct Stack {
     pub tags: BTreeMap<String, String>,
     /// Whether CloudFormation refuses to delete the stack.
     pub termination_protection: bool,
+    /// ARN of the role that CloudFormation makes, changes and deletes the stack with; none: with the caller's rights.
+    pub role: Option<String>,
 }
 
 impl Stack {
@@ -109,6 +111,9 @@ pub enum Source {
     },
 }
 
+/// The name of the stack that makes the roles of all others.
+pub const ACCESS_STACK: &str = "access";
+
 /// The name of the stack whose output [`BUCKET_OUTPUT`] is the region's artifact bucket.
 pub const DELIVERY_STACK: &str = "delivery";
 
@@ -158,6 +163,11 @@ impl Template {
     /// The text that is sent to CloudFormation.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text without white space between its parts, for when every byte counts.
+    pub fn compact(&self) -> String {
+        self.document.to_string()
     }
 
     /// The template as a value.
@@ -392,6 +402,7 @@ mod tests {
             depends_on: Vec::new(),
             tags: BTreeMap::new(),
             termination_protection: false,
+            role: None,
         };
         assert_eq!(stack.functions(), BTreeMap::from([("Router", "event-router")]));
         assert_eq!(stack.programs(), BTreeSet::from(["event-router"]));

@@ -31,6 +31,7 @@ fn stack(text: &str, document: &Value, depends_on: &[&str]) -> Stack {
         depends_on: depends_on.iter().map(|needed| self::key(needed)).collect(),
         tags: BTreeMap::from([("System".to_owned(), "tandem".to_owned())]),
         termination_protection: false,
+        role: None,
     }
 }
 
@@ -438,6 +439,75 @@ async fn a_large_template_goes_through_the_bucket() {
     stacks[3].template = Template::parse(document.to_string(), BTreeMap::new()).unwrap();
     assert_eq!(summary(&bench.deploy(stacks).await), "unchanged unchanged unchanged updated unchanged");
     assert!(bench.cloud.objects.borrow().keys().any(|url| url.contains("/templates/events/")));
+}
+
+/// White space doesn't count against what goes within the call: there is no bucket for the first stacks yet.
+#[tokio::test]
+async fn a_template_that_is_large_by_its_layout_goes_within_the_call() {
+    let bench = Bench::new();
+    let mut document = data().template.document().clone();
+    document["Description"] = "x".repeat(40_000).into();
+    let text = format!("{}{document}", " ".repeat(20_000));
+    let mut alone = stack("data@us-west-2", &document, &[]);
+    alone.template = Template::parse(text, BTreeMap::new()).unwrap();
+    assert_eq!(summary(&bench.deploy(vec![alone.clone()]).await), "created");
+    assert!(bench.cloud.objects.borrow().is_empty());
+    assert_eq!(bench.cloud.stacks.borrow()["us-west-2/tandem-test-data"].template, document.to_string());
+    assert!(bench.plan(vec![alone]).await.is_nothing(), "the layout is no difference");
+}
+
+fn role_of(name: &str) -> String {
+    format!("arn:aws:iam::000000000000:role/tandem-test-cfn-{name}")
+}
+
+/// `access`, which makes the roles of delivery and data.
+fn system_with_roles() -> Vec<Stack> {
+    let role = json!({ "Resources": { "Role": { "Type": "AWS::IAM::Role" } } });
+    let mut stacks = vec![stack("access@us-west-2", &role, &[]), delivery(WEST), data()];
+    for stack in &mut stacks[1..] {
+        stack.depends_on.push(key("access@us-west-2"));
+        stack.role = Some(role_of(&stack.key.name));
+    }
+    stacks
+}
+
+#[tokio::test]
+async fn each_stack_is_made_with_its_role_and_access_with_the_callers_rights() {
+    let bench = Bench::new();
+    assert_eq!(summary(&bench.deploy(system_with_roles()).await), "created created created");
+    let made: BTreeMap<String, Option<String>> =
+        bench.cloud.roles.borrow().iter().map(|(_, stack, role)| (stack.clone(), role.clone())).collect();
+    let expected = [("access", None), ("data", Some(role_of("data"))), ("delivery", Some(role_of("delivery")))];
+    assert_eq!(made, expected.map(|(name, role)| (format!("us-west-2/tandem-test-{name}"), role)).into());
+}
+
+/// What a failed creation left behind is cleared up with the role too: whoever deploys may have no other rights.
+#[tokio::test]
+async fn a_leftover_is_deleted_with_the_role() {
+    let bench = Bench::new();
+    bench.cloud.set_status(&key("data@us-west-2"), "ROLLBACK_COMPLETE");
+    assert_eq!(summary(&bench.deploy(system_with_roles()).await), "created created created");
+    let deletion = ("DeleteStack", "us-west-2/tandem-test-data".to_owned(), Some(role_of("data")));
+    assert!(bench.cloud.roles.borrow().contains(&deletion), "{:?}", bench.cloud.roles.borrow());
+}
+
+/// A change set needs a role that is there, and one with the rights of the new template.
+#[tokio::test]
+async fn a_changed_access_comes_before_the_change_sets_of_the_others() {
+    let bench = Bench::new();
+    let mut stacks = system_with_roles();
+    bench.deploy(stacks.clone()).await;
+    bench.cloud.forget_calls();
+    for changed in [0, 2] {
+        let mut document = stacks[changed].template.document().clone();
+        document["Resources"]["More"] = json!({ "Type": "AWS::SQS::Queue" });
+        stacks[changed].template = Template::parse(document.to_string(), BTreeMap::new()).unwrap();
+    }
+    let planned = bench.plan(stacks.clone()).await;
+    assert_eq!(actions(&planned), "update later later");
+    assert_eq!(bench.cloud.count("CreateChangeSet"), 1);
+    assert_eq!(summary(&bench.apply(planned).await), "updated unchanged updated");
+    assert!(bench.plan(stacks).await.is_nothing());
 }
 
 #[tokio::test]

@@ -54,3 +54,22 @@ fn sandbox_is_meant_unless_something_else_is_said() {
     assert_eq!(listed("list --env staging --env sandbox --format json", None), ["staging", "sandbox"]);
     assert_eq!(listed("list --env all --format json", None), ["production", "sandbox", "staging"]);
 }
+
+/// A variable that was set for other commands doesn't make the check look at less.
+#[test]
+fn a_check_is_of_all_environments_unless_its_own_line_says_otherwise() {
+    let checked = |line: &str| {
+        let mut command = command(&super::run::root(), line);
+        command.env("TANDEM_ENV", "staging");
+        super::run::ended(&mut command).json()["environments"].clone()
+    };
+    assert_eq!(checked("check --format json"), 3);
+    assert_eq!(checked("check --env sandbox --format json"), 1);
+}
+
+#[test]
+fn an_empty_variable_is_none() {
+    let mut line = command(&super::run::root(), "list --format json");
+    line.env("TANDEM_ENV", "");
+    assert_eq!(super::run::ended(&mut line).json()["environments"][0]["environment"], "sandbox");
+}

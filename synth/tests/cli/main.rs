@@ -2,9 +2,12 @@
 //!
 //! Nothing here needs network, an AWS account or the local platform.
 
+mod diagrams;
 mod environments;
 mod errors;
 mod help;
 mod machine;
+mod parity;
+mod roles;
 mod run;
 mod templates;

@@ -13,6 +13,8 @@ use nix::sys::signal::{Signal, kill as send};
 use nix::unistd::Pid;
 use serde_json::Value as Json;
 
+use crate::aws::Aws;
+
 /// What a build and a deployment need.
 const COPIED: [&str; 11] = [
     ".cargo",
@@ -89,15 +91,23 @@ impl Checkout {
 
     /// How often the tool called each API action, as the emulator counted.
     pub(crate) fn calls_of_the_tool(&self) -> BTreeMap<String, u64> {
-        let status = self.answer(&["status"]);
-        let emulator = status["platform"]["processes"]
-            .as_array()
-            .and_then(|processes| processes.iter().find(|process| process["name"] == "emulator"))
-            .unwrap_or_else(|| panic!("the emulator runs: {status:#}"));
-        let body = get(emulator["port"].as_u64().expect("a port"), "/_local/calls");
-        let calls: Json = serde_json::from_str(&body).expect("JSON");
+        let calls = self.aws(crate::HOME).local("/_local/calls");
         let root = calls["root"].as_object().expect("counts");
         root.iter().map(|(action, count)| (action.clone(), count.as_u64().expect("a count"))).collect()
+    }
+
+    /// A region of the emulated AWS.
+    pub(crate) fn aws(&self, region: &'static str) -> Aws {
+        Aws::new(self.port_of("emulator"), region)
+    }
+
+    /// The port that a process of the platform serves.
+    pub(crate) fn port_of(&self, name: &str) -> u16 {
+        let status = self.answer(&["status"]);
+        let processes = status["platform"]["processes"].as_array();
+        let process = processes.and_then(|processes| processes.iter().find(|process| process["name"] == name));
+        let port = process.and_then(|process| u16::try_from(process["port"].as_u64()?).ok());
+        port.unwrap_or_else(|| panic!("{name} runs: {status:#}"))
     }
 
     /// Adds a line to the function, another one in each run.
@@ -157,6 +167,11 @@ impl Running {
             }
         }
         panic!("the tool did not say what was waited for, but:\n{}", self.seen.join("\n"));
+    }
+
+    /// Whether it has come to its good end.
+    pub(crate) fn has_ended_well(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_some_and(|status| status.success())
     }
 
     /// `kill -9`.
@@ -228,15 +243,4 @@ fn mirror(from: &Path, to: &Path) {
             mirror(&entry.path(), &to.join(entry.file_name()));
         }
     }
-}
-
-fn get(port: u64, path: &str) -> String {
-    use std::io::Write as _;
-    let mut stream =
-        std::net::TcpStream::connect(("127.0.0.1", u16::try_from(port).expect("a port"))).expect("it serves");
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").expect("it listens");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("text");
-    let (_, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
-    body.to_owned()
 }

@@ -2,13 +2,27 @@
 //!
 //! The steps build on each other and share one platform, so they are one test.
 
+mod api;
+mod aws;
+mod changes;
 mod checkout;
+mod least_privilege;
+mod queues;
 
 use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use checkout::Checkout;
 use serde_json::Value as Json;
+
+/// Five functions in two regions.
+const FUNCTIONS: usize = 10;
+/// The sandbox's regions.
+const HOME: &str = "us-west-2";
+const PEER: &str = "us-east-1";
+/// The sandbox's bus, the same in each region.
+const BUS: &str = "tandem-sandbox-events";
 
 #[test]
 fn the_system_comes_up_proves_itself_and_leaves_nothing() {
@@ -24,15 +38,37 @@ fn the_system_comes_up_proves_itself_and_leaves_nothing() {
     step("one changed function", || one_changed_function_is_one_updated_function(&checkout));
     step("kill of the consumer", || a_killed_consumer_loses_and_repeats_nothing(&checkout));
     step("kill of the emulator", || a_lost_emulator_is_said_and_restored(&checkout));
+    step("events by the API", || api::events_come_in(&checkout));
+    step("least privilege", || least_privilege::every_statement_is_missed(&checkout));
+    step("smoke", || every_change_arrives_once(&checkout, 30));
     step("destroy", || nothing_is_left(&checkout));
 }
 
 /// Says how long a step took: they are slow, and a log without times doesn't tell which.
-#[expect(clippy::print_stderr, reason = "a test has no `Ui`, and its log is what this is for")]
 fn step(name: &str, run: impl FnOnce()) {
     let start = Instant::now();
     run();
-    eprintln!("{name}: {:.1} s", start.elapsed().as_secs_f64());
+    say(&format!("{name}: {:.1} s", start.elapsed().as_secs_f64()));
+}
+
+/// Writes a line of the test's log.
+#[expect(clippy::print_stderr, reason = "a test has no `Ui`, and its log is what this is for")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Whether it becomes so within some seconds.
+fn eventually(seconds: u64, mut is_so: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if is_so() {
+            return true;
+        }
+        if Instant::now() > end {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// `kill -9` of the tool as soon as it says `moment`, then `deploy` again.
@@ -42,8 +78,9 @@ fn a_killed_deployment_is_carried_on(checkout: &Checkout, moment: &str) {
     first.kill();
     let outcome = checkout.answer(&["deploy"]);
     let stacks = outcome["stacks"].as_array().expect("stacks");
-    assert_eq!(stacks.len(), 7, "{outcome:#}");
-    assert_eq!(outcome["functions"].as_array().map(Vec::len), Some(4), "{outcome:#}");
+    let listed = checkout.answer(&["list"]);
+    assert_eq!(Some(stacks.len()), listed["environments"][0]["stacks"].as_array().map(Vec::len), "{outcome:#}");
+    assert_eq!(outcome["functions"].as_array().map(Vec::len), Some(FUNCTIONS), "{outcome:#}");
     let status = checkout.answer(&["status"]);
     for stack in status["stacks"].as_array().expect("stacks") {
         assert_eq!(stack["compared"], "up_to_date", "after {moment}: {status:#}");
@@ -100,7 +137,7 @@ fn one_changed_function_is_one_updated_function(checkout: &Checkout) {
         assert_eq!(changed.len(), usize::from(of_functions), "{outcome:#}");
     }
     let after = code(&checkout.answer(&["status"]));
-    assert_eq!(before.len(), 4);
+    assert_eq!(before.len(), FUNCTIONS);
     for ([stack, function, old], [.., new]) in before.iter().zip(&after) {
         assert_eq!(old != new, function.ends_with("stream-processor"), "{function} of {stack}");
     }

@@ -127,7 +127,7 @@ impl AuthoritySettings {
             return None;
         }
         let together = |set: &&[&str]| all.iter().all(|region| set.contains(&region.as_str()));
-        if !STRONG_SETS.iter().any(|set| together(set)) {
+        if !STRONG_SETS.iter().any(together) {
             let names: Vec<&str> = all.iter().map(|region| region.as_str()).collect();
             let sets: Vec<String> = STRONG_SETS.iter().map(|set| set.join(", ")).collect();
             let problem = format!("no strongly consistent table spans {}", names.join(", "));

@@ -210,7 +210,7 @@ fn in_stacks(stacks: &[(&str, &StackInstance)], rules: &Rules) -> Result<Vec<Tol
     });
     let mut told: Vec<(usize, Vec<Told>)> = Vec::with_capacity(stacks.len());
     for result in results {
-        told.extend(result.map_err(guard::unusable)?);
+        told.extend(result.map_err(|problem| guard::unusable(&problem))?);
     }
     told.sort_by_key(|(index, _)| *index);
     Ok(told.into_iter().flat_map(|(_, told)| told).collect())

@@ -47,7 +47,20 @@ impl Checkout {
         for name in COPIED {
             mirror(&source.join(name), &checkout.root.join(name));
         }
+        checkout.take_another_version();
         checkout
+    }
+
+    /// Both trees build into one folder, and Cargo tells their packages apart by name and version only: without a
+    /// version of its own, what was built from the copy could be taken for built from the original.
+    fn take_another_version(&self) {
+        for name in ["Cargo.toml", "Cargo.lock"] {
+            let path = self.root.join(name);
+            let text = fs::read_to_string(&path).expect("a copied file");
+            let original = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
+            assert!(text.contains(&original), "{name} says the version of the workspace");
+            fs::write(path, text.replace(&original, "version = \"0.0.999\"")).expect("the file is written");
+        }
     }
 
     /// Runs the tool to its good end.

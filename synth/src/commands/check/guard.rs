@@ -26,7 +26,7 @@ impl Rules {
         let built_in = GUARD_FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         let mut texts: BTreeMap<String, String> = built_in.collect();
         texts.extend(of_checkout(checkout)?);
-        let files = texts.iter().map(|(name, text)| RuleFile::parse(name, text).map_err(unusable));
+        let files = texts.iter().map(|(name, text)| RuleFile::parse(name, text).map_err(|problem| unusable(&problem)));
         files.collect::<Result<_, Error>>().map(Self)
     }
 
@@ -74,7 +74,7 @@ fn of_checkout(checkout: &Checkout) -> Result<Vec<(String, String)>, Error> {
 }
 
 /// A file that can't be read or evaluated is the checkout's mistake.
-pub(super) fn unusable(problem: Problem) -> Error {
+pub(super) fn unusable(problem: &Problem) -> Error {
     Error::configuration("a Guard file can't be used")
         .detail(problem.to_string())
         .hint("`infra/policy/README.md` says what of the language is there")

@@ -39,6 +39,22 @@ pub(crate) fn template(template: &Template) -> String {
     writer.text
 }
 
+/// How long a JSON text is without the white space between its parts.
+pub(crate) fn compact_len(text: &str) -> usize {
+    let mut length = 0;
+    let (mut inside, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        if inside || !byte.is_ascii_whitespace() {
+            length += 1;
+        }
+        if !escaped && byte == b'"' {
+            inside = !inside;
+        }
+        escaped = !escaped && byte == b'\\';
+    }
+    length
+}
+
 /// Text with its indentation.
 struct Writer {
     text: String,
@@ -168,6 +184,8 @@ fn string(value: &str, out: &mut String) {
             b'\n' => out.push_str("\\n"),
             b'\r' => out.push_str("\\r"),
             b'\t' => out.push_str("\\t"),
+            b'\x08' => out.push_str("\\b"),
+            b'\x0c' => out.push_str("\\f"),
             control => write!(out, "\\u{control:04x}").expect("writing to a string never fails"),
         }
         rest = &rest[position + 1..];
@@ -182,11 +200,26 @@ mod tests {
 
     #[test]
     fn text_is_valid_json() {
-        for value in ["plain", "", "quote \" back \\ slash", "tab\tline\nreturn\r", "\u{1} ü 漢 \u{7f}", "\"", "\n\n"]
-        {
+        for value in [
+            "plain",
+            "",
+            "quote \" back \\ slash",
+            "tab\tline\nreturn\r",
+            "\u{1} ü 漢 \u{7f}",
+            "\"",
+            "\n\n",
+            "\u{8}\u{c}\\",
+        ] {
             let mut out = String::new();
             string(value, &mut out);
             assert_eq!(serde_json::from_str::<String>(&out).unwrap(), value);
+            assert_eq!(out, serde_json::to_string(value).unwrap(), "written as `serde_json` writes it");
         }
+    }
+
+    #[test]
+    fn white_space_between_parts_does_not_count() {
+        let json = serde_json::json!({"a b": [1, "x  \\\" \t y", {}, [], null], "c": {"d": "\\"}});
+        assert_eq!(compact_len(&serde_json::to_string_pretty(&json).unwrap()), json.to_string().len());
     }
 }

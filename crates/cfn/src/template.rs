@@ -198,6 +198,11 @@ impl Template {
         self.text.take();
     }
 
+    /// Bytes of the text without the white space between its parts, as it can be sent.
+    pub fn compact_len(&self) -> usize {
+        render::compact_len(self.render())
+    }
+
     pub(crate) fn metadata_map(&self) -> &Map<String, Json> {
         &self.metadata
     }

@@ -8,7 +8,7 @@ use crate::system::System;
 pub(super) fn check(system: &System, found: &mut Vec<Finding>) {
     for stack in &system.stacks {
         // What is sent has no white space.
-        let bytes = stack.template.to_json().to_string().len();
+        let bytes = stack.template.compact_len();
         let delivery = delivery_in(&stack.id.region);
         if bytes > INLINE_BYTES && !reaches(system, &stack.id, &delivery) {
             let message = format!(

@@ -71,7 +71,7 @@ fn sent_bytes(template: &Template) -> usize {
     if readable <= INLINE_BYTES {
         return readable;
     }
-    let compact = template.to_json().to_string().len();
+    let compact = template.compact_len();
     if compact <= INLINE_BYTES { compact } else { readable }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn check(template: &Template, found: &mut Vec<Violation>) {
     }
     let size = template.render().len();
     // White space is left out where that makes a template short enough for the request.
-    let compact = template.to_json().to_string().len();
+    let compact = template.compact_len();
     if size > BODY {
         let message = format!("the template has {size} bytes, CloudFormation takes {BODY}");
         found.push(Violation::new("limit", message).hint("split the stack"));

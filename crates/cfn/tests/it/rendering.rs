@@ -10,6 +10,7 @@ use crate::example;
 #[test]
 fn two_runs_give_the_same_bytes() {
     assert_eq!(example::stack().render(), example::stack().render());
+    assert_eq!(example::stack().compact_len(), example::stack().to_json().to_string().len());
 }
 
 #[test]

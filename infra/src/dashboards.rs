@@ -21,6 +21,9 @@ use crate::stacks::cluster::NAMESPACE;
 /// Name of the consumer's container.
 const CONTAINER: &str = contracts::CdcConsumer::NAME;
 
+/// CloudWatch namespace of what the functions measure. A test compares it with the telemetry crate's.
+pub const PROGRAM_METRICS: &str = "Tandem";
+
 /// All files of `environment`: path below the output folder, content.
 ///
 /// Dashboards are JSON as Grafana imports it. The rules come twice, as the Prometheus operator's `PrometheusRule`

@@ -397,3 +397,9 @@ fn two_runs_give_the_same_bytes() {
         assert_eq!(files(&environment), files(&environment));
     }
 }
+
+/// Functions write their metrics there, and dashboards and alarms look there.
+#[test]
+fn there_is_one_namespace_of_the_programs() {
+    assert_eq!(infra::dashboards::PROGRAM_METRICS, telemetry::invocation::NAMESPACE);
+}

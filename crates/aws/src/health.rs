@@ -16,14 +16,12 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use contracts::{BusName, QueueName, Region, TableName};
+use events::health::SOURCE;
 use serde_json::json;
 use std::error::Error;
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
-
-/// EventBridge's `Source` of everything that tells of health.
-pub const SOURCE: &str = "tandem.health";
 
 /// `DetailType` of an event that is only sent to see that a bus takes it.
 pub const CANARY: &str = "Canary";

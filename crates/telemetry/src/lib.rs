@@ -20,5 +20,5 @@ mod metric;
 pub mod prometheus;
 
 pub use catalogue::*;
-pub use logging::init_logging;
+pub use logging::{init_logging, run};
 pub use metric::{Counter, Gauge, Histogram, Kind, MAX_LABEL_BYTES, MAX_SERIES, Metric, OVERFLOW_LABEL};

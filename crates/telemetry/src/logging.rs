@@ -5,6 +5,7 @@
 use serde_json::Value;
 use std::error::Error;
 use std::fmt::{self, Debug, Write as _};
+use std::process::ExitCode;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -36,6 +37,23 @@ pub fn init_logging(service: &'static str) {
             problem,
             "log filter cannot be read, using `info`"
         );
+    }
+}
+
+/// Runs a program named `name`: its log is set up, and an error that ends it is logged with all its causes.
+///
+/// The exit code is 0 when `program` ends well, 1 otherwise.
+pub async fn run(
+    name: &'static str,
+    program: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
+) -> ExitCode {
+    init_logging(name);
+    match program.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = &*error as &dyn Error, "the program ends");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -16,14 +16,7 @@ const SECRET_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init_logging(Authorizer::NAME);
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = &*error as &dyn Error, "the function ends");
-            ExitCode::FAILURE
-        }
-    }
+    telemetry::run(Authorizer::NAME, run()).await
 }
 
 async fn run() -> Result<(), lambda_runtime::Error> {

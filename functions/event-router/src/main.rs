@@ -4,20 +4,12 @@ use aws::{CallBudget, DeadLetters, EventPublisher, sdk_config, with_region};
 use contracts::EventRouter;
 use event_router::Handler;
 use lambda_runtime::{LambdaEvent, service_fn};
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init_logging(EventRouter::NAME);
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = &*error as &dyn Error, "the function ends");
-            ExitCode::FAILURE
-        }
-    }
+    telemetry::run(EventRouter::NAME, run()).await
 }
 
 async fn run() -> Result<(), lambda_runtime::Error> {

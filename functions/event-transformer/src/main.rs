@@ -6,20 +6,12 @@ use event_transformer::Handler;
 use event_transformer::rules::RuleSet;
 use event_transformer::transform::Window;
 use lambda_runtime::{LambdaEvent, service_fn};
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init_logging(EventTransformer::NAME);
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = &*error as &dyn Error, "the function ends");
-            ExitCode::FAILURE
-        }
-    }
+    telemetry::run(EventTransformer::NAME, run()).await
 }
 
 async fn run() -> Result<(), lambda_runtime::Error> {

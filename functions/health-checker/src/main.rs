@@ -7,7 +7,6 @@ use health_checker::Handler;
 use health_checker::checker::Checker;
 use health_checker::clock::MachineClock;
 use lambda_runtime::{LambdaEvent, service_fn};
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -17,14 +16,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init_logging(HealthChecker::NAME);
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = &*error as &dyn Error, "the function ends");
-            ExitCode::FAILURE
-        }
-    }
+    telemetry::run(HealthChecker::NAME, run()).await
 }
 
 async fn run() -> Result<(), lambda_runtime::Error> {

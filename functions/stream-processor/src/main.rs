@@ -3,21 +3,13 @@
 use aws::{CallBudget, DeadLetters, EventPublisher, sdk_config};
 use contracts::StreamProcessor;
 use lambda_runtime::{LambdaEvent, service_fn};
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::Instant;
 use stream_processor::Handler;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init_logging(StreamProcessor::NAME);
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = &*error as &dyn Error, "the function ends");
-            ExitCode::FAILURE
-        }
-    }
+    telemetry::run(StreamProcessor::NAME, run()).await
 }
 
 async fn run() -> Result<(), lambda_runtime::Error> {

@@ -3,11 +3,9 @@
 use contracts::Region;
 use serde_json::Value as Json;
 
+use super::PROGRAM_METRICS;
 use super::grafana::{Dashboard, Graph, Line, Unit};
 use crate::environment::{Environment, Program};
-
-/// CloudWatch namespace of what the functions measure.
-pub(super) const NAMESPACE: &str = "Tandem";
 
 pub(super) fn dashboard(environment: &Environment) -> Json {
     let all = |metric, statistic| lines(environment, &Program::ALL, "AWS/Lambda", metric, statistic);
@@ -138,7 +136,7 @@ pub(super) fn own_lines(
         let names: Vec<String> = labels.iter().map(|label| format!("${{PROP('Dim.{label}')}}")).collect();
         Line::CloudWatch {
             region: region.to_string(),
-            namespace: NAMESPACE,
+            namespace: PROGRAM_METRICS,
             metric,
             dimensions: [function].into_iter().chain(rest).collect(),
             statistic,

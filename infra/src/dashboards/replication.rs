@@ -4,7 +4,8 @@ use contracts::Region;
 use events::Entity;
 use serde_json::Value as Json;
 
-use super::functions::{NAMESPACE, own_lines};
+use super::PROGRAM_METRICS;
+use super::functions::own_lines;
 use super::grafana::{Dashboard, Graph, Line, Unit};
 use crate::environment::{Environment, Program};
 
@@ -22,7 +23,7 @@ pub(super) fn dashboard(environment: &Environment) -> Json {
     let journey = |statistic: &'static str| -> Vec<Line> {
         let line = |(from, to): (&Region, &Region)| Line::CloudWatch {
             region: from.to_string(),
-            namespace: NAMESPACE,
+            namespace: PROGRAM_METRICS,
             metric: "cross_region_latency_seconds",
             dimensions: vec![
                 ("function", environment.name(Program::EventRouter.name())),

@@ -10,7 +10,7 @@ use contracts::{
     EventTransformerBinding, EventTransformerSettings, HealthCheckerBinding, HealthCheckerSettings, Region, Regions,
     StreamProcessorBinding, StreamProcessorSettings, resource,
 };
-use events::{Entity, cross_region, domain, raw};
+use events::{Entity, cross_region, domain, health, raw};
 use serde_json::{Value as Json, json};
 
 use crate::constructs::function::{self, Shared};
@@ -25,12 +25,6 @@ use crate::system::{Source, StackInstance, Subject};
 
 /// Keys of synthetic rows start with this; the observer sees their events and no others.
 pub const SYNTHETIC_PREFIX: &str = "smoke-";
-
-/// `source` of events that the API takes in.
-pub(crate) const RAW_SOURCE: &str = raw::SOURCE;
-
-/// `source` of what the health checker publishes.
-const HEALTH_SOURCE: &str = "tandem.health";
 
 /// The stack of one region.
 pub(crate) fn stack(environment: &Environment, region: &Region) -> StackInstance {
@@ -75,7 +69,7 @@ fn event_bus(scope: &mut Scope<'_>, key: &Value<Arn<kms::Key>>) -> Handle<cfn::e
             cfn::events::Archive::new(bus.arn())
                 .archive_name(scope.environment.name("events"))
                 .description("everything that was on the bus but canaries, for replay")
-                .event_pattern(json!({"source": [{"anything-but": HEALTH_SOURCE}]}))
+                .event_pattern(json!({"source": [{"anything-but": health::SOURCE}]}))
                 .kms_key_identifier(key)
                 .retention_days(days),
         ),

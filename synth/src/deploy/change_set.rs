@@ -101,8 +101,21 @@ async fn remove_earlier(cloud: &impl Cloud, stack: StackRef<'_>) -> Result<(), C
 }
 
 fn refused(stack: &Stack, reason: String) -> ChangeSetError {
+    let reason = without_body(&reason);
     let hint = hint_for(&reason);
     ChangeSetError::Refused { stack: stack.key.clone(), reason, hint }
+}
+
+/// The reason without the request's own words: CloudFormation quotes a whole template that is too long, and what stands
+/// in the template would be taken for the reason.
+fn without_body(reason: &str) -> String {
+    const LONGEST: usize = 2_000;
+    let ends = |text: &str, bytes: usize| (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    if reason.len() <= LONGEST {
+        return reason.to_owned();
+    }
+    let (first, last) = (ends(reason, 200), ends(reason, reason.len() - 400));
+    format!("{} … {}", &reason[..first], &reason[last..])
 }
 
 /// CloudFormation reports "nothing to change" as a failure, in one of two wordings (the second with a transform).

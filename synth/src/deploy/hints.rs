@@ -11,6 +11,10 @@ pub(crate) fn hint_for(message: &str) -> Option<&'static str> {
 /// Part of a message in lower case, and what to do about it; narrow texts stand before wide ones.
 const HINTS: &[(&str, &str)] = &[
     (
+        "member must have length less than or equal to 51200",
+        "the template is too long for a call and its bucket isn't there yet; split the stack, see `synth check`",
+    ),
+    (
         "unrecognized resource types",
         "the platform can't provision these types; on the local platform they are left out when it lists its types, \
          see `synth status`",

@@ -8,7 +8,6 @@ use super::{function_arn, permit, place};
 use crate::constructs::policy::Statement;
 use crate::constructs::{Scope, accepted, bus, function, role};
 use crate::environment::{DomainSettings, Program};
-use crate::stacks::events::RAW_SOURCE;
 
 /// Method and path by which events come in.
 pub(super) const EVENTS_METHOD: &str = "POST";
@@ -57,7 +56,7 @@ pub(super) fn events(
         ("Detail", "$request.body"),
         ("DetailType", raw::DETAIL_TYPE),
         ("EventBusName", bus_name.as_str()),
-        ("Source", RAW_SOURCE),
+        ("Source", raw::SOURCE),
     ];
     let integration = Integration::new(api.reference(), "AWS_PROXY")
         .description("puts the request's body onto the region's bus")
@@ -109,7 +108,7 @@ fn publisher(scope: &mut Scope<'_>) -> Handle<iam::Role> {
     let publish = Statement::allow("PublishRawEvents", ["events:PutEvents"], [bus::arn_in(scope, scope.region)])
         // Nothing that comes in here passes for another program's event. AWS always names the source; the local
         // platform never does.
-        .when("StringEqualsIfExists", "events:source", RAW_SOURCE)
+        .when("StringEqualsIfExists", "events:source", raw::SOURCE)
         .because("the API puts what its clients send onto the region's bus");
     let description = format!("what the API may do in {} of {}", scope.region, scope.environment.environment_name());
     role::draft([trust], "publish", [publish]).with(|role| role.description(description)).add(scope, "PublisherRole")

@@ -4,9 +4,9 @@ use cfn::cloudwatch;
 use serde_json::{Value as Json, json};
 
 use super::alarm::{Alarm, Stat};
-use super::programs::NAMESPACE;
 use super::subjects::PUT_EVENTS_FAILED;
 use crate::constructs::Scope;
+use crate::dashboards::PROGRAM_METRICS;
 use crate::environment::Program;
 use crate::system::{Subject, Watch};
 
@@ -201,11 +201,11 @@ fn of_programs(scope: &Scope<'_>) -> [Graph; 2] {
     let latency = environment.peers(scope.region).map(|peer| {
         let dimensions =
             [("function", router.as_str()), ("source_region", scope.region.as_str()), ("target_region", peer.as_str())];
-        row(NAMESPACE, "cross_region_latency_seconds", &dimensions)
+        row(PROGRAM_METRICS, "cross_region_latency_seconds", &dimensions)
     });
     let verdict = environment
         .from_region(scope.region)
-        .map(|region| row(NAMESPACE, "health_status", &[("function", &checker), ("region", region.as_str())]));
+        .map(|region| row(PROGRAM_METRICS, "health_status", &[("function", &checker), ("region", region.as_str())]));
     [
         Graph {
             title: "Cross-region: commit to the peer's bus, 99th percentile (s)",

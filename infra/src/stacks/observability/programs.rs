@@ -10,11 +10,9 @@ use contracts::Region;
 
 use super::alarm::{Alarm, Breach, Measure, Metric, Silence, Stat, When};
 use super::failure::Failure;
+use crate::dashboards::PROGRAM_METRICS;
 use crate::environment::{Environment, Program};
 use crate::system::{Subject, Watch};
-
-/// CloudWatch namespace of what the functions measure.
-pub(super) const NAMESPACE: &str = "Tandem";
 
 /// Checks of the health checker that may be missed: the verdict expires after as many.
 const MISSED_CHECKS: u32 = 3;
@@ -47,7 +45,7 @@ fn publish_failing(program: Program, function: &str) -> Alarm {
         thing: program.name().to_owned(),
         failure: Failure::PublishFailing,
         measure: Measure::Query(format!(
-            "SELECT SUM(\"eventbridge_publish_errors_total\") FROM SCHEMA(\"{NAMESPACE}\", \"class\", \"function\", \
+            "SELECT SUM(\"eventbridge_publish_errors_total\") FROM SCHEMA(\"{PROGRAM_METRICS}\", \"class\", \"function\", \
              \"region\") WHERE \"function\" = '{function}'"
         )),
         breach: Breach::minutes(When::Above(0.0), 3, 5),
@@ -60,7 +58,7 @@ fn cross_region_slow(function: &str, region: &Region, peer: &Region) -> Alarm {
     Alarm {
         thing: format!("{}-{peer}", Program::EventRouter.name()),
         failure: Failure::CrossRegionSlow,
-        measure: Measure::Metric(Metric::new(NAMESPACE, "cross_region_latency_seconds", dimensions, Stat::P99)),
+        measure: Measure::Metric(Metric::new(PROGRAM_METRICS, "cross_region_latency_seconds", dimensions, Stat::P99)),
         breach: Breach::five_minutes(When::AtLeast(60.0), 3),
         silence: Silence::Good,
     }
@@ -76,7 +74,7 @@ fn of_health_checker(environment: &Environment, region: &Region, function: &str)
         },
         failure,
         measure: Measure::Metric(Metric::new(
-            NAMESPACE,
+            PROGRAM_METRICS,
             "health_status",
             [("function", function), ("region", region.as_str())],
             Stat::Maximum,
@@ -92,7 +90,7 @@ fn of_health_checker(environment: &Environment, region: &Region, function: &str)
             thing: Program::HealthChecker.name().to_owned(),
             failure: Failure::CheckerSilent,
             measure: Measure::Query(format!(
-                "SELECT SUM(\"health_probes_total\") FROM SCHEMA(\"{NAMESPACE}\", \"function\", \"region\", \
+                "SELECT SUM(\"health_probes_total\") FROM SCHEMA(\"{PROGRAM_METRICS}\", \"function\", \"region\", \
                  \"service\", \"status\") WHERE \"function\" = '{function}'"
             )),
             breach: in_a_row(When::Below(1.0), MISSED_CHECKS),
@@ -118,7 +116,7 @@ fn of_authorizer(function: &str) -> Vec<Alarm> {
             thing: thing.clone(),
             failure: Failure::AuthorizerFailing,
             measure: Measure::Metric(Metric::new(
-                NAMESPACE,
+                PROGRAM_METRICS,
                 "authorizations_total",
                 [("function", function), ("outcome", "failed")],
                 Stat::Sum,
@@ -130,7 +128,7 @@ fn of_authorizer(function: &str) -> Vec<Alarm> {
             thing,
             failure: Failure::TokenKeysUnreachable,
             measure: Measure::Query(format!(
-                "SELECT SUM(\"token_key_fetches_total\") FROM SCHEMA(\"{NAMESPACE}\", \"function\", \"outcome\", \
+                "SELECT SUM(\"token_key_fetches_total\") FROM SCHEMA(\"{PROGRAM_METRICS}\", \"function\", \"outcome\", \
                  \"source\") WHERE \"function\" = '{function}' AND \"outcome\" = 'failed'"
             )),
             breach,

@@ -62,5 +62,6 @@ fn memory_of_consumer() -> [String; 2] {
 }
 
 fn text(content: &Json) -> String {
-    format!("{content:#}\n")
+    let text = serde_json::to_string_pretty(content).expect("invariant: a JSON value has a JSON form");
+    text + "\n"
 }

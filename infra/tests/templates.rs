@@ -192,7 +192,7 @@ fn what_holds_data_is_kept() {
         for stack in &system.stacks {
             for resource in stack.template.resources() {
                 let description = cfn::describe(resource.type_name()).expect("a vendored schema");
-                if description.stateful && resource.metadata("Disposable").is_none() {
+                if description.is_stateful() && resource.metadata("Disposable").is_none() {
                     let kept = resource.deletion_policy() == Some(cfn::RemovalPolicy::RetainExceptOnCreate)
                         && resource.update_replace_policy() == Some(cfn::RemovalPolicy::Retain);
                     assert!(kept, "{name} {}: {}", stack.id, resource.logical_id());

@@ -19,20 +19,6 @@ pub(crate) fn module_entry(service: &str, resources: &[Resource]) -> String {
     )
 }
 
-/// Table of the embedded descriptions, sorted by type name.
-pub(crate) fn descriptions(entries: &[(&str, &str)]) -> String {
-    let mut out = format!("pub(crate) static EMBEDDED: [crate::describe::Embedded; {}] = [\n", entries.len());
-    for (type_name, file) in entries {
-        let _ = writeln!(
-            out,
-            "    crate::describe::Embedded::new({}, include_str!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),",
-            literal(type_name)
-        );
-    }
-    out.push_str("];\n");
-    out
-}
-
 /// Everything of one service.
 pub(crate) fn service(resources: &[Resource]) -> String {
     let mut out = String::new();

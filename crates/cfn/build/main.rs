@@ -1,7 +1,7 @@
 //! Generates the resource types out of the vendored schemas.
 //!
 //! One file a service goes to `OUT_DIR`, with one struct a resource type and one module for its nested types, and one
-//! compact description a type for what the compiler can't hold. The schemas are the only input.
+//! file with the descriptions of all types for what the compiler can't hold. The schemas are the only input.
 
 #![expect(clippy::print_stdout, reason = "cargo reads a build script's instructions from there")]
 
@@ -29,14 +29,13 @@ fn main() {
     // Which types exist has to be known before the first is modelled: references name other types.
     let mut kinds = kinds::Kinds::new(types.keys().map(String::as_str));
     let mut services: BTreeMap<String, Vec<model::Resource>> = BTreeMap::new();
-    let mut descriptions = Vec::new();
+    let mut descriptions = describe::Descriptions::default();
     for (type_name, entry) in types {
         let file = entry["file"].as_str().expect("`file` is text");
         let schema = read_json(&schemas.join(file));
         assert_eq!(schema["typeName"], **type_name, "`{file}` holds another type");
         let resource = model::Resource::new(&schema, &mut kinds);
-        write(&out.join(file), &describe::compact(&schema, &entry["regions"]));
-        descriptions.push((type_name.as_str(), file));
+        descriptions.add(&schema, &entry["regions"]);
         services.entry(resource.service.clone()).or_default().push(resource);
     }
     kinds.assert_all_used();
@@ -46,8 +45,8 @@ fn main() {
         write(&out.join(format!("{service}.rs")), &emit::service(resources));
         index.push_str(&emit::module_entry(service, resources));
     }
-    index.push_str(&emit::descriptions(&descriptions));
     write(&out.join("services.rs"), &index);
+    write(&out.join("descriptions.rs"), &descriptions.source());
     let all: Vec<&model::Resource> = services.values().flatten().collect();
     write(&out.join("construct_each.rs"), &emit::construct_each(&all));
 }

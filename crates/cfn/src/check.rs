@@ -15,8 +15,8 @@ use crate::describe::{RECORDED_REGIONS, describe};
 use crate::rules;
 use crate::template::{Declaration, Template};
 
-pub(crate) use pattern::finds;
 pub use pattern::{SkippedPattern, skipped_patterns};
+pub(crate) use pattern::{compile, finds};
 
 /// Everything that is wrong with a template in a region, in the order of declaration. Empty if all is well.
 pub fn check(template: &Template, region: &str) -> Vec<Violation> {
@@ -30,7 +30,7 @@ pub fn check(template: &Template, region: &str) -> Vec<Violation> {
     for declaration in template.resources() {
         match describe(declaration.type_name()) {
             Some(description) => {
-                if recorded && !description.regions.iter().any(|known| known == region) {
+                if recorded && !description.regions.contains(&region) {
                     found.push(
                         Violation::new("region", format!("`{}` does not exist in {region}", declaration.type_name()))
                             .of(declaration)

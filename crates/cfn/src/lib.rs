@@ -59,7 +59,7 @@
 //! The schemas lie in `schemas/`, with their source, licence and regions; `cargo xtask schemas` renews them, and a line
 //! in `schemas/types.txt` adds a type. The build script turns them into one file a service. To stay light for the
 //! compiler, each struct wraps one [`Properties`] map: no derived serialisation and no field types. Facts for tools come
-//! from [`describe`] and are read from the embedded schema of a type when they are first asked for.
+//! from [`describe`]; they are constant data, so nothing is parsed when a program starts.
 
 mod check;
 mod describe;
@@ -68,6 +68,7 @@ mod properties;
 mod render;
 mod resource;
 mod rules;
+mod schema;
 mod template;
 mod value;
 
@@ -79,6 +80,7 @@ pub use intrinsic::{
 pub use properties::{Properties, Tag};
 pub use resource::{Declare, Declared, Handle, RemovalPolicy, Resource};
 pub use rules::{POLICY_RULES, is_broad, known_text, policy};
+pub use schema::Schema;
 pub use template::{Condition, ConditionName, Declaration, Output, Parameter, ParameterKind, Template};
 pub use value::{AnyFunction, AnyKey, Arn, Id, IntoList, List, Literal, Value};
 

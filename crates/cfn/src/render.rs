@@ -10,9 +10,17 @@ use serde_json::{Map, Value as Json};
 
 use crate::template::{Declaration, Part, Template};
 
+/// A template as text.
+#[derive(Clone, Debug)]
+pub(crate) struct Rendered {
+    pub(crate) text: String,
+    /// Bytes without the white space between the text's parts.
+    pub(crate) compact_len: usize,
+}
+
 /// The template as text, in CloudFormation's usual order of sections and of a resource's parts; all else by name.
-pub(crate) fn template(template: &Template) -> String {
-    let mut writer = Writer { text: String::with_capacity(64 * 1024), depth: 0 };
+pub(crate) fn template(template: &Template) -> Rendered {
+    let mut writer = Writer { text: String::with_capacity(64 * 1024), depth: 0, white: 0 };
     let mut resources: Vec<&Declaration> = template.resources().collect();
     resources.sort_by_key(|one| one.logical_id());
     writer.object(|object| {
@@ -36,29 +44,16 @@ pub(crate) fn template(template: &Template) -> String {
         object.section("Outputs", template.outputs().map(|(name, value)| (name, Cow::Owned(value))));
     });
     writer.text.push('\n');
-    writer.text
-}
-
-/// How long a JSON text is without the white space between its parts.
-pub(crate) fn compact_len(text: &str) -> usize {
-    let mut length = 0;
-    let (mut inside, mut escaped) = (false, false);
-    for byte in text.bytes() {
-        if inside || !byte.is_ascii_whitespace() {
-            length += 1;
-        }
-        if !escaped && byte == b'"' {
-            inside = !inside;
-        }
-        escaped = !escaped && byte == b'\\';
-    }
-    length
+    writer.white += 1;
+    Rendered { compact_len: writer.text.len() - writer.white, text: writer.text }
 }
 
 /// Text with its indentation.
 struct Writer {
     text: String,
     depth: usize,
+    /// Bytes of white space between parts so far.
+    white: usize,
 }
 
 /// An object of which some entries may be written already.
@@ -73,6 +68,7 @@ impl Object<'_> {
         self.empty = false;
         self.writer.string(key);
         self.writer.text.push_str(": ");
+        self.writer.white += 1;
         value(self.writer);
     }
 
@@ -160,6 +156,7 @@ impl Writer {
     }
 
     fn line(&mut self) {
+        self.white += 1 + 2 * self.depth;
         self.text.push('\n');
         for _ in 0..self.depth {
             self.text.push_str("  ");
@@ -220,6 +217,11 @@ mod tests {
     #[test]
     fn white_space_between_parts_does_not_count() {
         let json = serde_json::json!({"a b": [1, "x  \\\" \t y", {}, [], null], "c": {"d": "\\"}});
-        assert_eq!(compact_len(&serde_json::to_string_pretty(&json).unwrap()), json.to_string().len());
+        let mut template = Template::new();
+        template.describe("with \"quotes\" and  spaces").metadata("Anything", json);
+        template.output("Out", "a: b");
+        let Rendered { text, compact_len } = super::template(&template);
+        let parsed: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!(compact_len, parsed.to_string().len());
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::check::Violation;
 use crate::intrinsic;
 use crate::properties::Properties;
-use crate::render;
+use crate::render::{self, Rendered};
 use crate::resource::{Declare, Handle, Options, RemovalPolicy, Resource};
 use crate::value::{AnyFunction, AnyKey, Arn, Id, List, Value};
 
@@ -30,7 +30,7 @@ pub struct Template {
     outputs: Vec<Entry<Output>>,
     pub(crate) recorded: Vec<Violation>,
     /// The text, once somebody asked for it. Invariant: empty after every change.
-    text: OnceLock<String>,
+    text: OnceLock<Rendered>,
 }
 
 /// A named part of a template that is not a resource.
@@ -190,6 +190,10 @@ impl Template {
     /// Two spaces of indentation and a final newline; sections and resource parts in CloudFormation's usual order,
     /// everything else sorted by name. Written once and kept until the template changes.
     pub fn render(&self) -> &str {
+        &self.rendered().text
+    }
+
+    fn rendered(&self) -> &Rendered {
         self.text.get_or_init(|| render::template(self))
     }
 
@@ -200,7 +204,7 @@ impl Template {
 
     /// Bytes of the text without the white space between its parts, as it can be sent.
     pub fn compact_len(&self) -> usize {
-        render::compact_len(self.render())
+        self.rendered().compact_len
     }
 
     pub(crate) fn metadata_map(&self) -> &Map<String, Json> {

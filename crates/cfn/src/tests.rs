@@ -15,7 +15,7 @@ fn assert_readable<R: Resource, T>(handle: &Handle<R>, attribute: &Value<T>) {
     };
     assert_eq!(logical_id, handle.logical_id());
     let path = name.replace('.', "/");
-    assert!(describe(R::TYPE).unwrap().read_only.contains(&path), "{} has no `{name}`", R::TYPE);
+    assert!(describe(R::TYPE).unwrap().read_only.contains(&path.as_str()), "{} has no `{name}`", R::TYPE);
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn every_type_is_constructed_with_what_its_schema_requires() {
 
     for declaration in template.resources() {
         let description = describe(declaration.type_name()).unwrap();
-        for required in &description.required {
+        for required in description.required {
             let given = declaration.properties().get(required).is_some() || description.read_only.contains(required);
             assert!(given, "{} lacks {required}", declaration.type_name());
         }

@@ -12,7 +12,7 @@ use crate::syntax::{Comparison, Literal, Range};
 pub(crate) fn equal(value: &Json, literal: &Literal) -> Option<bool> {
     match (value, literal) {
         (value, Literal::Json(json)) => equal_json(value, json),
-        (Json::String(text), Literal::Regex(regex)) => Some(regex.is_match(text)),
+        (Json::String(text), Literal::Regex(regex)) => Some(regex.finds(text)),
         (Json::Number(number), Literal::Range(range)) => within(number, range),
         (Json::Array(values), Literal::List(literals)) => {
             if values.len() != literals.len() {

@@ -25,7 +25,7 @@ pub(crate) fn file(name: &str, file: &File, document: &Json) -> Result<Vec<Outco
         if status != Status::Fail {
             failures.truncate(0);
         }
-        let mut failures = failures.list;
+        let mut failures: Vec<Failure> = failures.list.iter().map(|failed| evaluator.failure(failed)).collect();
         failures.dedup();
         if status == Status::Fail && failures.is_empty() {
             failures.push(of_rule(rule));
@@ -82,13 +82,37 @@ impl<'s, 'a> Scope<'s, 'a> {
     }
 }
 
-/// Failed clauses, if somebody wants to know them: conditions and filters fail all the time, and a place takes time to find.
-struct Failures {
-    wanted: bool,
-    list: Vec<Failure>,
+/// A clause that failed. It becomes words only when its rule failed too: alternatives fail all the time, and to find a
+/// place in the document takes time.
+struct Failed<'a> {
+    clause: &'a Clause,
+    at: Option<&'a Json>,
+    what: What<'a>,
+    message: Option<&'a String>,
 }
 
-impl Failures {
+enum What<'a> {
+    /// This value doesn't hold.
+    Is(&'a Json),
+    Missing,
+    /// The value holds nothing.
+    HoldsNothing,
+    /// The query came to nothing.
+    NothingFound,
+    /// The verdict of a rule.
+    Rule {
+        name: &'a str,
+        passes: bool,
+    },
+}
+
+/// Failed clauses, if somebody wants to know them: conditions and filters fail all the time.
+struct Failures<'a> {
+    wanted: bool,
+    list: Vec<Failed<'a>>,
+}
+
+impl<'a> Failures<'a> {
     fn wanted() -> Self {
         Self { wanted: true, list: Vec::new() }
     }
@@ -97,9 +121,9 @@ impl Failures {
         Self { wanted: false, list: Vec::new() }
     }
 
-    fn push(&mut self, failure: impl FnOnce() -> Failure) {
+    fn push(&mut self, clause: &'a Clause, at: Option<&'a Json>, what: What<'a>) {
         if self.wanted {
-            self.list.push(failure());
+            self.list.push(Failed { clause, at, what, message: clause.message.as_ref() });
         }
     }
 
@@ -117,7 +141,7 @@ impl<'a> Evaluator<'a> {
         Problem { file: self.name.to_owned(), line, what }
     }
 
-    fn rule(&self, rule: &'a Rule, scope: &Scope<'_, 'a>, failures: &mut Failures) -> Result<Status, Problem> {
+    fn rule(&self, rule: &'a Rule, scope: &Scope<'_, 'a>, failures: &mut Failures<'a>) -> Result<Status, Problem> {
         // A rule that another one asked for is evaluated again for its failures; its verdict is the same.
         self.statuses.borrow_mut().insert(&rule.name, None);
         let status = self.under(rule.when.as_ref(), &rule.block, scope, failures)?;
@@ -131,7 +155,7 @@ impl<'a> Evaluator<'a> {
         when: Option<&'a Conjunction>,
         block: &'a Block,
         scope: &Scope<'_, 'a>,
-        failures: &mut Failures,
+        failures: &mut Failures<'a>,
     ) -> Result<Status, Problem> {
         if let Some(conditions) = when
             && self.conjunction(conditions, scope, &mut Failures::unwanted())? != Status::Pass
@@ -141,7 +165,7 @@ impl<'a> Evaluator<'a> {
         self.block(block, scope, failures)
     }
 
-    fn block(&self, block: &'a Block, scope: &Scope<'_, 'a>, failures: &mut Failures) -> Result<Status, Problem> {
+    fn block(&self, block: &'a Block, scope: &Scope<'_, 'a>, failures: &mut Failures<'a>) -> Result<Status, Problem> {
         let inside = Scope::new(&block.lets, scope.root, Some(scope));
         self.conjunction(&block.clauses, &inside, failures)
     }
@@ -150,7 +174,7 @@ impl<'a> Evaluator<'a> {
         &self,
         conjunction: &'a Conjunction,
         scope: &Scope<'_, 'a>,
-        failures: &mut Failures,
+        failures: &mut Failures<'a>,
     ) -> Result<Status, Problem> {
         let mut all = Status::Skip;
         for disjunction in conjunction {
@@ -167,7 +191,7 @@ impl<'a> Evaluator<'a> {
         &self,
         clauses: &'a [Clause],
         scope: &Scope<'_, 'a>,
-        failures: &mut Failures,
+        failures: &mut Failures<'a>,
     ) -> Result<Status, Problem> {
         let before = failures.len();
         let mut failed = false;
@@ -184,12 +208,17 @@ impl<'a> Evaluator<'a> {
         // Of alternatives the last one usually carries the message for all.
         let message = clauses.iter().rev().find_map(|clause| clause.message.as_ref());
         for failure in failures.list.iter_mut().skip(before).filter(|failure| failure.message.is_none()) {
-            failure.message = message.cloned();
+            failure.message = message;
         }
         Ok(if failed { Status::Fail } else { Status::Skip })
     }
 
-    fn clause(&self, clause: &'a Clause, scope: &Scope<'_, 'a>, failures: &mut Failures) -> Result<Status, Problem> {
+    fn clause(
+        &self,
+        clause: &'a Clause,
+        scope: &Scope<'_, 'a>,
+        failures: &mut Failures<'a>,
+    ) -> Result<Status, Problem> {
         match &clause.kind {
             ClauseKind::Compare { query, operator, negated, operand } => {
                 let left = self.query(query, clause.line, scope)?;
@@ -220,8 +249,7 @@ impl<'a> Evaluator<'a> {
             ClauseKind::Rule { name, negated } => {
                 let passed = self.status_of(name, clause.line)? == Status::Pass;
                 if passed == *negated {
-                    let found = if passed { "passes" } else { "does not pass" };
-                    failures.push(|| self.failure(clause, String::new(), format!("rule `{name}` {found}")));
+                    failures.push(clause, None, What::Rule { name, passes: passed });
                     return Ok(Status::Fail);
                 }
                 Ok(Status::Pass)
@@ -248,7 +276,7 @@ impl<'a> Evaluator<'a> {
         some: bool,
         block: &'a Block,
         scope: &Scope<'_, 'a>,
-        failures: &mut Failures,
+        failures: &mut Failures<'a>,
     ) -> Result<Status, Problem> {
         let before = failures.len();
         let (mut passed, mut failed) = (false, false);
@@ -259,7 +287,7 @@ impl<'a> Evaluator<'a> {
                     self.block(block, &inside, failures)?
                 }
                 Found::Missing(at) => {
-                    failures.push(|| self.failure(clause, self.path(at), "it is missing".to_owned()));
+                    failures.push(clause, Some(at), What::Missing);
                     Status::Fail
                 }
             };
@@ -296,11 +324,11 @@ impl<'a> Evaluator<'a> {
     /// `asked` is what the clause is about: with `some`, an empty list fails although nothing of it was judged.
     fn verdict(
         &self,
-        clause: &Clause,
+        clause: &'a Clause,
         some: bool,
         asked: &[Found<'a>],
         results: Vec<(Found<'a>, bool)>,
-        failures: &mut Failures,
+        failures: &mut Failures<'a>,
     ) -> Status {
         let good = results.iter().filter(|(_, holds)| *holds).count();
         let passed = if some { good > 0 } else { good == results.len() };
@@ -308,14 +336,14 @@ impl<'a> Evaluator<'a> {
             return Status::Pass;
         }
         if results.is_empty() {
-            let at = asked.first().map_or_else(String::new, |(Found::Value(at) | Found::Missing(at))| self.path(at));
-            failures.push(|| self.failure(clause, at, "it holds nothing".to_owned()));
+            let at = asked.first().map(|(Found::Value(at) | Found::Missing(at))| *at);
+            failures.push(clause, at, What::HoldsNothing);
         }
         for (found, _) in results.into_iter().filter(|(_, holds)| !holds) {
-            failures.push(|| match found {
-                Found::Value(value) => self.failure(clause, self.path(value), format!("it is {}", shown(value))),
-                Found::Missing(at) => self.failure(clause, self.path(at), "it is missing".to_owned()),
-            });
+            match found {
+                Found::Value(value) => failures.push(clause, Some(value), What::Is(value)),
+                Found::Missing(at) => failures.push(clause, Some(at), What::Missing),
+            }
         }
         Status::Fail
     }
@@ -323,16 +351,16 @@ impl<'a> Evaluator<'a> {
     /// Whether a filter or a variable came to anything at all.
     fn ask_collection(
         &self,
-        clause: &Clause,
-        query: &Query,
+        clause: &'a Clause,
+        query: &'a Query,
         found: &[Found<'a>],
         negated: bool,
         scope: &Scope<'_, 'a>,
-        failures: &mut Failures,
+        failures: &mut Failures<'a>,
     ) -> Status {
         if found.is_empty() {
             if negated {
-                failures.push(|| self.failure(clause, self.path(scope.root), "nothing was found".to_owned()));
+                failures.push(clause, Some(scope.root), What::NothingFound);
                 return Status::Fail;
             }
             return Status::Pass;
@@ -345,8 +373,19 @@ impl<'a> Evaluator<'a> {
         self.verdict(clause, query.some, found, results, failures)
     }
 
-    fn failure(&self, clause: &Clause, path: String, found: String) -> Failure {
-        Failure { line: clause.line, clause: clause.text.clone(), path, found, message: clause.message.clone() }
+    fn failure(&self, failed: &Failed<'a>) -> Failure {
+        let Failed { clause, at, what, message } = failed;
+        let found = match what {
+            What::Is(value) => format!("it is {}", shown(value)),
+            What::Missing => "it is missing".to_owned(),
+            What::HoldsNothing => "it holds nothing".to_owned(),
+            What::NothingFound => "nothing was found".to_owned(),
+            What::Rule { name, passes } => {
+                format!("rule `{name}` {}", if *passes { "passes" } else { "does not pass" })
+            }
+        };
+        let path = at.map_or_else(String::new, |at| self.path(at));
+        Failure { line: clause.line, clause: clause.text.clone(), path, found, message: message.cloned() }
     }
 
     /// A result for each comparison; nothing if there is nothing to compare on one side.
@@ -549,7 +588,7 @@ impl<'a> Evaluator<'a> {
         Ok(value)
     }
 
-    /// Where in the document a value stands. It is looked for only when something failed.
+    /// Where in the document a value stands.
     fn path(&self, value: &Json) -> String {
         fn find(node: &Json, wanted: &Json, path: &mut Vec<String>) -> bool {
             if std::ptr::eq(node, wanted) {

@@ -1,11 +1,11 @@
 //! Reads the language: by hand, so that each mistake has its line and its own words.
 
-use regex_lite::Regex;
 use serde_json::{Map, Value as Json};
 
 use crate::Problem;
 use crate::syntax::{
-    Block, Clause, ClauseKind, Comparison, Conjunction, File, Let, Literal, Operand, Part, Query, Question, Range, Rule,
+    Block, Clause, ClauseKind, Comparison, Conjunction, File, Let, Literal, Operand, Part, Pattern, Query, Question,
+    Range, Rule,
 };
 
 /// Reads a whole file.
@@ -450,7 +450,7 @@ impl<'a> Parser<'a> {
                 }
                 '/' => {
                     self.at += index + 1;
-                    let regex = Regex::new(&pattern);
+                    let regex = Pattern::new(&pattern);
                     return regex.map(Literal::Regex).map_err(|error| {
                         self.problem_at(line, format!("the regular expression `{pattern}` is not supported: {error}"))
                     });

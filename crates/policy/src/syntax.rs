@@ -1,5 +1,8 @@
 //! Rules as they are held after reading.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use regex_lite::Regex;
 use serde_json::Value as Json;
 
@@ -89,9 +92,34 @@ pub(crate) enum Operand {
 #[derive(Debug)]
 pub(crate) enum Literal {
     Json(Json),
-    Regex(Regex),
+    Regex(Pattern),
     Range(Range),
     List(Vec<Literal>),
+}
+
+/// A regular expression. The same actions and names stand in many places of many templates, so verdicts are remembered.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    regex: Regex,
+    verdicts: Mutex<BTreeMap<Box<str>, bool>>,
+}
+
+impl Pattern {
+    pub(crate) fn new(pattern: &str) -> Result<Self, regex_lite::Error> {
+        Ok(Self { regex: Regex::new(pattern)?, verdicts: Mutex::default() })
+    }
+
+    /// Whether it is found in the text.
+    pub(crate) fn finds(&self, text: &str) -> bool {
+        // A verdict is whole or not there, so a panic elsewhere leaves nothing half done.
+        let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = verdicts.get(text) {
+            return *known;
+        }
+        let verdict = self.regex.is_match(text);
+        verdicts.insert(text.into(), verdict);
+        verdict
+    }
 }
 
 /// Numbers between two bounds.

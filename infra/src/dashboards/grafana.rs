@@ -97,9 +97,8 @@ impl Dashboard {
             .filter(|(_, _, used)| *used)
             .map(|(kind, label, _)| json!({"name": kind, "label": label, "type": "datasource", "query": kind}))
             .collect();
-        let panels: Vec<Json> =
-            self.graphs.into_iter().enumerate().map(|(index, graph)| graph.into_json(index)).collect();
-        json!({
+        let panels = self.graphs.into_iter().enumerate().map(|(index, graph)| graph.into_json(index)).collect();
+        let mut dashboard = json!({
             "uid": self.uid,
             "title": self.title,
             "tags": ["tandem"],
@@ -109,8 +108,10 @@ impl Dashboard {
             "time": {"from": "now-3h", "to": "now"},
             "timezone": "utc",
             "templating": {"list": variables},
-            "panels": panels,
-        })
+        });
+        // `json!` would copy it.
+        dashboard["panels"] = Json::Array(panels);
+        dashboard
     }
 }
 
@@ -120,7 +121,7 @@ impl Graph {
         let targets: Vec<Json> =
             self.lines.into_iter().enumerate().map(|(index, line)| line.into_json(&reference(index))).collect();
         let source = targets.first().map_or(Json::Null, |target| target["datasource"].clone());
-        json!({
+        let mut graph = json!({
             "id": index + 1,
             "type": "timeseries",
             "title": self.title,
@@ -137,8 +138,10 @@ impl Graph {
                 "legend": {"displayMode": "list", "placement": "bottom", "showLegend": true},
                 "tooltip": {"mode": "multi", "sort": "desc"},
             },
-            "targets": targets,
-        })
+        });
+        // `json!` would copy them.
+        graph["targets"] = Json::Array(targets);
+        graph
     }
 }
 

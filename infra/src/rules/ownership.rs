@@ -154,17 +154,17 @@ fn naming_properties(type_name: &str) -> Vec<&'static str> {
         return properties.to_vec();
     }
     let Some(description) = cfn::describe(type_name) else { return Vec::new() };
-    let identifier = &description.primary_identifier;
+    let identifier = description.primary_identifier;
     let written = !identifier.is_empty() && identifier.iter().all(|path| !description.read_only.contains(path));
     let name = match name_property(type_name) {
         Some(name) => name,
         None if written => identifier.last().expect("it isn't empty"),
         None => return Vec::new(),
     };
-    let create_only = description.create_only.iter().map(String::as_str);
+    let create_only = description.create_only.iter().copied();
     let owners = create_only.chain(["EventBusName", "GroupName"]);
     let owners = owners.filter(|owner| OWNERS.contains(owner) && description.property(owner).is_some());
-    let identifying = identifier.iter().map(String::as_str).filter(|_| written);
+    let identifying = identifier.iter().copied().filter(|_| written);
     let mut properties: Vec<&'static str> = owners.chain(identifying).filter(|property| *property != name).collect();
     properties.sort_unstable();
     properties.dedup();
@@ -198,7 +198,7 @@ fn name_property(type_name: &str) -> Option<&'static str> {
     }
     let description = cfn::describe(type_name)?;
     let last = type_name.rsplit("::").next()?;
-    description.create_only.iter().map(String::as_str).find(|property| {
+    description.create_only.iter().copied().find(|property| {
         *property == "Name"
             || property.strip_suffix("Name").is_some_and(|stem| !stem.is_empty() && last.ends_with(stem))
     })

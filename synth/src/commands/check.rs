@@ -3,6 +3,7 @@
 mod guard;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cfn::{Severity, Violation};
 use clap::Args;
@@ -124,14 +125,7 @@ impl Findings {
                 places.push(place);
             }
         };
-        for (environment, system) in systems {
-            between_stacks(environment.environment_name(), system).for_each(&mut add);
-        }
-        let stacks: Vec<(&str, &StackInstance)> = systems
-            .iter()
-            .flat_map(|(environment, system)| system.stacks.iter().map(|stack| (environment.environment_name(), stack)))
-            .collect();
-        in_stacks(&stacks, &rules)?.into_iter().for_each(&mut add);
+        judge(systems, &rules)?.into_iter().for_each(&mut add);
         let count = |wanted| found.keys().filter(|(severity, _)| severity.0 == wanted).count();
         Ok(Self {
             environments: systems.len(),
@@ -192,28 +186,53 @@ fn between_stacks<'a>(environment: &'a str, system: &'a System) -> impl Iterator
     mistakes.chain(findings)
 }
 
-/// What is wrong inside of the stacks, in their order. Each stack is judged by itself, so processors share the work.
-fn in_stacks(stacks: &[(&str, &StackInstance)], rules: &Rules) -> Result<Vec<Told>, Error> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(stacks.len()).max(1);
-    // Neighbours are of one environment and of like size, so each worker takes every n-th.
-    let judge = |worker: usize| -> Result<Vec<(usize, Vec<Told>)>, Problem> {
-        let own = stacks.iter().enumerate().skip(worker).step_by(workers);
-        own.map(|(index, (environment, stack))| Ok((index, in_stack(environment, stack, rules)?))).collect()
-    };
-    let judge = &judge;
-    let results = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|worker| scope.spawn(move || judge(worker))).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect::<Vec<_>>()
+/// What is wrong between the stacks of each system and inside of each stack, in their order.
+///
+/// Each is judged by itself, so processors share the work: each takes what is next.
+fn judge(systems: &[(&Environment, System)], rules: &Rules) -> Result<Vec<Told>, Error> {
+    let between = systems.iter().map(|(environment, system)| Part::Between(environment.environment_name(), system));
+    let inside = systems.iter().flat_map(|(environment, system)| {
+        system.stacks.iter().map(|stack| Part::Inside(environment.environment_name(), stack))
     });
-    let mut told: Vec<(usize, Vec<Told>)> = Vec::with_capacity(stacks.len());
+    let parts: Vec<Part<'_>> = between.chain(inside).collect();
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<(usize, Vec<Told>)>, Problem> {
+        let mut told = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(part) = parts.get(index) else { return Ok(told) };
+            told.push((index, part.judge(rules)?));
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(parts.len()).max(1);
+    let results = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let others = others.into_iter();
+        let others = others.map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        others.chain([own]).collect::<Vec<_>>()
+    });
+    let mut told: Vec<(usize, Vec<Told>)> = Vec::with_capacity(parts.len());
     for result in results {
         told.extend(result.map_err(|problem| guard::unusable(&problem))?);
     }
     told.sort_by_key(|(index, _)| *index);
     Ok(told.into_iter().flat_map(|(_, told)| told).collect())
+}
+
+/// Something that is judged by itself; with the name of its environment.
+enum Part<'a> {
+    Between(&'a str, &'a System),
+    Inside(&'a str, &'a StackInstance),
+}
+
+impl Part<'_> {
+    fn judge(&self, rules: &Rules) -> Result<Vec<Told>, Problem> {
+        match self {
+            Self::Between(environment, system) => Ok(between_stacks(environment, system).collect()),
+            Self::Inside(environment, stack) => in_stack(environment, stack, rules),
+        }
+    }
 }
 
 /// What is wrong inside of one stack.

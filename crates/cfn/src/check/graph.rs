@@ -40,7 +40,7 @@ pub(super) fn check(template: &Template, found: &mut Vec<Violation>) {
             Reference::Attribute(name, attribute) => {
                 let type_name = types[name];
                 let readable = describe(type_name)
-                    .is_none_or(|description| description.read_only.contains(&attribute.replace('.', "/")));
+                    .is_none_or(|description| description.read_only.contains(&&*attribute.replace('.', "/")));
                 let message = format!("reads `{attribute}` of `{name}`, which `{type_name}` does not have");
                 (!readable).then_some(("attribute", message))
             }

@@ -3,13 +3,13 @@
 //! The schemas' dialect is the one of ECMAScript, with pieces of others. What the matcher can't hold (look-around,
 //! repetition in the ten thousands) is skipped, and [`skipped_patterns`] names each with the reason.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex_lite::{Regex, RegexBuilder};
-use serde_json::Value as Json;
 
 use crate::describe::{describe, type_names};
+use crate::schema::Pattern;
 
 /// Compiled size that a pattern may take, in bytes. The largest in use, for addresses and ARNs, stay below.
 const SIZE_LIMIT: usize = 1 << 20;
@@ -30,11 +30,11 @@ pub fn skipped_patterns() -> Vec<SkippedPattern> {
     let mut skipped = Vec::new();
     for type_name in type_names() {
         let description = describe(type_name).expect("every named type is described");
-        collect(&description.schema, &mut |pattern| {
-            if let Err(reason) = compile(pattern) {
-                skipped.push(SkippedPattern { type_name, pattern: pattern.to_owned(), reason });
-            }
-        });
+        let patterns = description.schema.with_parts().into_iter().flat_map(|schema| schema.patterns());
+        skipped.extend(patterns.filter_map(|pattern| {
+            let reason = pattern.compiled().as_ref().err()?.clone();
+            Some(SkippedPattern { type_name, pattern: pattern.text().to_owned(), reason })
+        }));
     }
     skipped.sort_unstable();
     skipped.dedup();
@@ -42,41 +42,20 @@ pub fn skipped_patterns() -> Vec<SkippedPattern> {
 }
 
 /// Whether the pattern is found in the text. A pattern that is not checked finds everything.
-pub(crate) fn finds(pattern: &str, text: &str) -> bool {
-    static COMPILED: LazyLock<Mutex<BTreeMap<String, Option<Arc<Regex>>>>> = LazyLock::new(Mutex::default);
-    let mut compiled = COMPILED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let regex = match compiled.get(pattern) {
-        Some(known) => known.clone(),
-        None => {
-            let fresh = compile(pattern).ok().map(Arc::new);
-            compiled.insert(pattern.to_owned(), fresh.clone());
-            fresh
-        }
-    };
-    drop(compiled);
-    regex.is_none_or(|regex| regex.is_match(text))
-}
-
-fn collect(node: &Json, visit: &mut impl FnMut(&str)) {
-    match node {
-        Json::Object(map) => {
-            for (key, value) in map {
-                match (key.as_str(), value) {
-                    ("pattern", Json::String(pattern)) => visit(pattern),
-                    ("patternProperties", Json::Object(patterns)) => {
-                        patterns.keys().for_each(|pattern| visit(pattern));
-                        collect(value, visit);
-                    }
-                    _ => collect(value, visit),
-                }
-            }
-        }
-        Json::Array(items) => items.iter().for_each(|item| collect(item, visit)),
-        _ => {}
+pub(crate) fn finds(pattern: Pattern, text: &str) -> bool {
+    thread_local! {
+        // The same tags, names and ARNs stand at many resources; matching is the dearest part of a check.
+        static FOUND: RefCell<BTreeMap<Pattern, BTreeSet<Box<str>>>> = const { RefCell::new(BTreeMap::new()) };
     }
+    let Ok(regex) = pattern.compiled() else { return true };
+    FOUND.with_borrow_mut(|found| {
+        let texts = found.entry(pattern).or_default();
+        texts.contains(text) || (regex.is_match(text) && texts.insert(text.into()))
+    })
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
+/// The matcher of a pattern, or why it isn't checked.
+pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
     if ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|look| pattern.contains(look)) {
         return Err("it looks around".to_owned());
     }
@@ -142,8 +121,9 @@ mod tests {
             (r"^[\u0009\u000A\u000D\u0020-\u00FF]+$", "tab\tand ü", "漢"),
             (r"^(alias/)[a-zA-Z0-9:/_-]+$", "alias/key", "key"),
         ] {
-            assert!(finds(pattern, fits), "{pattern} should find {fits:?}");
-            assert!(!finds(pattern, fails), "{pattern} should not find {fails:?}");
+            let compiled = compile(pattern).unwrap();
+            assert!(compiled.is_match(fits), "{pattern} should find {fits:?}");
+            assert!(!compiled.is_match(fails), "{pattern} should not find {fails:?}");
         }
     }
 

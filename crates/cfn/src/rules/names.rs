@@ -8,6 +8,7 @@ use super::evaluate::text;
 use crate::check::{Violation, finds};
 use crate::describe::describe;
 use crate::intrinsic::is_intrinsic;
+use crate::schema::Schema;
 use crate::template::Declaration;
 
 /// Bounds that the schemas don't have or have too wide. Sources: the quota pages of the services, November 2026.
@@ -29,7 +30,7 @@ pub(super) fn fit(context: &Context<'_>, declaration: &Declaration, found: &mut 
         let schema = description.property(property);
         let own = MOST.iter().find(|(type_name, name, _)| *type_name == declaration.type_name() && name == property);
         let composed = is_intrinsic(value);
-        let most = match (own, schema.and_then(|schema| schema["maxLength"].as_u64())) {
+        let most = match (own, schema.and_then(Schema::max_length)) {
             (Some((_, _, most)), _) => Some(*most),
             (None, Some(most)) if composed => usize::try_from(most).ok(),
             _ => None,
@@ -43,13 +44,13 @@ pub(super) fn fit(context: &Context<'_>, declaration: &Declaration, found: &mut 
                 Violation::new("name", message).of(declaration).at(property.as_str()).hint("shorten its fixed part"),
             );
         }
-        let pattern = schema.and_then(|schema| schema["pattern"].as_str());
-        if let Some(pattern) = pattern.filter(|pattern| composed && name.complete && !finds(pattern, &name.known)) {
+        let pattern = schema.and_then(Schema::pattern);
+        if let Some(pattern) = pattern.filter(|pattern| composed && name.complete && !finds(*pattern, &name.known)) {
             found.push(
                 Violation::new("name", format!("becomes `{}`, which AWS does not accept", name.known))
                     .of(declaration)
                     .at(property.as_str())
-                    .hint(format!("it has to match `{pattern}`")),
+                    .hint(format!("it has to match `{}`", pattern.text())),
             );
         }
     }

@@ -99,11 +99,11 @@ fn add_role(scope: &mut Scope<'_>, stack: &'static str, stacks: &[StackInstance]
     // within an account only.
     let trust = Statement::allow("CloudFormation", ["sts:AssumeRole"], []).for_service("cloudformation.amazonaws.com");
     let name = scope.environment.name(&role_name(stack));
-    let fits = characters(&document(statements.clone())) <= INLINE_CHARACTERS;
+    let fits = Length::of(&statements).0 <= INLINE_CHARACTERS;
     let (inline, attached) = if fits { (statements, Vec::new()) } else { (Vec::new(), parts(statements)) };
     // One of the ten is the policy of the regions.
     let too_many = attached.len() > 9;
-    let too_long = attached.iter().any(|part| characters(&document(part.clone())) > MANAGED_CHARACTERS);
+    let too_long = attached.iter().any(|part| Length::of(part).0 > MANAGED_CHARACTERS);
     if too_many || too_long {
         return scope.report(vec![format!(
             "the role of CloudFormation for `{stack}` needs more than IAM's ten policies of {MANAGED_CHARACTERS} \
@@ -148,38 +148,62 @@ fn managed_policy(
 
 /// The statements in as few managed policies as their order allows.
 fn parts(statements: Vec<Statement>) -> Vec<Vec<Statement>> {
-    let mut parts: Vec<Vec<Statement>> = Vec::new();
+    let mut parts: Vec<(Length, Vec<Statement>)> = Vec::new();
     for statement in statements {
-        if let Some(last) = parts.last_mut() {
-            let mut longer = last.clone();
-            longer.push(statement.clone());
-            if characters(&document(longer.clone())) <= MANAGED_CHARACTERS {
-                *last = longer;
-                continue;
+        match parts.last_mut() {
+            Some((length, part)) if length.with(&statement).0 <= MANAGED_CHARACTERS => {
+                *length = length.with(&statement);
+                part.push(statement);
             }
+            _ => parts.push((Length::of([&statement]), vec![statement])),
         }
-        parts.push(vec![statement]);
     }
-    parts
+    parts.into_iter().map(|(_, part)| part).collect()
 }
 
-/// How many characters IAM counts of a document, once CloudFormation has filled in partition and account.
-pub(super) fn characters(document: &Json) -> usize {
-    fn filled(json: &Json) -> Json {
-        match json {
-            Json::Object(fields) => match fields.get("Fn::Sub").and_then(Json::as_str) {
-                // The longest partition is `aws-us-gov`; an account has twelve digits.
-                Some(text) => {
-                    let text = text.replace("${AWS::Partition}", "aws-us-gov");
-                    Json::from(text.replace("${AWS::AccountId}", "000000000000"))
-                }
-                None => fields.iter().map(|(key, value)| (key.clone(), filled(value))).collect(),
-            },
-            Json::Array(items) => items.iter().map(filled).collect(),
-            other => other.clone(),
-        }
+/// How many characters IAM counts of a document with some statements, once CloudFormation has filled in partition and
+/// account.
+#[derive(Clone, Copy)]
+struct Length(usize);
+
+impl Length {
+    /// Of a document without a statement.
+    fn empty() -> Self {
+        Self(characters(&document([])))
     }
-    filled(document).to_string().chars().filter(|character| !character.is_whitespace()).count()
+
+    fn of<'a>(statements: impl IntoIterator<Item = &'a Statement>) -> Self {
+        statements.into_iter().fold(Self::empty(), |length, statement| length.with(statement))
+    }
+
+    /// With one more statement; a comma stands before each but the first.
+    fn with(self, statement: &Statement) -> Self {
+        let Self(empty) = Self::empty();
+        let alone = characters(&document([statement.clone()])) - empty;
+        Self(self.0 + usize::from(self.0 > empty) + alone)
+    }
+}
+
+/// How many characters IAM counts of a piece of a document, once CloudFormation has filled in partition and account.
+pub(super) fn characters(json: &Json) -> usize {
+    let text = |text: &str| Json::from(text).to_string().chars().filter(|one| !one.is_whitespace()).count();
+    // Two brackets, and a comma between two items.
+    let around = |items: usize| 2 + items.saturating_sub(1);
+    match json {
+        Json::Object(fields) => match fields.get("Fn::Sub").and_then(Json::as_str) {
+            // The longest partition is `aws-us-gov`; an account has twelve digits.
+            Some(pattern) => {
+                text(&pattern.replace("${AWS::Partition}", "aws-us-gov").replace("${AWS::AccountId}", "000000000000"))
+            }
+            None => {
+                let fields_alone = fields.iter().map(|(name, value)| text(name) + 1 + characters(value));
+                around(fields.len()) + fields_alone.sum::<usize>()
+            }
+        },
+        Json::Array(items) => around(items.len()) + items.iter().map(characters).sum::<usize>(),
+        Json::String(value) => text(value),
+        other => other.to_string().len(),
+    }
 }
 
 /// What the patterns of resources are filled with.

@@ -533,8 +533,8 @@ pub fn handler_permissions<'a>(templates: impl IntoIterator<Item = &'a Template>
 }
 
 fn of_type(type_name: &'static str, resources: &[&Declaration]) -> Vec<HandlerPermission> {
-    let handlers = cfn::describe(type_name).into_iter().flat_map(|description| description.handlers.values());
-    let listed: BTreeSet<&str> = handlers.flat_map(|handler| handler.permissions.iter().map(String::as_str)).collect();
+    let handlers = cfn::describe(type_name).into_iter().flat_map(|description| description.handlers);
+    let listed: BTreeSet<&str> = handlers.flat_map(|handler| handler.permissions).copied().collect();
     let mut all: Vec<HandlerPermission> =
         listed.into_iter().map(|action| permission(type_name, action, resources)).collect();
     let needed = ADDITIONS.iter().filter(|(needs, property, ..)| {
@@ -663,7 +663,7 @@ mod tests {
     fn tables_speak_of_what_schemas_list() {
         let listed = |type_name: &str| -> BTreeSet<&str> {
             let description = cfn::describe(type_name).unwrap_or_else(|| panic!("{type_name} is vendored"));
-            description.handlers.values().flat_map(|one| one.permissions.iter().map(String::as_str)).collect()
+            description.handlers.iter().flat_map(|one| one.permissions).copied().collect()
         };
         let everywhere: BTreeSet<&str> = cfn::type_names().flat_map(listed).collect();
         for (wrong, right, why) in CORRECTIONS {
@@ -694,8 +694,8 @@ mod tests {
     #[test]
     fn what_is_taken_is_well_formed() {
         for type_name in cfn::type_names() {
-            for handler in cfn::describe(type_name).unwrap().handlers.values() {
-                for listed in &handler.permissions {
+            for handler in cfn::describe(type_name).unwrap().handlers {
+                for listed in handler.permissions {
                     for action in permission(type_name, listed, &[]).actions {
                         let (service, name) = action.split_once(':').unwrap_or_else(|| panic!("{action}"));
                         let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

@@ -24,7 +24,7 @@ const RECOVERY: [(&str, &str); 2] = [
 
 /// Deleting a stack, or a change that replaces, must not delete what can't be made again.
 pub(super) fn data_stays(_: &Context<'_>, declaration: &Declaration, found: &mut Vec<Violation>) {
-    if !describe(declaration.type_name()).is_some_and(|description| description.stateful) {
+    if !describe(declaration.type_name()).is_some_and(|description| description.is_stateful()) {
         return;
     }
     let keeps = |policy: Option<RemovalPolicy>| policy.is_some_and(|policy| policy != RemovalPolicy::Delete);

@@ -99,7 +99,7 @@ enum Mutation {
     PayloadByte(usize, u8),
     PayloadCut(usize),
     PayloadTwice,
-    Routing(DomainEvent),
+    Routing(Box<DomainEvent>),
 }
 
 fn mutations() -> impl Strategy<Value = Mutation> {
@@ -125,7 +125,7 @@ fn mutations() -> impl Strategy<Value = Mutation> {
         (any::<usize>(), any::<u8>()).prop_map(|(place, byte)| Mutation::PayloadByte(place, byte)),
         any::<usize>().prop_map(Mutation::PayloadCut),
         Just(Mutation::PayloadTwice),
-        samples().prop_map(Mutation::Routing),
+        samples().prop_map(|other| Mutation::Routing(Box::new(other))),
     ]
 }
 

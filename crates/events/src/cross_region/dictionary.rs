@@ -50,7 +50,8 @@ static EMBEDDED: [Dictionary; 3] = [
 
 /// A trained dictionary for the events of one entity.
 ///
-/// Digesting it for zstd takes as long as some hundred events; that is done once a process, when it is first needed.
+/// zstd digests it before it uses it, which takes as long as sealing an event (about 15 µs) or opening one (5 µs).
+/// That is done once a process, when the dictionary is first needed.
 pub struct Dictionary {
     id: DictionaryId,
     entity: Entity,

@@ -3,17 +3,24 @@
 //! It changes files of the checkout and talks to the package registry; it never talks to AWS and is no part of what
 //! is deployed.
 
+mod dictionaries;
 mod features;
 mod schemas;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask schemas [--check] | features
+const USAGE: &str =
+    "usage: cargo xtask schemas [--check] | features | dictionaries [--from <folder> | --check | --compare]
 
-  schemas          copy the resource schemas listed in crates/cfn/schemas/types.txt out of the pinned package
-  schemas --check  compare the checked-in schemas with the package, change nothing
-  features         check that every build uses the same features of the dependencies";
+  schemas                 copy the resource schemas listed in crates/cfn/schemas/types.txt out of the pinned package
+  schemas --check         compare the checked-in schemas with the package, change nothing
+  features                check that every build uses the same features of the dependencies
+  dictionaries            train the dictionaries of the cross-region envelope and write those that are new
+  dictionaries --from f   train on the domain events in f/customers.jsonl, f/orders.jsonl, f/products.jsonl, one a line
+  dictionaries --check    train them and compare with the checked-in ones, change nothing
+  dictionaries --compare  say what dictionaries of other sizes and scopes would save";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +29,10 @@ fn main() -> ExitCode {
         ["schemas"] => end(schemas::write()),
         ["schemas", "--check"] => end(schemas::check()),
         ["features"] => end(features::check()),
+        ["dictionaries"] => end(dictionaries::write()),
+        ["dictionaries", "--from", folder] => end(dictionaries::write_from(Path::new(folder))),
+        ["dictionaries", "--check"] => end(dictionaries::check()),
+        ["dictionaries", "--compare"] => end(dictionaries::compare()),
         _ => {
             say(USAGE);
             ExitCode::from(2)

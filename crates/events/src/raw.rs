@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::cross_region::sha256_hex;
+use crate::hash::sha256_hex;
 use crate::json::{excerpt, to_json};
 use crate::text::serde_as_text;
 use crate::{EventId, JsonText, UnknownName};

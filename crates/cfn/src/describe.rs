@@ -116,7 +116,7 @@ impl TypeDescription {
     pub fn property(&self, path: &str) -> Option<&'static Schema> {
         let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
         let first = self.schema.step(first)?;
-        rest.into_iter().flat_map(|rest| rest.split('/')).try_fold(first, |schema, part| schema.step(part))
+        rest.into_iter().flat_map(|rest| rest.split('/')).try_fold(first, Schema::step)
     }
 }
 

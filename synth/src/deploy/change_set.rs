@@ -76,7 +76,7 @@ pub(crate) async fn make(
     let id = patiently(cloud, region, async || cloud.create_change_set(&request).await).await.map_err(|error| {
         // A refusal here (types that don't exist, a malformed template) is about the stack, not about the call.
         match error.class {
-            super::cloud::CallClass::Refused => refused(stack, error.source.to_string()),
+            super::cloud::CallClass::Refused => refused(stack, &error.source.to_string()),
             _ => error.into(),
         }
     })?;
@@ -86,7 +86,7 @@ pub(crate) async fn make(
     }
     patiently(cloud, region, async || cloud.delete_change_set(target, &id).await).await?;
     let reason = reason.unwrap_or_else(|| format!("its change set is {status}"));
-    if says_no_change(&reason) { Ok(Made::NoChange) } else { Err(refused(stack, reason)) }
+    if says_no_change(&reason) { Ok(Made::NoChange) } else { Err(refused(stack, &reason)) }
 }
 
 /// Deletes what killed runs left: change sets that nobody executes any more count against a quota of the stack.
@@ -100,8 +100,8 @@ async fn remove_earlier(cloud: &impl Cloud, stack: StackRef<'_>) -> Result<(), C
     Ok(())
 }
 
-fn refused(stack: &Stack, reason: String) -> ChangeSetError {
-    let reason = without_body(&reason);
+fn refused(stack: &Stack, reason: &str) -> ChangeSetError {
+    let reason = without_body(reason);
     let hint = hint_for(&reason);
     ChangeSetError::Refused { stack: stack.key.clone(), reason, hint }
 }
@@ -110,11 +110,10 @@ fn refused(stack: &Stack, reason: String) -> ChangeSetError {
 /// in the template would be taken for the reason.
 fn without_body(reason: &str) -> String {
     const LONGEST: usize = 2_000;
-    let ends = |text: &str, bytes: usize| (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     if reason.len() <= LONGEST {
         return reason.to_owned();
     }
-    let (first, last) = (ends(reason, 200), ends(reason, reason.len() - 400));
+    let (first, last) = (reason.floor_char_boundary(200), reason.floor_char_boundary(reason.len() - 400));
     format!("{} … {}", &reason[..first], &reason[last..])
 }
 
@@ -176,4 +175,22 @@ async fn read_when_made(
         token = more.next_token;
     }
     Ok((first.status, first.status_reason, Changes::new(changes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_template_is_not_taken_for_the_reason() {
+        let body = "\"Description\": \"ä throttling policy, access denied\", ".repeat(2_000);
+        let refusal = format!(
+            "1 validation error: value '{body}' at 'templateBody' failed to satisfy constraint: Member \
+             must have length less than or equal to 51200"
+        );
+        let short = without_body(&refusal);
+        assert!(short.len() < 1_000, "{}", short.len());
+        assert!(hint_for(&short).is_some_and(|hint| hint.contains("too long for a call")), "{:?}", hint_for(&short));
+        assert_eq!(without_body("Template format error"), "Template format error");
+    }
 }

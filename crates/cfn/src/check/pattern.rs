@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::describe::{describe, type_names};
-use crate::schema::Pattern;
+use crate::schema::{Pattern, Schema};
 
 /// Compiled size that a pattern may take, in bytes. The largest in use, for addresses and ARNs, stay below.
 const SIZE_LIMIT: usize = 1 << 20;
@@ -30,7 +30,7 @@ pub fn skipped_patterns() -> Vec<SkippedPattern> {
     let mut skipped = Vec::new();
     for type_name in type_names() {
         let description = describe(type_name).expect("every named type is described");
-        let patterns = description.schema.with_parts().into_iter().flat_map(|schema| schema.patterns());
+        let patterns = description.schema.with_parts().into_iter().flat_map(Schema::patterns);
         skipped.extend(patterns.filter_map(|pattern| {
             let reason = pattern.compiled().as_ref().err()?.clone();
             Some(SkippedPattern { type_name, pattern: pattern.text().to_owned(), reason })

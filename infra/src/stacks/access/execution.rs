@@ -173,7 +173,7 @@ impl Length {
     }
 
     fn of<'a>(statements: impl IntoIterator<Item = &'a Statement>) -> Self {
-        statements.into_iter().fold(Self::empty(), |length, statement| length.with(statement))
+        statements.into_iter().fold(Self::empty(), Length::with)
     }
 
     /// With one more statement; a comma stands before each but the first.

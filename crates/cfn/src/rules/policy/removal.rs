@@ -6,7 +6,7 @@ use super::super::select::places;
 use super::super::{Context, property};
 use super::{DISPOSABLE, tell_reason};
 use crate::check::Violation;
-use crate::describe::describe;
+use crate::describe::{TypeDescription, describe};
 use crate::resource::RemovalPolicy;
 use crate::template::Declaration;
 
@@ -24,7 +24,7 @@ const RECOVERY: [(&str, &str); 2] = [
 
 /// Deleting a stack, or a change that replaces, must not delete what can't be made again.
 pub(super) fn data_stays(_: &Context<'_>, declaration: &Declaration, found: &mut Vec<Violation>) {
-    if !describe(declaration.type_name()).is_some_and(|description| description.is_stateful()) {
+    if !describe(declaration.type_name()).is_some_and(TypeDescription::is_stateful) {
         return;
     }
     let keeps = |policy: Option<RemovalPolicy>| policy.is_some_and(|policy| policy != RemovalPolicy::Delete);

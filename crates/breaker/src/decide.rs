@@ -1,0 +1,169 @@
+//! Decisions by the shared record: what the router does with an event, and what a drain may do now.
+
+use crate::parking::KeyFlag;
+use crate::settings::Settings;
+use crate::shared::{Lease, Lot, Owner, Shared, State};
+use crate::time::Millis;
+use crate::transition::{Step, Write};
+use std::time::Duration;
+
+/// What the router does with an event of the stream.
+///
+/// An event of the stream is never a probe: while the breaker isn't closed it is parked, and probes are taken from the
+/// lot. So the oldest parked event is the probe, and an event that came later can't overtake it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Admission {
+    /// It is sent. No flag needs to be looked up, because nothing is parked.
+    Send,
+    /// Its key's flag is read, strongly consistent; [`Admission::with_flag`] says what follows.
+    CheckKey,
+    /// It is parked.
+    Park,
+}
+
+impl Admission {
+    /// The decision with the key's flag known. An event of a flagged key is parked behind those before it.
+    #[must_use]
+    pub fn with_flag(self, flag: Option<&KeyFlag>) -> Self {
+        match (self, flag) {
+            (Self::CheckKey, None) => Self::Send,
+            (Self::CheckKey, Some(_)) => Self::Park,
+            (decided, _) => decided,
+        }
+    }
+}
+
+/// What a drain may do now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Turn {
+    /// Nothing is parked.
+    Rest,
+    /// Not yet: nothing before this moment, or for an indefinite time.
+    Wait(Option<Millis>),
+    /// Send the oldest parked event as a probe, once the lease is written. If the write loses, read again.
+    /// If the lot turns out to have nothing to send, don't write.
+    Probe {
+        /// The lease to write; nothing if the owner holds it already, because an earlier write took place unnoticed.
+        write: Option<Box<Write>>,
+        /// The lease. The probe must have ended before it does.
+        lease: Lease,
+    },
+    /// Send what is parked, slowly at first ([`Ramp`](crate::Ramp)).
+    Drain,
+}
+
+impl Shared {
+    /// What the router does with an event.
+    pub fn admit(&self) -> Admission {
+        match (&self.state, self.state.lot()) {
+            (State::Open { .. } | State::HalfOpen { .. } | State::ForcedOpen, _) => Admission::Park,
+            (_, Lot::InUse) => Admission::CheckKey,
+            (_, Lot::Empty) => Admission::Send,
+        }
+    }
+
+    /// What a drain run by `owner` may do at `now`.
+    pub fn turn(&self, owner: &Owner, now: Millis, settings: &Settings) -> Turn {
+        match &self.state {
+            State::ForcedOpen => Turn::Wait(None),
+            State::Open { until, .. } if now < *until => Turn::Wait(Some(*until)),
+            State::Open { .. } => self.probe(owner, now, settings),
+            State::HalfOpen { probes, .. } => {
+                let live = || probes.iter().filter(|lease| lease.is_live(now));
+                if let Some(lease) = live().find(|lease| lease.owner == *owner) {
+                    return Turn::Probe { write: None, lease: lease.clone() };
+                }
+                if live().count() < settings.thresholds().probes as usize {
+                    return self.probe(owner, now, settings);
+                }
+                Turn::Wait(live().map(|lease| lease.expires).min())
+            }
+            State::Closed { lot } | State::ForcedClosed { lot } | State::MetricsOnly { lot } => match lot {
+                Lot::Empty => Turn::Rest,
+                Lot::InUse => Turn::Drain,
+            },
+        }
+    }
+
+    fn probe(&self, owner: &Owner, now: Millis, settings: &Settings) -> Turn {
+        let lease = Lease { owner: owner.clone(), expires: now.after(settings.thresholds().probe_lease) };
+        match self.begin_probe(lease.clone(), now) {
+            Step::Write(write) => Turn::Probe { write: Some(write), lease },
+            Step::Keep => Turn::Wait(None),
+        }
+    }
+}
+
+/// How much may be parked on a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The most events. The default is a million.
+    pub max_depth: u64,
+    /// How long an event may be parked before no more are taken. The default is 12 hours: half of the time that a stream
+    /// keeps its records, so that what is given back still has the other half.
+    pub max_age: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { max_depth: 1_000_000, max_age: Duration::from_secs(12 * 3600) }
+    }
+}
+
+impl Bounds {
+    /// Whether `events` more may be parked.
+    ///
+    /// The depth is counted from above, by the last survey and what was parked since. Before the first survey of a lot,
+    /// the age is that of the state.
+    ///
+    /// # Errors
+    /// Why not. The events must then be given back to the stream: they are neither sent nor dropped.
+    pub fn room(&self, shared: &Shared, events: u64, now: Millis) -> Result<(), GiveBack> {
+        let oldest = if shared.survey.depth > 0 { shared.survey.oldest } else { None };
+        if shared.depth().saturating_add(events) > self.max_depth {
+            Err(GiveBack::ParkingFull)
+        } else if now.since(oldest.unwrap_or(shared.since)) > self.max_age {
+            Err(GiveBack::ParkingTooOld)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Why an event, and with it everything behind it in its shard, is given back to the stream: not sent, not parked and not
+/// done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum GiveBack {
+    /// The breaker's record could not be read.
+    #[error("the breaker's record could not be read")]
+    RecordUnreadable,
+    /// The key's flag could not be read.
+    #[error("the key's flag could not be read")]
+    FlagUnreadable,
+    /// The event could not be parked.
+    #[error("the event could not be parked")]
+    ParkFailed,
+    /// The peer didn't take it, and the breaker is still closed.
+    #[error("the peer didn't take the event")]
+    SendFailed,
+    /// As many events are parked as may be. For an alarm.
+    #[error("as many events are parked as may be")]
+    ParkingFull,
+    /// The oldest event has been parked for longer than may be. For an alarm.
+    #[error("the oldest event has been parked for longer than may be")]
+    ParkingTooOld,
+}
+
+impl GiveBack {
+    /// A stable name for metrics and alarms.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RecordUnreadable => "record_unreadable",
+            Self::FlagUnreadable => "flag_unreadable",
+            Self::ParkFailed => "park_failed",
+            Self::SendFailed => "send_failed",
+            Self::ParkingFull => "parking_full",
+            Self::ParkingTooOld => "parking_too_old",
+        }
+    }
+}

@@ -65,10 +65,7 @@ impl ParkWrite {
     ///
     /// # Errors
     /// An event is too large for the table. It can only be sent or be a dead letter.
-    pub fn pack(
-        events: impl IntoIterator<Item = ParkedEvent>,
-        stamps: &mut Stamps,
-    ) -> Result<Vec<Self>, InvalidPark> {
+    pub fn pack(events: impl IntoIterator<Item = ParkedEvent>, stamps: &mut Stamps) -> Result<Vec<Self>, InvalidPark> {
         let mut packs: Vec<Pack> = Vec::new();
         for event in events {
             if event.body.len() > Self::MAX_BODY {

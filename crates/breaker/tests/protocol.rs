@@ -1,0 +1,12 @@
+//! The protocol as a whole: every state of small models, and long random runs of large ones.
+
+#[path = "protocol/drainer.rs"]
+mod drainer;
+#[path = "protocol/router.rs"]
+mod router;
+#[path = "protocol/search.rs"]
+mod search;
+#[path = "protocol/simulation.rs"]
+mod simulation;
+#[path = "protocol/world.rs"]
+mod world;

@@ -1,0 +1,1 @@
+//! Long random runs of a large world.

@@ -2,6 +2,8 @@
 
 #[path = "protocol/drainer.rs"]
 mod drainer;
+#[path = "protocol/region.rs"]
+mod region;
 #[path = "protocol/router.rs"]
 mod router;
 #[path = "protocol/search.rs"]

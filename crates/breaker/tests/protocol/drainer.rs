@@ -118,6 +118,23 @@ impl Drainer {
         }
     }
 
+    /// Where it is, as a number.
+    pub(crate) fn rank(&self) -> u8 {
+        match self {
+            Self::Idle => 0,
+            Self::Turn(_) => 1,
+            Self::Lease(..) => 2,
+            Self::Head(_) => 3,
+            Self::Send(..) => 4,
+            Self::Delete(..) => 5,
+            Self::Clear(_) => 6,
+            Self::Report(_) => 7,
+            Self::WriteReport(..) => 8,
+            Self::Trip(_) => 9,
+            Self::Check(..) => 10,
+        }
+    }
+
     /// The moment at which its lease ends.
     pub(crate) fn lease(&mut self) -> Option<&mut Millis> {
         match &mut self.work()?.right {

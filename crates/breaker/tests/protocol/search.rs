@@ -1,15 +1,14 @@
 //! Every state that a small model can reach, by an exhaustive search.
 
-use breaker::{Command, Lot, Shared, State, StateName, Step};
+use breaker::{Command, Lot, Settings, Shared, State, StateName, Step, Thresholds};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::drainer::{self, DrainerAction};
 use crate::router::{self, RouterAction};
-use crate::world::{Broken, NOW, Setup, World, Wrong};
+use crate::world::{Broken, NOW, Setup, World, Wrong, fingerprint, thresholds};
 
 /// The model, with a memory of the states that are known to drain.
 struct Protocol {
@@ -65,9 +64,7 @@ impl Protocol {
         let mut world = World { peer_up: true, ..world.clone() };
         let mut path = HashSet::new();
         while !self.is_drained(&world) {
-            let mut hasher = DefaultHasher::new();
-            world.hash(&mut hasher);
-            let seen = hasher.finish();
+            let seen = fingerprint(&world);
             if draining.contains(&seen) {
                 break;
             }
@@ -223,11 +220,6 @@ fn check(name: &str, setup: Setup) -> String {
 
 #[test]
 fn two_shards_and_a_drain() {
-    println!("{}", check("two shards and a drain", Setup::new(&[&[0], &[1]], 1)));
-}
-
-#[test]
-fn large_two_shards_and_a_drain() {
     println!("{}", check("two shards and a drain", Setup::new(&[&[0, 0], &[1]], 1)));
 }
 
@@ -238,7 +230,7 @@ fn two_drains_work_on_one_key() {
 
 #[test]
 fn two_keys_in_a_shard_with_late_writes() {
-    let setup = Setup { late_writes: true, ..Setup::new(&[&[0, 1, 0]], 1) };
+    let setup = Setup { late_writes: true, ..Setup::new(&[&[0, 1]], 1) };
     println!("{}", check("two keys in a shard and late writes", setup));
 }
 
@@ -248,22 +240,36 @@ fn an_operator_interferes() {
     println!("{}", check("an operator", setup));
 }
 
+/// Larger models than an everyday run has time for.
+#[test]
+#[ignore = "takes minutes and gigabytes; run it when the protocol changes"]
+fn larger_models() {
+    let probes = Thresholds { probes: 2, successes_to_close: 2, ..thresholds() };
+    let settings = Settings::new(probes).expect("valid");
+    println!("{}", check("two probes", Setup { settings, ..Setup::new(&[&[0, 0]], 2) }));
+    let late_writes = Setup { late_writes: true, ..Setup::new(&[&[0, 1, 0]], 1) };
+    println!("{}", check("two keys in a shard and late writes", late_writes));
+    let operator = Setup { operator: true, late_writes: true, ..Setup::new(&[&[0, 0]], 1) };
+    println!("{}", check("an operator and late writes", operator));
+}
+
 /// Each rule is needed: without it the search finds a way to break what it is there for.
 #[test]
 fn a_broken_rule_is_found() {
     let two_shards = || Setup::new(&[&[0, 0], &[1]], 1);
+    let one_drain = || Setup::new(&[&[0, 0]], 1);
     let two_drains = || Setup::new(&[&[0, 0]], 2);
     let cases: [(Broken, Setup, &str); 10] = [
         (Broken::WriteWithoutVersion, two_drains(), ONE_WINNER),
-        (Broken::ParkWithoutRecord, two_shards(), EMPTY_LOT),
-        (Broken::EmptyWithoutParks, two_shards(), EMPTY_LOT),
-        (Broken::EmptyByLaterRecord, two_shards(), EMPTY_LOT),
-        (Broken::ClearWithoutTail, two_shards(), FLAGGED),
+        (Broken::ParkWithoutRecord, one_drain(), EMPTY_LOT),
+        (Broken::EmptyWithoutParks, one_drain(), EMPTY_LOT),
+        (Broken::EmptyByLaterRecord, one_drain(), EMPTY_LOT),
+        (Broken::ClearWithoutTail, one_drain(), FLAGGED),
         (Broken::SendWithoutFlag, two_shards(), NO_OVERTAKING),
         (Broken::NewestFirst, two_shards(), NO_OVERTAKING),
-        (Broken::DeleteBeforeSend, two_shards(), NOTHING_LOST),
+        (Broken::DeleteBeforeSend, one_drain(), NOTHING_LOST),
         (Broken::ProbeWithoutLease, two_drains(), FEW_PROBES),
-        (Broken::DoneWithoutPark, two_shards(), NOTHING_LOST),
+        (Broken::DoneWithoutPark, one_drain(), NOTHING_LOST),
     ];
     for (broken, setup, expected) in cases {
         let setup = Setup { broken: Some(broken), ..setup };

@@ -167,3 +167,105 @@ impl GiveBack {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parking::{EventKey, Stamp};
+    use crate::settings::Thresholds;
+    use crate::shared::Survey;
+
+    const NOW: Millis = Millis(50_000);
+
+    fn shared(state: State) -> Shared {
+        Shared { version: 3, state, since: NOW, ..Shared::absent() }
+    }
+
+    fn lease(owner: &str, expires: u64) -> Lease {
+        Lease { owner: Owner(owner.into()), expires: Millis(expires) }
+    }
+
+    fn half_open(probes: Vec<Lease>) -> Shared {
+        shared(State::HalfOpen { step: 0, probes, successes: 0 })
+    }
+
+    #[test]
+    fn flags_are_looked_up_only_where_something_may_be_parked() {
+        let (empty, used) = (Lot::Empty, Lot::InUse);
+        let cases = [
+            (State::Closed { lot: empty }, Admission::Send),
+            (State::Closed { lot: used }, Admission::CheckKey),
+            (State::ForcedClosed { lot: empty }, Admission::Send),
+            (State::ForcedClosed { lot: used }, Admission::CheckKey),
+            (State::MetricsOnly { lot: empty }, Admission::Send),
+            (State::MetricsOnly { lot: used }, Admission::CheckKey),
+            (State::Open { until: Millis(0), step: 0 }, Admission::Park),
+            (State::HalfOpen { step: 0, probes: vec![], successes: 0 }, Admission::Park),
+            (State::ForcedOpen, Admission::Park),
+        ];
+        for (state, expected) in cases {
+            assert_eq!(shared(state.clone()).admit(), expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_of_a_flagged_key_is_parked() {
+        let flag = KeyFlag { key: EventKey("k".into()), tail: Stamp { run: 1, number: 1 } };
+        assert_eq!(Admission::CheckKey.with_flag(None), Admission::Send);
+        assert_eq!(Admission::CheckKey.with_flag(Some(&flag)), Admission::Park);
+        assert_eq!(Admission::Park.with_flag(None), Admission::Park);
+    }
+
+    #[test]
+    fn a_drain_waits_probes_or_drains() {
+        let me = Owner("me".into());
+        let turn = |shared: Shared| shared.turn(&me, NOW, &Settings::default());
+        let closed = |lot| shared(State::Closed { lot });
+        assert_eq!(turn(closed(Lot::Empty)), Turn::Rest);
+        assert_eq!(turn(closed(Lot::InUse)), Turn::Drain);
+        assert_eq!(turn(shared(State::ForcedOpen)), Turn::Wait(None));
+        assert_eq!(turn(shared(State::Open { until: Millis(50_001), step: 0 })), Turn::Wait(Some(Millis(50_001))));
+        assert!(matches!(turn(shared(State::Open { until: NOW, step: 0 })), Turn::Probe { write: Some(_), .. }));
+        assert_eq!(turn(half_open(vec![lease("other", 50_001)])), Turn::Wait(Some(Millis(50_001))));
+    }
+
+    #[test]
+    fn a_lease_that_is_over_makes_room_and_disappears() {
+        let me = Owner("me".into());
+        let turn = half_open(vec![lease("other", 50_000)]).turn(&me, NOW, &Settings::default());
+        let Turn::Probe { write: Some(write), lease: mine } = turn else { panic!("there is room: {turn:?}") };
+        assert_eq!(mine, lease("me", 60_000));
+        assert_eq!(write.next.state, State::HalfOpen { step: 0, probes: vec![mine], successes: 0 });
+        assert_eq!(write.transition, None);
+    }
+
+    #[test]
+    fn a_lease_that_was_written_unnoticed_is_used() {
+        let turn = half_open(vec![lease("me", 50_001)]).turn(&Owner("me".into()), NOW, &Settings::default());
+        assert_eq!(turn, Turn::Probe { write: None, lease: lease("me", 50_001) });
+    }
+
+    #[test]
+    fn as_many_probes_run_as_are_allowed() {
+        let settings = Settings::new(Thresholds { probes: 2, ..Thresholds::default() }).expect("valid");
+        let turn = |probes| half_open(probes).turn(&Owner("me".into()), NOW, &settings);
+        assert!(matches!(turn(vec![lease("a", 60_000)]), Turn::Probe { .. }));
+        assert_eq!(turn(vec![lease("a", 60_000), lease("b", 55_000)]), Turn::Wait(Some(Millis(55_000))));
+    }
+
+    #[test]
+    fn a_full_or_old_lot_gives_back() {
+        let bounds = Bounds { max_depth: 100, max_age: Duration::from_secs(10) };
+        let open = State::Open { until: NOW, step: 0 };
+        let survey = |depth, oldest| Survey { parks: 0, depth, oldest };
+        let room = |survey, parks, events| {
+            let shared = Shared { survey, parks, since: Millis(45_000), ..shared(open.clone()) };
+            bounds.room(&shared, events, NOW)
+        };
+        assert_eq!(room(survey(0, None), 90, 10), Ok(()));
+        assert_eq!(room(survey(0, None), 90, 11), Err(GiveBack::ParkingFull));
+        assert_eq!(room(survey(50, Some(Millis(40_000))), 0, 1), Ok(()));
+        assert_eq!(room(survey(50, Some(Millis(39_999))), 0, 1), Err(GiveBack::ParkingTooOld));
+        assert_eq!(room(survey(0, Some(Millis(1))), 0, 1), Ok(()), "an empty survey has no oldest event");
+    }
+}

@@ -92,7 +92,6 @@ pub struct ParkedEvent {
 impl ParkedEvent {
     /// The deletion that may follow once the peer has acknowledged the event, and not before: if the drain dies between
     /// the two, the event is sent again with the same id.
-    #[must_use]
     pub fn acknowledged(&self) -> DeleteEvent {
         DeleteEvent { key: self.key.clone(), position: self.position.clone() }
     }

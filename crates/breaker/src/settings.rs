@@ -56,7 +56,7 @@ impl Default for Thresholds {
 }
 
 /// Settings that can be worked with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings(Thresholds);
 
 impl Settings {
@@ -84,12 +84,6 @@ impl Settings {
     /// The step after `step`; it stays where the open time has reached its longest.
     pub(crate) fn next_step(&self, step: u32) -> u32 {
         if self.open_time(step, Jitter::NONE) < self.0.open_max { step + 1 } else { step }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self(Thresholds::default())
     }
 }
 

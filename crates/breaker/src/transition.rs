@@ -229,3 +229,163 @@ impl EmptyCheck {
         self.before.write(Shared { state, ..self.before.clone() }, condition, None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::StateName;
+    use crate::window::TripRule;
+
+    const NOW: Millis = Millis(50_000);
+
+    fn shared(state: State) -> Shared {
+        Shared { version: 3, state, episode: 7, parks: 9, ..Shared::absent() }
+    }
+
+    fn closed(lot: Lot) -> Shared {
+        shared(State::Closed { lot })
+    }
+
+    fn half_open(step: u32, successes: u32) -> Shared {
+        let probes = vec![Lease { owner: me(), expires: Millis(50_001) }];
+        shared(State::HalfOpen { step, probes, successes })
+    }
+
+    fn me() -> Owner {
+        Owner("me".into())
+    }
+
+    fn written(step: Step) -> Write {
+        match step {
+            Step::Write(write) => *write,
+            Step::Keep => panic!("nothing is written"),
+        }
+    }
+
+    fn trip(shared: &Shared) -> Step {
+        let counts = Counts { calls: 20, failures: 10, slow: 0, consecutive_failures: 1 };
+        let trip = Trip { rule: TripRule::FailureRatio, counts };
+        shared.trip(&trip, NOW, Jitter::NONE, &Settings::default())
+    }
+
+    fn end_probe(shared: &Shared, result: ProbeResult, now: Millis) -> Step {
+        shared.probe_ended(&me(), result, now, Jitter::NONE, &Settings::default())
+    }
+
+    #[test]
+    fn a_trip_opens_and_puts_the_lot_in_use() {
+        let write = written(trip(&closed(Lot::Empty)));
+        assert_eq!(write.next.state, State::Open { until: Millis(55_000), step: 0 });
+        assert_eq!((write.next.version, write.next.episode, write.next.since), (4, 8, NOW));
+        assert_eq!(write.next.state.lot(), Lot::InUse);
+        assert_eq!(write.condition, Condition::Version(3));
+        let transition = write.transition.expect("the state changes");
+        assert_eq!((transition.from, transition.to), (StateName::Closed, StateName::Open));
+        assert_eq!((transition.reason.as_str(), transition.episode), ("failure_ratio", 8));
+        assert_eq!(transition.counts.map(|counts| counts.failures), Some(10));
+    }
+
+    #[test]
+    fn only_a_closed_breaker_trips() {
+        let lot = Lot::InUse;
+        let others = [State::Open { until: NOW, step: 1 }, State::ForcedOpen, State::MetricsOnly { lot }];
+        for state in others.into_iter().chain([State::ForcedClosed { lot }, half_open(0, 0).state]) {
+            assert_eq!(trip(&shared(state.clone())), Step::Keep, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_write_creates_the_record() {
+        assert_eq!(written(trip(&Shared::absent())).condition, Condition::Absent);
+    }
+
+    #[test]
+    fn a_failed_probe_opens_for_longer_in_the_same_episode() {
+        let write = written(end_probe(&half_open(0, 1), ProbeResult::Failure, NOW));
+        assert_eq!(write.next.state, State::Open { until: Millis(60_000), step: 1 });
+        assert_eq!((write.next.episode, write.next.reason), (7, Reason::ProbeFailed));
+    }
+
+    #[test]
+    fn enough_successes_close_and_the_lot_stays_in_use() {
+        let first = written(end_probe(&half_open(2, 0), ProbeResult::Success, NOW));
+        assert_eq!(first.next.state, State::HalfOpen { step: 2, probes: vec![], successes: 1 });
+        assert_eq!(first.transition, None);
+        let last = written(end_probe(&half_open(2, 1), ProbeResult::Success, NOW));
+        assert_eq!(last.next.state, State::Closed { lot: Lot::InUse });
+        assert_eq!(last.next.reason, Reason::ProbesSucceeded);
+    }
+
+    #[test]
+    fn a_probe_that_says_nothing_gives_its_lease_back() {
+        let write = written(end_probe(&half_open(0, 1), ProbeResult::Inconclusive, NOW));
+        assert_eq!(write.next.state, State::HalfOpen { step: 0, probes: vec![], successes: 1 });
+    }
+
+    #[test]
+    fn a_probe_counts_only_with_a_live_lease() {
+        for result in [ProbeResult::Success, ProbeResult::Failure] {
+            assert_eq!(end_probe(&half_open(0, 1), result, Millis(50_001)), Step::Keep);
+            assert_eq!(end_probe(&closed(Lot::InUse), result, NOW), Step::Keep);
+        }
+    }
+
+    #[test]
+    fn an_operator_commands_in_any_state() {
+        use Command::{ForceClosed, ForceOpen, MetricsOnly, Release};
+        let (empty, used) = (Lot::Empty, Lot::InUse);
+        let cases = [
+            (ForceOpen, State::Closed { lot: empty }, Some(State::ForcedOpen)),
+            (ForceClosed, State::Closed { lot: empty }, Some(State::ForcedClosed { lot: empty })),
+            (ForceClosed, State::ForcedOpen, Some(State::ForcedClosed { lot: used })),
+            (MetricsOnly, half_open(0, 0).state, Some(State::MetricsOnly { lot: used })),
+            (Release, State::ForcedOpen, Some(State::Open { until: NOW, step: 0 })),
+            (Release, State::MetricsOnly { lot: empty }, Some(State::Closed { lot: empty })),
+            (Release, State::ForcedClosed { lot: used }, Some(State::Closed { lot: used })),
+            (Release, State::Closed { lot: used }, None),
+            (ForceOpen, State::ForcedOpen, None),
+        ];
+        for (command, state, expected) in cases {
+            let next = match shared(state.clone()).command(command, NOW) {
+                Step::Write(write) => Some(write.next.state),
+                Step::Keep => None,
+            };
+            assert_eq!(next, expected, "{command:?} in {state:?}");
+        }
+    }
+
+    #[test]
+    fn an_episode_begins_when_events_begin_to_be_parked() {
+        let episode = |state, command| written(shared(state).command(command, NOW)).next.episode;
+        assert_eq!(episode(State::Closed { lot: Lot::InUse }, Command::ForceOpen), 8);
+        assert_eq!(episode(State::Open { until: NOW, step: 0 }, Command::ForceOpen), 7);
+        assert_eq!(episode(State::ForcedOpen, Command::Release), 7);
+        assert_eq!(episode(State::ForcedOpen, Command::ForceClosed), 7);
+    }
+
+    #[test]
+    fn an_empty_lot_is_declared_so_only_if_nothing_was_parked_since() {
+        let before = closed(Lot::InUse);
+        let check = || EmptyCheck::begin(&before).expect("it drains");
+        assert_eq!(check().end(1), Step::Keep);
+        let write = written(check().end(0));
+        assert_eq!(write.apply(Some(&before)).map(|next| next.state), Some(State::Closed { lot: Lot::Empty }));
+        assert_eq!(write.apply(Some(&Shared { parks: 10, ..before.clone() })), None);
+        assert_eq!(write.apply(Some(&Shared { version: 4, ..before.clone() })), None);
+        for state in [State::ForcedOpen, State::Closed { lot: Lot::Empty }, half_open(0, 0).state] {
+            assert_eq!(EmptyCheck::begin(&shared(state)), None);
+        }
+    }
+
+    #[test]
+    fn a_write_leaves_parks_and_survey_as_they_are() {
+        let before = closed(Lot::InUse);
+        let write = written(trip(&before));
+        let survey = crate::Survey { parks: 11, depth: 2, oldest: Some(NOW) };
+        let stored = Shared { parks: 12, survey: survey.clone(), ..before };
+        let after = write.apply(Some(&stored)).expect("the version is the same");
+        assert_eq!((after.parks, &after.survey), (12, &survey));
+        assert_eq!(write.apply(Some(&after)), None, "it takes place once");
+        assert_eq!(write.apply(None), None);
+    }
+}

@@ -231,9 +231,9 @@ pub(crate) fn step(world: &mut World, setup: &Setup, drainer: usize, action: Dra
         }
         (Drainer::Send(work, number), DrainerAction::SendUnanswered) => {
             world.arrive(work.flag.key, number);
-            send_failed(work)
+            send_failed(&work)
         }
-        (Drainer::Send(work, _), DrainerAction::SendFailed) => send_failed(work),
+        (Drainer::Send(work, _), DrainerAction::SendFailed) => send_failed(&work),
         (Drainer::Send(Work { right: Right::Closed(shared), .. }, _), DrainerAction::SendFailedAndTrips) => {
             Drainer::Trip(shared)
         }
@@ -310,7 +310,7 @@ fn read_head(world: &mut World, setup: &Setup, work: Work) -> Drainer {
     }
 }
 
-fn send_failed(work: Work) -> Drainer {
+fn send_failed(work: &Work) -> Drainer {
     match work.right {
         Right::Probe(_) => Drainer::Report(ProbeResult::Failure),
         Right::Closed(_) => Drainer::Idle,

@@ -320,8 +320,9 @@ impl Inner {
     }
 
     fn wrong(&self) -> Option<String> {
-        let may_be_parked = self.shared.as_ref().is_some_and(|shared| shared.state.lot() == Lot::InUse);
-        if !may_be_parked && !(self.flags.is_empty() && self.lot.is_empty()) {
+        let in_use = self.shared.as_ref().is_some_and(|shared| shared.state.lot() == Lot::InUse);
+        let is_empty = self.flags.is_empty() && self.lot.is_empty();
+        if !in_use && !is_empty {
             return Some("a lot that was declared empty isn't".to_owned());
         }
         self.wrong.clone()

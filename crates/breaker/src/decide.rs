@@ -2,10 +2,10 @@
 
 use crate::parking::KeyFlag;
 use crate::settings::Settings;
-use crate::shared::{Lease, Lot, Owner, Shared, State};
+use crate::shared::Shared;
+use crate::state::{Lease, Lot, Owner, State};
 use crate::time::Millis;
-use crate::transition::{Step, Write};
-use std::time::Duration;
+use crate::write::{Step, Write};
 
 /// What the router does with an event of the stream.
 ///
@@ -94,86 +94,11 @@ impl Shared {
     }
 }
 
-/// How much may be parked on a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// The most events. The default is a million.
-    pub max_depth: u64,
-    /// How long an event may be parked before no more are taken. The default is 12 hours: half of the time that a stream
-    /// keeps its records, so that what is given back still has the other half.
-    pub max_age: Duration,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { max_depth: 1_000_000, max_age: Duration::from_secs(12 * 3600) }
-    }
-}
-
-impl Bounds {
-    /// Whether `events` more may be parked.
-    ///
-    /// The depth is counted from above, by the last survey and what was parked since. Before the first survey of a lot,
-    /// the age is that of the state.
-    ///
-    /// # Errors
-    /// Why not. The events must then be given back to the stream: they are neither sent nor dropped.
-    pub fn room(&self, shared: &Shared, events: u64, now: Millis) -> Result<(), GiveBack> {
-        let oldest = if shared.survey.depth > 0 { shared.survey.oldest } else { None };
-        if shared.depth().saturating_add(events) > self.max_depth {
-            Err(GiveBack::ParkingFull)
-        } else if now.since(oldest.unwrap_or(shared.since)) > self.max_age {
-            Err(GiveBack::ParkingTooOld)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-/// Why an event, and with it everything behind it in its shard, is given back to the stream: not sent, not parked and not
-/// done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum GiveBack {
-    /// The breaker's record could not be read.
-    #[error("the breaker's record could not be read")]
-    RecordUnreadable,
-    /// The key's flag could not be read.
-    #[error("the key's flag could not be read")]
-    FlagUnreadable,
-    /// The event could not be parked.
-    #[error("the event could not be parked")]
-    ParkFailed,
-    /// The peer didn't take it, and the breaker is still closed.
-    #[error("the peer didn't take the event")]
-    SendFailed,
-    /// As many events are parked as may be. For an alarm.
-    #[error("as many events are parked as may be")]
-    ParkingFull,
-    /// The oldest event has been parked for longer than may be. For an alarm.
-    #[error("the oldest event has been parked for longer than may be")]
-    ParkingTooOld,
-}
-
-impl GiveBack {
-    /// A stable name for metrics and alarms.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RecordUnreadable => "record_unreadable",
-            Self::FlagUnreadable => "flag_unreadable",
-            Self::ParkFailed => "park_failed",
-            Self::SendFailed => "send_failed",
-            Self::ParkingFull => "parking_full",
-            Self::ParkingTooOld => "parking_too_old",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::parking::{EventKey, Stamp};
     use crate::settings::Thresholds;
-    use crate::shared::Survey;
 
     const NOW: Millis = Millis(50_000);
 
@@ -251,21 +176,5 @@ mod tests {
         let turn = |probes| half_open(probes).turn(&Owner("me".into()), NOW, &settings);
         assert!(matches!(turn(vec![lease("a", 60_000)]), Turn::Probe { .. }));
         assert_eq!(turn(vec![lease("a", 60_000), lease("b", 55_000)]), Turn::Wait(Some(Millis(55_000))));
-    }
-
-    #[test]
-    fn a_full_or_old_lot_gives_back() {
-        let bounds = Bounds { max_depth: 100, max_age: Duration::from_secs(10) };
-        let open = State::Open { until: NOW, step: 0 };
-        let survey = |depth, oldest| Survey { parks: 0, depth, oldest };
-        let room = |survey, parks, events| {
-            let shared = Shared { survey, parks, since: Millis(45_000), ..shared(open.clone()) };
-            bounds.room(&shared, events, NOW)
-        };
-        assert_eq!(room(survey(0, None), 90, 10), Ok(()));
-        assert_eq!(room(survey(0, None), 90, 11), Err(GiveBack::ParkingFull));
-        assert_eq!(room(survey(50, Some(Millis(40_000))), 0, 1), Ok(()));
-        assert_eq!(room(survey(50, Some(Millis(39_999))), 0, 1), Err(GiveBack::ParkingTooOld));
-        assert_eq!(room(survey(0, Some(Millis(1))), 0, 1), Ok(()), "an empty survey has no oldest event");
     }
 }

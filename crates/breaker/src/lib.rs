@@ -98,23 +98,31 @@
 //! peer that goes and comes. The rules hold in all states, and from each of them everything drains once faults end. The same
 //! search finds the mistake when a rule is left out. Random runs of 200 instances do it at size, with real time.
 
+mod bounds;
 mod decide;
+mod empty_check;
 mod outcome;
 mod parking;
 mod settings;
 mod shared;
+mod state;
 mod time;
 mod transition;
 mod window;
+mod write;
 
-pub use decide::{Admission, Bounds, GiveBack, Turn};
+pub use bounds::{Bounds, GiveBack};
+pub use decide::{Admission, Turn};
+pub use empty_check::EmptyCheck;
 pub use outcome::{CallError, Counts, Outcome};
 pub use parking::{
     ClearFlag, DeleteEvent, EventKey, FollowUp, InvalidPark, InvalidPosition, KeyDrain, KeyFlag, KeyStep, ParkAnswer,
     ParkWrite, ParkedEvent, Position, Ramp, Stamp, Stamps,
 };
 pub use settings::{InvalidSettings, Jitter, Mistake, Settings, Thresholds};
-pub use shared::{Lease, Lot, Owner, Reason, Route, Shared, Snapshot, State, StateName, Survey, Transition};
+pub use shared::{Reason, Route, Shared, Snapshot, Survey, Transition};
+pub use state::{Lease, Lot, Owner, State, StateName};
 pub use time::Millis;
-pub use transition::{Command, Condition, EmptyCheck, ProbeResult, Step, Write};
+pub use transition::{Command, ProbeResult};
 pub use window::{Trip, TripRule, Window};
+pub use write::{Condition, Step, Write};

@@ -1,78 +1,15 @@
-//! Changes of the shared record, as values that a store carries out.
+//! Changes of the shared record.
 //!
 //! Each function takes the record as it was read and gives the write that should follow, or says that nothing should be
-//! written. A write holds only while the record's version is the one that was read. Who loses reads again and asks again;
-//! the new answer may be that there is nothing left to do.
+//! written. Who loses a write reads again and asks again; the new answer may be that there is nothing left to do.
 
 use crate::outcome::Counts;
 use crate::settings::{Jitter, Settings};
-use crate::shared::{Lease, Lot, Owner, Reason, Shared, State, Transition};
+use crate::shared::{Reason, Shared, Transition};
+use crate::state::{Lease, Lot, Owner, State};
 use crate::time::Millis;
 use crate::window::Trip;
-
-/// What should follow.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[must_use]
-pub enum Step {
-    /// Nothing is to be written.
-    Keep,
-    /// The record is to be written.
-    Write(Box<Write>),
-}
-
-/// A conditional write of the record.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[must_use]
-pub struct Write {
-    /// The record after it. The write sets every attribute but `parks` and `survey`, which it leaves as they are.
-    pub next: Shared,
-    /// What must hold of the stored record for the write to take place.
-    pub condition: Condition,
-    /// What to tell once it took place; nothing if the state's name stays.
-    pub transition: Option<Transition>,
-}
-
-/// What must hold of the stored record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Condition {
-    /// There is none.
-    Absent,
-    /// It has this version.
-    Version(u64),
-    /// It has this version, and nothing was parked since it was read.
-    VersionAndParks {
-        /// The version that was read.
-        version: u64,
-        /// The number of parks that was read.
-        parks: u64,
-    },
-}
-
-impl Condition {
-    /// Whether it holds of the stored record.
-    pub fn holds(self, stored: Option<&Shared>) -> bool {
-        match (self, stored) {
-            (Self::Absent, stored) => stored.is_none(),
-            (_, None) => false,
-            (Self::Version(version), Some(stored)) => stored.version == version,
-            (Self::VersionAndParks { version, parks }, Some(stored)) => {
-                stored.version == version && stored.parks == parks
-            }
-        }
-    }
-}
-
-impl Write {
-    /// What the store holds afterwards, or nothing if the condition doesn't hold: the meaning of a write, for stores that
-    /// live in memory and as a pattern for others.
-    pub fn apply(&self, stored: Option<&Shared>) -> Option<Shared> {
-        if !self.condition.holds(stored) {
-            return None;
-        }
-        let (parks, survey) = stored.map(|stored| (stored.parks, stored.survey.clone())).unwrap_or_default();
-        Some(Shared { parks, survey, ..self.next.clone() })
-    }
-}
+use crate::write::{Condition, Step, Write};
 
 /// What an operator can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -182,58 +119,16 @@ impl Shared {
         if self.version == 0 { Condition::Absent } else { Condition::Version(self.version) }
     }
 
-    fn write(&self, next: Shared, condition: Condition, transition: Option<Transition>) -> Step {
+    pub(crate) fn write(&self, next: Shared, condition: Condition, transition: Option<Transition>) -> Step {
         let next = Shared { version: self.version + 1, ..next };
         Step::Write(Box::new(Write { next, condition, transition }))
-    }
-}
-
-/// A check that the lot is empty, begun with the record as it was read **before** the lot is looked at.
-///
-/// The order is what makes it right. Each park raises the record's count in its own transaction. If the count is still
-/// the same when the write takes place, nothing was added after the record was read; so a lot in which everything was then
-/// seen gone, page by page and in any time, is empty now.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[must_use]
-pub struct EmptyCheck {
-    before: Shared,
-}
-
-impl EmptyCheck {
-    /// Begins a check, if the record is in a state in which the lot can be declared empty and isn't yet.
-    pub fn begin(shared: &Shared) -> Option<Self> {
-        let ends = match shared.state {
-            State::Closed { lot } | State::ForcedClosed { lot } | State::MetricsOnly { lot } => lot == Lot::InUse,
-            State::Open { .. } | State::HalfOpen { .. } | State::ForcedOpen => false,
-        };
-        ends.then(|| Self { before: shared.clone() })
-    }
-
-    /// The record that the check began with.
-    pub fn before(&self) -> &Shared {
-        &self.before
-    }
-
-    /// Ends the check. `items` is how many items of the route, flags and events alike, strongly consistent reads of the
-    /// whole lot have found since the check began.
-    pub fn end(self, items: u64) -> Step {
-        let lot = Lot::Empty;
-        let state = match self.before.state {
-            _ if items > 0 => return Step::Keep,
-            State::Closed { .. } => State::Closed { lot },
-            State::ForcedClosed { .. } => State::ForcedClosed { lot },
-            State::MetricsOnly { .. } => State::MetricsOnly { lot },
-            State::Open { .. } | State::HalfOpen { .. } | State::ForcedOpen => return Step::Keep,
-        };
-        let condition = Condition::VersionAndParks { version: self.before.version, parks: self.before.parks };
-        self.before.write(Shared { state, ..self.before.clone() }, condition, None)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shared::StateName;
+    use crate::state::StateName;
     use crate::window::TripRule;
 
     const NOW: Millis = Millis(50_000);
@@ -361,31 +256,5 @@ mod tests {
         assert_eq!(episode(State::Open { until: NOW, step: 0 }, Command::ForceOpen), 7);
         assert_eq!(episode(State::ForcedOpen, Command::Release), 7);
         assert_eq!(episode(State::ForcedOpen, Command::ForceClosed), 7);
-    }
-
-    #[test]
-    fn an_empty_lot_is_declared_so_only_if_nothing_was_parked_since() {
-        let before = closed(Lot::InUse);
-        let check = || EmptyCheck::begin(&before).expect("it drains");
-        assert_eq!(check().end(1), Step::Keep);
-        let write = written(check().end(0));
-        assert_eq!(write.apply(Some(&before)).map(|next| next.state), Some(State::Closed { lot: Lot::Empty }));
-        assert_eq!(write.apply(Some(&Shared { parks: 10, ..before.clone() })), None);
-        assert_eq!(write.apply(Some(&Shared { version: 4, ..before.clone() })), None);
-        for state in [State::ForcedOpen, State::Closed { lot: Lot::Empty }, half_open(0, 0).state] {
-            assert_eq!(EmptyCheck::begin(&shared(state)), None);
-        }
-    }
-
-    #[test]
-    fn a_write_leaves_parks_and_survey_as_they_are() {
-        let before = closed(Lot::InUse);
-        let write = written(trip(&before));
-        let survey = crate::Survey { parks: 11, depth: 2, oldest: Some(NOW) };
-        let stored = Shared { parks: 12, survey: survey.clone(), ..before };
-        let after = write.apply(Some(&stored)).expect("the version is the same");
-        assert_eq!((after.parks, &after.survey), (12, &survey));
-        assert_eq!(write.apply(Some(&after)), None, "it takes place once");
-        assert_eq!(write.apply(None), None);
     }
 }

@@ -20,7 +20,8 @@ pub struct KeyDrain {
 #[must_use]
 pub enum KeyStep {
     /// Send the event, alone of its key. If the peer takes it, [`ParkedEvent::acknowledged`] follows and then the next
-    /// read; if not, the drain of this key ends here.
+    /// read; so it does if the peer refuses the event itself and it lies in the dead-letter queue. Else the drain of this
+    /// key ends here.
     Send(ParkedEvent),
     /// Clear the flag. If the condition fails, an event was parked meanwhile: the drain begins again with the new flag.
     Clear(ClearFlag),

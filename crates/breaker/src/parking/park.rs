@@ -1,8 +1,9 @@
 //! Putting events into the lot.
 
 use super::{EventKey, KeyFlag, ParkedEvent};
-use crate::decide::GiveBack;
-use crate::shared::{Lot, Shared};
+use crate::bounds::GiveBack;
+use crate::shared::Shared;
+use crate::state::Lot;
 use std::collections::BTreeMap;
 
 /// A mark that no other park of any run has.
@@ -104,7 +105,7 @@ impl ParkWrite {
 #[derive(Default)]
 struct Pack {
     events: Vec<ParkedEvent>,
-    tails: BTreeMap<EventKey, super::Stamp>,
+    tails: BTreeMap<EventKey, Stamp>,
     bytes: usize,
 }
 
@@ -175,7 +176,7 @@ impl ParkAnswer {
 mod tests {
     use super::super::Position;
     use super::*;
-    use crate::shared::State;
+    use crate::state::State;
     use crate::time::Millis;
     use proptest::prelude::*;
 

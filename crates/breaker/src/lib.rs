@@ -5,6 +5,23 @@
 //! This crate decides; it takes moments and random numbers as arguments and gives back decisions, and conditional writes
 //! as values which an adapter carries out one to one. A *route* is a way to one target: (from, to, target).
 //!
+//! ```
+//! # use breaker::*;
+//! # use std::time::Duration;
+//! let settings = Settings::default();
+//! let mut window = Window::new(settings.clone());
+//! let shared = Shared::absent();
+//! assert_eq!(shared.admit(), Admission::Send);
+//!
+//! let mut calls = (0..5).map(|second| window.record(Duration::from_secs(second), Outcome::Failure));
+//! let trip = calls.find_map(|trip| trip).expect("five failures in a row");
+//! let Step::Write(write) = shared.trip(&trip, Millis(1_000), Jitter::NONE, &settings) else { panic!("it was closed") };
+//! assert_eq!(write.condition, Condition::Absent);
+//!
+//! let shared = write.apply(None).expect("there was no record");
+//! assert_eq!(shared.admit(), Admission::Park);
+//! ```
+//!
 //! # Two tiers
 //!
 //! 1. Each process has a [`Window`] for each route: the calls of the last seconds. It opens the breaker when enough of

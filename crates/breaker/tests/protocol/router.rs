@@ -2,7 +2,8 @@
 
 use breaker::{Admission, Counts, EventKey, FollowUp, KeyFlag, ParkAnswer, Shared, Stamp, Step, Trip, TripRule};
 
-use crate::world::{Broken, JITTER, LateWrite, NOW, Setup, World, is_stored, same_admission};
+use crate::setup::{Broken, Setup};
+use crate::world::{JITTER, LateWrite, NOW, World, is_stored, same_admission};
 
 /// The invocation that works on a shard, and the shard's checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

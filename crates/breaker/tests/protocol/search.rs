@@ -7,8 +7,10 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::drainer::{self, DrainerAction};
+use crate::drainer_steps;
 use crate::router::{self, RouterAction};
-use crate::world::{Broken, NOW, Setup, World, Wrong, fingerprint, thresholds};
+use crate::setup::{Broken, Setup, thresholds};
+use crate::world::{KeyWorld, NOW, World, Wrong, fingerprint};
 
 /// The model, with a memory of the states that are known to drain.
 struct Protocol {
@@ -43,7 +45,7 @@ impl Protocol {
         let mut next = world.clone();
         match action {
             Action::Router(shard, action) => router::step(&mut next, &self.setup, shard, action),
-            Action::Drainer(drainer, action) => drainer::step(&mut next, &self.setup, drainer, action),
+            Action::Drainer(drainer, action) => drainer_steps::step(&mut next, &self.setup, drainer, action),
             Action::PeerChanges => next.peer_up = !next.peer_up,
             Action::Tick => next.tick(),
             Action::LateWrite => next.late_write(&self.setup),
@@ -82,7 +84,7 @@ impl Protocol {
             shared.state.lot() == Lot::Empty || matches!(shared.state, State::Open { .. } | State::HalfOpen { .. });
         settled
             && world.late.is_none()
-            && world.keys.iter().all(super::world::KeyWorld::is_clear)
+            && world.keys.iter().all(KeyWorld::is_clear)
             && world.routers.iter().enumerate().all(|(shard, router)| router.is_done(&self.setup, shard))
     }
 
@@ -146,7 +148,7 @@ impl Model for Protocol {
             Property::always(ONE_WINNER, |_, world: &World| world.wrong != Some(Wrong::SecondWinner)),
             Property::always(NOTHING_LOST, |model: &Self, world: &World| nothing_is_lost(&model.setup, world)),
             Property::always(EMPTY_LOT, |_, world: &World| {
-                world.read().state.lot() == Lot::InUse || world.keys.iter().all(super::world::KeyWorld::is_clear)
+                world.read().state.lot() == Lot::InUse || world.keys.iter().all(KeyWorld::is_clear)
             }),
             Property::always(FLAGGED, |_, world: &World| {
                 world.keys.iter().all(|key| key.parked == 0 || key.tail.is_some())

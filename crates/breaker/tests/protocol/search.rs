@@ -244,7 +244,7 @@ fn an_operator_interferes() {
 
 /// Larger models than an everyday run has time for.
 #[test]
-#[ignore = "takes minutes and gigabytes; run it when the protocol changes"]
+#[ignore = "takes two to five minutes; run it when the protocol changes"]
 fn larger_models() {
     let probes = Thresholds { probes: 2, successes_to_close: 2, ..thresholds() };
     let settings = Settings::new(probes).expect("valid");

@@ -17,7 +17,9 @@ mod event;
 mod random;
 mod vocabulary;
 
-use events::{DomainEvent, Entity};
+use events::domain::Mapped;
+use events::stream::Record;
+use events::{DomainEvent, Entity, Region};
 
 use crate::random::Random;
 use crate::vocabulary::Vocabulary;
@@ -52,11 +54,30 @@ impl Set {
 ///
 /// A live event has about 1 KB of JSON (850 to 1,300 bytes), a deletion about half of that.
 pub fn events(set: Set, entity: Entity, count: usize) -> Vec<DomainEvent> {
+    let changes = changes(set, entity, count);
+    changes.iter().map(|(record, region)| event_of(record, region)).collect()
+}
+
+/// The stream records that [`events`] are made from. A fifth of them are of a region other than us-west-2, which is for that
+/// region to tell.
+pub fn records(set: Set, entity: Entity, count: usize) -> Vec<Record> {
+    changes(set, entity, count).into_iter().map(|(record, _)| record).collect()
+}
+
+/// Records with the region that wrote the row.
+fn changes(set: Set, entity: Entity, count: usize) -> Vec<(Record, Region)> {
     let mut random =
         Random::new(set.seed() ^ entity.as_str().len() as u64 ^ u64::from(entity.as_str().as_bytes()[0]) << 32);
     let vocabulary = Vocabulary::new(&mut Random::new(set.seed()));
     let mut log = event::Log::start(set.start(), &mut random);
     (0..count).map(|_| event::next(entity, &mut log, &vocabulary, &mut random)).collect()
+}
+
+fn event_of(record: &Record, region: &Region) -> DomainEvent {
+    match DomainEvent::from_record(record, region) {
+        Ok(Mapped::Event(event)) => *event,
+        other => unreachable!("a sample is a change of an own row: {other:?}"),
+    }
 }
 
 #[cfg(test)]

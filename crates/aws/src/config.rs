@@ -2,19 +2,15 @@
 //!
 //! A default configuration loads profiles, asks metadata services and builds one TLS client per service. A function
 //! knows all of that beforehand: credentials, region and endpoint are in its environment, and one connector serves
-//! every client, so the root certificates are loaded once. Nothing here reads a file or the network besides them.
+//! every client ([`crate::connector`]). Nothing here reads a file or the network.
 
+use crate::connector::Pool;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_runtime_api::client::http::{
-    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
@@ -47,7 +43,7 @@ impl CallBudget {
         Self { connect: attempt.min(Duration::from_secs(1)), attempt, operation, attempts }
     }
 
-    /// The longest that opening a connection may take.
+    /// The longest that reaching the other side may take.
     pub fn connect(&self) -> Duration {
         self.connect
     }
@@ -122,8 +118,8 @@ pub fn with_region(config: &SdkConfig, region: &Region) -> SdkConfig {
 /// connections when they are made from the same configuration.
 #[must_use]
 pub fn with_fresh_connections(config: &SdkConfig, budget: &CallBudget, pause: Duration) -> SdkConfig {
-    let (endpoint_url, budget) = (config.endpoint_url().map(ToOwned::to_owned), *budget);
-    let make = move || connector(endpoint_url.as_deref(), &budget);
+    let budget = *budget;
+    let make = move || connector(&budget);
     config.to_builder().http_client(renewed_after(pause, SystemTime::now, make)).build()
 }
 
@@ -175,7 +171,7 @@ fn assemble(
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(sdk_region(region))
         .credentials_provider(provider)
-        .http_client(http_client(endpoint_url.as_deref(), budget))
+        .http_client(http_client(budget))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .time_source(SharedTimeSource::new(SystemTimeSource::new()))
         .retry_config(budget.retries())
@@ -203,24 +199,15 @@ fn credentials(given: impl Fn(&'static str) -> Option<String>) -> Result<Credent
 
 /// One connector for all clients.
 ///
-/// The SDK's own HTTP client builds a connector for each service client and for each timeout setting, and each of them
-/// parses the root certificates again.
+/// The SDK's own HTTP client builds a connector for each service client and for each timeout setting.
 /// This one is built here, once; the settings that clients pass are those of the same budget.
-/// An endpoint without TLS needs no certificates at all.
-fn http_client(endpoint_url: Option<&str>, budget: &CallBudget) -> SharedHttpClient {
-    let connector = connector(endpoint_url, budget);
+fn http_client(budget: &CallBudget) -> SharedHttpClient {
+    let connector = connector(budget);
     http_client_fn(move |_, _| connector.clone())
 }
 
-fn connector(endpoint_url: Option<&str>, budget: &CallBudget) -> SharedHttpConnector {
-    let settings =
-        HttpConnectorSettings::builder().connect_timeout(budget.connect).read_timeout(budget.attempt).build();
-    let builder = Connector::builder().connector_settings(settings).sleep_impl(TokioSleep::new());
-    if endpoint_url.is_some_and(|url| url.starts_with("http://")) {
-        SharedHttpConnector::new(builder.build_http())
-    } else {
-        SharedHttpConnector::new(builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build())
-    }
+fn connector(budget: &CallBudget) -> SharedHttpConnector {
+    SharedHttpConnector::new(Pool::new(budget.connect, budget.attempt))
 }
 
 fn sdk_region(region: &Region) -> aws_types::region::Region {
@@ -319,8 +306,7 @@ mod tests {
         let clock = Arc::clone(&seconds);
         let now = move || SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 + clock.load(Ordering::Relaxed));
         let budget = CallBudget::within(Duration::from_secs(12));
-        let url = endpoint_url.clone();
-        let client = renewed_after(Duration::from_secs(10), now, move || connector(Some(&url), &budget));
+        let client = renewed_after(Duration::from_secs(10), now, move || connector(&budget));
         let config = sdk_config_from(lookup, &region("us-west-2"), &budget).expect("complete");
         let config = config.to_builder().endpoint_url(endpoint_url).http_client(client).build();
         let (west, east) = (with_region(&config, &region("us-west-2")), with_region(&config, &region("us-east-1")));

@@ -95,9 +95,11 @@ impl Failure {
             SdkError::ServiceError(service) => {
                 let metadata = service.err().meta();
                 let status = service.raw().status().as_u16();
-                let code = metadata.code().map_or_else(|| format!("Http{status}"), ToOwned::to_owned);
-                let message = metadata.message().unwrap_or("the service gave no message").to_owned();
-                Self { kind: kind_of_code(&code).unwrap_or_else(|| kind_of_status(status)), code, message }
+                Self::of_answer(
+                    status,
+                    metadata.code().map(ToOwned::to_owned),
+                    metadata.message().map(ToOwned::to_owned),
+                )
             }
             // Not the record's fault as far as can be known: the SDK reports problems of its configuration this way too.
             SdkError::ConstructionFailure(_) => Self::local(FailureKind::Unavailable, "ConstructionFailure", error),
@@ -105,6 +107,18 @@ impl Failure {
             SdkError::DispatchFailure(_) => Self::local(FailureKind::Unavailable, "DispatchFailure", error),
             _ => Self::local(FailureKind::Unavailable, "UnreadableResponse", error),
         }
+    }
+
+    /// What an answer with an error status means, by the code and the message in it.
+    pub(crate) fn of_answer(status: u16, code: Option<String>, message: Option<String>) -> Self {
+        let code = code.unwrap_or_else(|| format!("Http{status}"));
+        let message = message.unwrap_or_else(|| "the service gave no message".to_owned());
+        Self { kind: kind_of_code(&code).unwrap_or_else(|| kind_of_status(status)), code, message }
+    }
+
+    /// No answer came; passes with time.
+    pub(crate) fn without_answer(code: &str, error: &dyn Error) -> Self {
+        Self::local(FailureKind::Unavailable, code, error)
     }
 
     /// The failure of one entry of a call that itself succeeded. An unknown code is taken as the service's fault.

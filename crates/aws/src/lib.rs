@@ -5,6 +5,7 @@
 //! fault (throttling, an outage, a missing permission) is never a reason to give a record up.
 //!
 //! - [`config`]: clients put together by hand, with every timeout written down.
+//! - [`connector`]: the connections of all clients, and which roots they trust.
 //! - [`publisher`]: events to an EventBridge bus, answered entry by entry, order kept per key.
 //! - [`dead_letters`]: records that cannot be processed, to an SQS queue with everything needed to replay them.
 //! - [`table_writer`]: the conditional write that makes redelivery and reordering harmless.
@@ -19,19 +20,23 @@
 
 pub mod batch;
 pub mod config;
+pub mod connector;
 pub mod dead_letters;
 mod failure;
 pub mod fakes;
 pub mod health;
+mod json_service;
 pub mod publisher;
 pub mod queue;
 pub mod secrets;
+mod signature;
 pub mod stream;
 pub mod table_writer;
 #[cfg(test)]
 mod testing;
 
 pub use config::{CallBudget, SdkConfigError, sdk_config, sdk_config_with, with_fresh_connections, with_region};
+pub use connector::https_connector;
 pub use dead_letters::{DeadLetterError, DeadLetters, SendDeadLetters};
 pub use publisher::{EventPublisher, OutgoingEvent, PublishError, PublishEvents};
 pub use secrets::{ReadSecret, Secret, SecretError, SecretStage, SecretText, SecretVersion};

@@ -9,17 +9,18 @@
 
 use crate::config::CallBudget;
 use crate::failure::{Failure, FailureKind};
-use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use crate::json_service::JsonService;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, TokioSleep};
-use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use contracts::{BusName, Region};
 use events::cross_region::{self, Envelope};
 use events::domain::{self, DomainEvent};
 use events::raw::{self, TransformedEvent, ValidationFailed};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -220,7 +221,7 @@ impl From<Failure> for PublishError {
 /// Publishes to one bus of one region.
 #[derive(Clone, Debug)]
 pub struct EventPublisher {
-    client: aws_sdk_eventbridge::Client,
+    service: Arc<JsonService>,
     bus: BusName,
     region: Region,
     budget: CallBudget,
@@ -232,39 +233,45 @@ impl EventPublisher {
     ///
     /// `budget.operation()` is the longest that one event may take with all its attempts.
     pub fn new(config: &SdkConfig, region: Region, bus: BusName, budget: CallBudget) -> Self {
-        // The one retry loop is below, because it must look at single entries; the SDK's would multiply with it.
-        let config = aws_sdk_eventbridge::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
-        let client = aws_sdk_eventbridge::Client::from_conf(config);
-        Self { client, bus, region, budget, sleep: SharedAsyncSleep::new(TokioSleep::new()) }
+        let service = Arc::new(JsonService::new(config, "events"));
+        Self { service, bus, region, budget, sleep: SharedAsyncSleep::new(TokioSleep::new()) }
     }
 
-    async fn send(&self, entries: Vec<PutEventsRequestEntry>, deadline: Instant) -> RequestAnswer {
+    async fn send(&self, events: impl Iterator<Item = &OutgoingEvent>, deadline: Instant) -> RequestAnswer {
+        let entries: Vec<Entry<'_>> = events.map(|event| self.entry(event)).collect();
         let count = entries.len();
-        let call = self.client.put_events().set_entries(Some(entries)).send();
-        let output = match timeout_at(deadline, call).await {
+        // Texts under fixed names can always be written.
+        let body = serde_json::to_vec(&PutEvents { entries }).unwrap_or_default();
+        let answer = match timeout_at(deadline, self.service.call("AWSEvents.PutEvents", body)).await {
             Err(_) => return RequestAnswer::OutOfTime,
-            Ok(Err(error)) => return RequestAnswer::Failed(Failure::of(&error)),
-            Ok(Ok(output)) => output,
+            Ok(Err(failure)) => return RequestAnswer::Failed(failure),
+            Ok(Ok(answer)) => answer,
         };
-        if output.entries().len() != count {
-            let message = format!("the answer has {} entries for {count} events", output.entries().len());
+        let entries = match serde_json::from_slice::<PutEventsAnswer>(&answer) {
+            Err(error) => return RequestAnswer::Failed(Failure::without_answer("UnreadableResponse", &error)),
+            Ok(answer) => answer.entries,
+        };
+        if entries.len() != count {
+            let message = format!("the answer has {} entries for {count} events", entries.len());
             return RequestAnswer::Failed(Failure::of_entry("UnreadableResponse", &message));
         }
-        let answers = output.entries().iter().map(|entry| match (entry.event_id(), entry.error_code()) {
-            (_, Some(code)) => Err(Failure::of_entry(code, entry.error_message().unwrap_or("no message was given"))),
+        let answers = entries.iter().map(|entry| match (&entry.event_id, &entry.error_code) {
+            (_, Some(code)) => {
+                Err(Failure::of_entry(code, entry.error_message.as_deref().unwrap_or("no message was given")))
+            }
             (Some(_), None) => Ok(()),
             (None, None) => Err(Failure::of_entry("UnreadableResponse", "the answer has neither an id nor an error")),
         });
         RequestAnswer::Entries(answers.collect())
     }
 
-    fn entry(&self, event: &OutgoingEvent) -> PutEventsRequestEntry {
-        PutEventsRequestEntry::builder()
-            .event_bus_name(self.bus.as_str())
-            .source(event.source)
-            .detail_type(&event.detail_type)
-            .detail(&event.detail)
-            .build()
+    fn entry<'a>(&'a self, event: &'a OutgoingEvent) -> Entry<'a> {
+        Entry {
+            event_bus_name: self.bus.as_str(),
+            source: event.source,
+            detail_type: &event.detail_type,
+            detail: &event.detail,
+        }
     }
 
     fn count(&self, work: &Work) {
@@ -293,10 +300,9 @@ impl PublishEvents for EventPublisher {
             if requests.is_empty() {
                 break;
             }
-            let calls = requests.iter().map(|request| {
-                let entries = request.iter().map(|index| self.entry(&work.items[*index].event)).collect();
-                self.send(entries, deadline)
-            });
+            let calls = requests
+                .iter()
+                .map(|request| self.send(request.iter().map(|index| &work.items[*index].event), deadline));
             let answers = futures::future::join_all(calls).await;
             let mut retry = false;
             for (request, answer) in requests.iter().zip(answers) {
@@ -311,6 +317,37 @@ impl PublishEvents for EventPublisher {
         self.count(&work);
         work.into_results()
     }
+}
+
+/// A request as EventBridge takes it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutEvents<'a> {
+    entries: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<'a> {
+    event_bus_name: &'a str,
+    source: &'a str,
+    detail_type: &'a str,
+    detail: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutEventsAnswer {
+    #[serde(default)]
+    entries: Vec<EntryAnswer>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct EntryAnswer {
+    event_id: Option<String>,
+    error_code: Option<String>,
+    error_message: Option<String>,
 }
 
 /// What came of one request.

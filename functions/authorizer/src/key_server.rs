@@ -8,7 +8,7 @@ use crate::public_keys::{FetchKeys, KeySet, NotAKeySet};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, Uri, header};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -33,11 +33,9 @@ pub struct KeyServer {
 impl KeyServer {
     /// The keys at `<issuer>/.well-known/jwks.json`.
     ///
-    /// It loads the machine's root certificates, which takes milliseconds: at the program's start and not while a request
-    /// waits.
-    ///
     /// # Errors
-    /// When `issuer` is no URL that starts with `https://` or `http://`, or when the machine has no root certificates.
+    /// When `issuer` is no URL that starts with `https://` or `http://`, or when `SSL_CERT_FILE` or `SSL_CERT_DIR` is set
+    /// and gives no root certificates.
     pub fn of_issuer(issuer: &str) -> Result<Self, NoKeyServer> {
         let invalid = || NoKeyServer::NotAnIssuerUrl { issuer: issuer.to_owned() };
         let address: Uri =
@@ -50,15 +48,7 @@ impl KeyServer {
 }
 
 fn client() -> Result<HttpClient, NoKeyServer> {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let connector = HttpsConnectorBuilder::new()
-        .with_native_roots()
-        .map_err(NoKeyServer::NoRoots)?
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(connector);
+    let connector = aws::https_connector(CONNECT_TIMEOUT).map_err(NoKeyServer::NoRoots)?;
     Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
 }
 
@@ -90,7 +80,7 @@ pub enum NoKeyServer {
         issuer: String,
     },
     /// No root certificates.
-    #[error("this machine has no root certificates; install its package `ca-certificates`")]
+    #[error("`SSL_CERT_FILE` or `SSL_CERT_DIR` is set and gives no root certificates; name some, or take it away")]
     NoRoots(#[source] std::io::Error),
 }
 

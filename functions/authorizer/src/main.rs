@@ -6,7 +6,6 @@ use authorizer::key_server::KeyServer;
 use authorizer::verify::Verifier;
 use aws::{CallBudget, Secret, sdk_config};
 use contracts::{Authorizer, KeyIssuer};
-use lambda_runtime::{LambdaEvent, service_fn};
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -32,8 +31,8 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
     prepare(&verifier).await;
     let handler = &Handler::new(verifier);
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| handler.handle(event, &mut std::io::stdout()).await))
-        .await
+    lambda::run(async |event| handler.handle(event, &mut std::io::stdout()).await).await?;
+    Ok(())
 }
 
 /// Reads the secret before the first request. Without it the function starts all the same: the request tries again, and

@@ -3,7 +3,6 @@
 use aws::{CallBudget, DeadLetters, EventPublisher, sdk_config, with_region};
 use contracts::EventRouter;
 use event_router::Handler;
-use lambda_runtime::{LambdaEvent, service_fn};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -26,8 +25,7 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     let handler = Handler::new(config.region.clone(), peers, margin, dead_letters);
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
     let handler = &handler;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| {
-        Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await)
-    }))
-    .await
+    lambda::run(async |event| Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await))
+        .await?;
+    Ok(())
 }

@@ -5,7 +5,6 @@ use contracts::EventTransformer;
 use event_transformer::Handler;
 use event_transformer::rules::RuleSet;
 use event_transformer::transform::Window;
-use lambda_runtime::{LambdaEvent, service_fn};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -29,8 +28,7 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     let handler = Handler::new(config.region, rules, window, margin, publisher, dead_letters);
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
     let handler = &handler;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| {
-        Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await)
-    }))
-    .await
+    lambda::run(async |event| Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await))
+        .await?;
+    Ok(())
 }

@@ -6,7 +6,6 @@ use contracts::{HealthChecker, Region};
 use health_checker::Handler;
 use health_checker::checker::Checker;
 use health_checker::clock::MachineClock;
-use lambda_runtime::{LambdaEvent, service_fn};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -34,8 +33,7 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     let bus = HealthBus::new(&sdk, config.region.clone(), config.bus.clone());
     let handler = &Handler::new(Checker::new(&config, probes, store, bus, MachineClock::start()));
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| {
-        Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await)
-    }))
-    .await
+    lambda::run(async |event| Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await))
+        .await?;
+    Ok(())
 }

@@ -70,7 +70,6 @@ impl CallBudget {
     fn timeouts(&self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(self.connect)
-            .read_timeout(self.attempt)
             .operation_attempt_timeout(self.attempt)
             .operation_timeout(self.operation)
             .build()
@@ -207,7 +206,7 @@ fn http_client(budget: &CallBudget) -> SharedHttpClient {
 }
 
 fn connector(budget: &CallBudget) -> SharedHttpConnector {
-    SharedHttpConnector::new(Pool::new(budget.connect, budget.attempt))
+    SharedHttpConnector::new(Pool::new(budget.connect))
 }
 
 fn sdk_region(region: &Region) -> aws_types::region::Region {

@@ -21,7 +21,6 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// Variables that name other roots than those compiled in.
 const OWN_ROOTS: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
@@ -43,21 +42,21 @@ pub fn https_connector(connect_timeout: Duration) -> io::Result<HttpsConnector<T
     Ok(builder.https_or_http().enable_http1().wrap_connector(tcp))
 }
 
-/// A pool of connections for the SDK's clients.
+/// A pool of connections for the SDK's clients. How long an answer may take is limited where it is waited for: each client
+/// has a limit for its attempts.
 pub(crate) struct Pool {
     /// Without roots nobody can be trusted, and every call fails with the reason.
     client: Result<Client<HttpsConnector<TcpConnector>, SdkBody>, Arc<io::Error>>,
-    read_timeout: Duration,
 }
 
 impl Pool {
-    /// `read_timeout` is the longest from a request, the connection included, to the head of its answer.
-    pub(crate) fn new(connect_timeout: Duration, read_timeout: Duration) -> Self {
+    /// `connect_timeout` as for [`https_connector`].
+    pub(crate) fn new(connect_timeout: Duration) -> Self {
         let connector = https_connector(connect_timeout).inspect_err(|error| {
             tracing::error!(error = error as &dyn Error, "no root certificates in `SSL_CERT_FILE` or `SSL_CERT_DIR`");
         });
         let client = connector.map(|connector| Client::builder(TokioExecutor::new()).build(connector));
-        Self { client: client.map_err(Arc::new), read_timeout }
+        Self { client: client.map_err(Arc::new) }
     }
 }
 
@@ -71,13 +70,9 @@ impl HttpConnector for Pool {
             Ok(client) => client,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(Arc::clone(error).into()))),
         };
-        let (answer, limit) = (client.request(request), self.read_timeout);
+        let answer = client.request(request);
         HttpConnectorFuture::new(async move {
-            let response = match timeout(limit, answer).await {
-                Ok(answer) => answer.map_err(connector_error)?,
-                Err(elapsed) => return Err(ConnectorError::timeout(elapsed.into())),
-            };
-            let response = response.map(SdkBody::from_body_1_x);
+            let response = answer.await.map_err(connector_error)?.map(SdkBody::from_body_1_x);
             HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
@@ -85,7 +80,7 @@ impl HttpConnector for Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("read_timeout", &self.read_timeout).finish_non_exhaustive()
+        f.debug_struct("Pool").finish_non_exhaustive()
     }
 }
 
@@ -109,32 +104,29 @@ mod tests {
     use tokio::net::TcpListener;
 
     async fn called(url: &str) -> Result<HttpResponse, ConnectorError> {
-        let pool = Pool::new(Duration::from_secs(1), Duration::from_millis(200));
+        let pool = Pool::new(Duration::from_secs(1));
         let mut request = HttpRequest::new(SdkBody::from("{}"));
         request.set_method("POST").expect("a method");
         request.set_uri(url).expect("a URL");
         pool.call(request).await
     }
 
-    /// A server that reads one request and answers with these bytes, or never.
-    async fn server(answer: Option<&'static str>) -> String {
+    /// A server that reads one request, answers with these bytes and closes the connection.
+    async fn server(answer: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("a client");
             let mut request = [0; 1024];
             assert!(stream.read(&mut request).await.expect("a request") > 0);
-            match answer {
-                Some(answer) => stream.write_all(answer.as_bytes()).await.expect("somebody reads"),
-                None => std::future::pending().await,
-            }
+            stream.write_all(answer.as_bytes()).await.expect("somebody reads");
         });
         url
     }
 
     #[tokio::test]
     async fn an_answer_comes_back_with_its_status_and_headers() {
-        let url = server(Some("HTTP/1.1 418 Teapot\r\nx-amzn-errortype: A\r\ncontent-length: 2\r\n\r\n{}")).await;
+        let url = server("HTTP/1.1 418 Teapot\r\nx-amzn-errortype: A\r\ncontent-length: 2\r\n\r\n{}").await;
         let response = called(&url).await.expect("answered");
         assert_eq!((response.status().as_u16(), response.headers().get("x-amzn-errortype")), (418, Some("A")));
     }
@@ -142,11 +134,10 @@ mod tests {
     #[tokio::test]
     async fn failures_are_told_apart() {
         assert!(called("http://127.0.0.1:1/").await.expect_err("nobody listens").is_io());
-        assert!(called(&server(Some("")).await).await.expect_err("closed").is_io());
-        assert!(called(&server(None).await).await.expect_err("no answer").is_timeout());
+        assert!(called(&server("").await).await.expect_err("closed").is_io());
         assert!(called("ftp://127.0.0.1/").await.is_err());
         // A server without TLS: what is sent to it must not be taken for plain text.
-        let url = server(Some("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
+        let url = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         assert!(called(&url.replace("http:", "https:")).await.is_err());
     }
 }

@@ -6,11 +6,14 @@
 //! ([`events::dead_letter::RecordEncoding`]). Reading dead letters and replaying them is not done here.
 
 use crate::failure::{Failure, FailureKind};
+use crate::json_service::{JsonService, Service};
 use aws_types::SdkConfig;
 use contracts::QueueUrl;
 use events::dead_letter::DeadLetterEvent;
 use futures::FutureExt;
+use serde::Serialize;
 use std::future::Future;
+use std::sync::Arc;
 
 /// Most bytes of an SQS message (SQS quotas, read 2026-11).
 const MAX_MESSAGE_BYTES: usize = 1_048_576;
@@ -63,14 +66,14 @@ impl DeadLetterError {
 /// A queue for dead letters.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
-    client: aws_sdk_sqs::Client,
+    service: Arc<JsonService>,
     queue: QueueUrl,
 }
 
 impl DeadLetters {
     /// Dead letters to `queue`; `config` must be for the queue's region.
     pub fn new(config: &SdkConfig, queue: QueueUrl) -> Self {
-        Self { client: aws_sdk_sqs::Client::new(config), queue }
+        Self { service: Arc::new(JsonService::new(config, Service::QUEUES)), queue }
     }
 }
 
@@ -84,15 +87,24 @@ impl SendDeadLetters for DeadLetters {
             return Err(DeadLetterError::TooLarge { bytes: body.len() });
         }
         // Behind a pointer, because the compiler gives up on a function's whole nest of futures.
-        let call = self.client.send_message().queue_url(self.queue.as_str()).message_body(body).send().boxed();
-        call.await.map_err(|error| {
-            let Failure { kind, code, message } = Failure::of(&error);
+        let request = SendMessage { queue_url: self.queue.as_str(), message_body: &body };
+        // Texts under fixed names can always be written.
+        let request = serde_json::to_vec(&request).unwrap_or_default();
+        let call = self.service.call_with_retries("AmazonSQS.SendMessage", request).boxed();
+        call.await.map_err(|Failure { kind, code, message }| {
             let retryable = matches!(kind, FailureKind::Throttled | FailureKind::Unavailable);
             DeadLetterError::NotSent { code, message, retryable }
         })?;
         telemetry::DEAD_LETTERS_TOTAL.inc(&[&event.program, &event.error_class]);
         Ok(())
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SendMessage<'a> {
+    queue_url: &'a str,
+    message_body: &'a str,
 }
 
 /// The event's JSON, without the two code points that SQS refuses and JSON allows (SQS API reference, `SendMessage`).

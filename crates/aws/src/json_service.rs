@@ -1,11 +1,12 @@
 //! An AWS service with a JSON protocol, spoken to directly.
 //!
-//! For the one call that a function makes with every event. The SDK's clients are made for any call of any service: before
-//! one of them has put together, signed and sent `PutEvents`, and taken its answer apart, it has used several times what
-//! the rest of the event costs. Connections, TLS, credentials, endpoint and timeouts are those of the SDK configuration.
-//! Nothing is retried here, and a clock that is wrong is not made up for. Every other call goes through the SDK.
+//! For the few calls that functions live by: `PutEvents` with every event, the secret at each start, dead letters. The SDK's
+//! clients are made for any call of any service. Before one of them has put together, signed and sent `PutEvents`, and
+//! taken its answer apart, it has used several times what the rest of the event costs, and a program without one is smaller
+//! by a fifth and starts sooner. Connections, credentials, endpoint, timeouts and attempts are those of the SDK configuration.
+//! A clock that is wrong is not made up for. Every other call goes through the SDK.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::signature::{AmzDate, Signable, Signer};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime::client::auth::no_auth::{NO_AUTH_SCHEME_ID, NoAuthScheme};
@@ -20,17 +21,36 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use events::Timestamp;
 use serde::Deserialize;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+/// A service as its endpoints and signatures name it, and its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Service {
+    name: &'static str,
+    content_type: &'static str,
+}
+
+impl Service {
+    /// EventBridge.
+    pub(crate) const EVENTS: Self = Self { name: "events", content_type: "application/x-amz-json-1.1" };
+    /// Secrets Manager.
+    pub(crate) const SECRETS: Self = Self { name: "secretsmanager", content_type: "application/x-amz-json-1.1" };
+    /// SQS.
+    pub(crate) const QUEUES: Self = Self { name: "sqs", content_type: "application/x-amz-json-1.0" };
+}
 
 /// A service of one region.
 pub(crate) struct JsonService {
+    service: Service,
     connector: SharedHttpConnector,
     credentials: SharedCredentialsProvider,
     signer: Signer,
@@ -38,38 +58,79 @@ pub(crate) struct JsonService {
     host: String,
     path: String,
     attempt: Duration,
+    operation: Duration,
+    attempts: u32,
+    longest_pause: Duration,
 }
 
 /// The longest that one attempt takes when the configuration sets no limit.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
+/// Pause before the first retry; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
 impl JsonService {
-    /// The service whose endpoints and signatures are named `service`, such as `events`, as `config` reaches it.
+    /// `service` as `config` reaches it.
     ///
     /// # Panics
     /// When `config` lacks a region, credentials or an HTTP client, which those of [`crate::config`] have.
-    pub(crate) fn new(config: &SdkConfig, service: &'static str) -> Self {
+    pub(crate) fn new(config: &SdkConfig, service: Service) -> Self {
         let region = config.region().expect("a configuration has a region").as_ref();
-        let url = config.endpoint_url().map_or_else(|| endpoint_of(service, region), ToOwned::to_owned);
+        let url = config.endpoint_url().map_or_else(|| endpoint_of(service.name, region), ToOwned::to_owned);
         let (_, rest) = url.split_once("://").unwrap_or(("", &url));
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let attempt = config.timeout_config().and_then(|timeouts| timeouts.operation_attempt_timeout());
+        let timeouts = config.timeout_config();
+        let attempt = timeouts.and_then(TimeoutConfig::operation_attempt_timeout).unwrap_or(ATTEMPT);
+        let retries = config.retry_config();
         Self {
+            service,
             connector: connector_of(config),
             credentials: config.credentials_provider().expect("a configuration has credentials"),
-            signer: Signer::new(region, service),
+            signer: Signer::new(region, service.name),
             host: host.to_owned(),
             path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
             url,
-            attempt: attempt.unwrap_or(ATTEMPT),
+            attempt,
+            operation: timeouts.and_then(TimeoutConfig::operation_timeout).unwrap_or(attempt),
+            attempts: retries.map_or(1, RetryConfig::max_attempts),
+            longest_pause: retries.map_or(FIRST_PAUSE, RetryConfig::max_backoff),
         }
     }
 
-    /// Calls `target`, such as `AWSEvents.PutEvents`, with `body`; gives the body of the answer.
-    pub(crate) async fn call(&self, target: &'static str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        match timeout(self.attempt, self.attempt(target, body)).await {
-            Ok(result) => result,
-            Err(elapsed) => Err(Failure::without_answer("Timeout", &elapsed)),
+    /// Calls `target`, such as `AWSEvents.PutEvents`, with `body`; gives the body of the answer, or nothing when `deadline`
+    /// came first.
+    pub(crate) async fn call(
+        &self,
+        target: &'static str,
+        body: Vec<u8>,
+        deadline: Instant,
+    ) -> Option<Result<Vec<u8>, Failure>> {
+        // One limit instead of two: each timer costs a call to the kernel.
+        let end_of_attempt = Instant::now() + self.attempt;
+        match timeout_at(end_of_attempt.min(deadline), self.attempt(target, body)).await {
+            Ok(result) => Some(result),
+            Err(_) if deadline <= end_of_attempt => None,
+            Err(elapsed) => Some(Err(Failure::without_answer("Timeout", &elapsed))),
+        }
+    }
+
+    /// The same with as many attempts as the configuration wants, as long as a failure may pass, and within its limit for
+    /// the whole operation.
+    pub(crate) async fn call_with_retries(&self, target: &'static str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let deadline = Instant::now() + self.operation;
+        let mut attempts = 0;
+        loop {
+            let failure = match self.call(target, body.clone(), deadline).await {
+                Some(Ok(answer)) => return Ok(answer),
+                Some(Err(failure)) => failure,
+                None => return Err(Failure::without_answer("Timeout", &io::Error::from(io::ErrorKind::TimedOut))),
+            };
+            attempts += 1;
+            let may_pass = matches!(failure.kind, FailureKind::Throttled | FailureKind::Unavailable);
+            if !may_pass || attempts >= self.attempts {
+                return Err(failure);
+            }
+            sleep_until(deadline.min(Instant::now() + pause(attempts - 1, self.longest_pause))).await;
         }
     }
 
@@ -90,7 +151,7 @@ impl JsonService {
         let date = AmzDate::at(Timestamp::now());
         let token = credentials.session_token();
         let all = [
-            ("content-type", Some(CONTENT_TYPE)),
+            ("content-type", Some(self.service.content_type)),
             ("host", Some(self.host.as_str())),
             ("x-amz-date", Some(date.as_str())),
             ("x-amz-security-token", token),
@@ -115,6 +176,16 @@ impl fmt::Debug for JsonService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JsonService").field("url", &self.url).finish_non_exhaustive()
     }
+}
+
+/// The pause after `failed` attempts or rounds: doubling, at most `longest`, between half of it and all of it by chance, so that
+/// many functions do not come back at once.
+pub(crate) fn pause(failed: u32, longest: Duration) -> Duration {
+    let full = FIRST_PAUSE.saturating_mul(1 << failed.min(10)).min(longest);
+    let chance = RandomState::new().build_hasher().finish() % 1_000;
+    #[expect(clippy::cast_possible_truncation, reason = "below 1,000")]
+    let jitter = full / 2 * (chance as u32) / 1_000;
+    full / 2 + jitter
 }
 
 /// AWS's own endpoint. China is a partition of its own, whose names end differently.
@@ -163,12 +234,16 @@ fn failure_in(status: u16, error_type: Option<String>, body: &[u8]) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::FailureKind;
     use crate::testing::{Script, sdk_config};
     use serde_json::json;
 
     async fn called(script: Script) -> Result<Vec<u8>, Failure> {
-        JsonService::new(&sdk_config(&script), "events").call("AWSEvents.PutEvents", b"{\"Entries\":[]}".to_vec()).await
+        let service = JsonService::new(&sdk_config(&script), Service::EVENTS);
+        called_within(&service, Duration::from_secs(30)).await.expect("before the deadline")
+    }
+
+    async fn called_within(service: &JsonService, limit: Duration) -> Option<Result<Vec<u8>, Failure>> {
+        service.call("AWSEvents.PutEvents", b"{\"Entries\":[]}".to_vec(), Instant::now() + limit).await
     }
 
     #[tokio::test]
@@ -196,21 +271,47 @@ mod tests {
         assert_eq!(failure_in(400, Some("A".to_owned()), br#"{"__type":"B","Message":"m"}"#).code, "A");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_attempt_has_a_limit() {
-        let failure = called(Script::new().hangs()).await.expect_err("no answer");
+    #[tokio::test]
+    async fn an_attempt_has_a_limit_and_a_deadline_is_another() {
+        let service = JsonService::new(&sdk_config(&Script::new().hangs().hangs()), Service::EVENTS);
+        let service = JsonService { attempt: Duration::from_millis(20), ..service };
+        let limited = called_within(&service, Duration::from_secs(30)).await.expect("before the deadline");
+        let failure = limited.expect_err("no answer");
         assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Unavailable, "Timeout"));
+        assert_eq!(called_within(&service, Duration::from_millis(5)).await, None);
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_is_tried_again_and_nothing_else_is() {
+        let tried = async |script: Script| {
+            let service = JsonService { attempts: 3, ..JsonService::new(&sdk_config(&script), Service::SECRETS) };
+            let result = service.call_with_retries("secretsmanager.GetSecretValue", b"{}".to_vec()).await;
+            (result.map_err(|failure| failure.code), script.bodies().len())
+        };
+        let code = |code: &str| Err(code.to_owned());
+        let script = || Script::new().error(500, "InternalFailure").lost_connection();
+        assert_eq!(tried(script().ok(json!({}))).await, (Ok(b"{}".to_vec()), 3));
+        assert_eq!(tried(script().error(500, "Last")).await, (code("Last"), 3));
+        assert_eq!(tried(Script::new().error(400, "AccessDeniedException")).await, (code("AccessDeniedException"), 1));
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        for round in 0..40 {
+            let pause = pause(round, Duration::from_secs(1));
+            assert!(pause >= FIRST_PAUSE / 2 && pause <= Duration::from_secs(1), "{round}: {pause:?}");
+        }
     }
 
     #[test]
     fn the_endpoint_is_awss_own_or_the_given_one() {
         let config = sdk_config(&Script::new());
-        let service = JsonService::new(&config, "events");
+        let service = JsonService::new(&config, Service::EVENTS);
         assert_eq!((service.host.as_str(), service.path.as_str()), ("events.us-west-2.amazonaws.com", "/"));
         assert_eq!(service.url, "https://events.us-west-2.amazonaws.com");
         assert_eq!(endpoint_of("events", "cn-north-1"), "https://events.cn-north-1.amazonaws.com.cn");
         let config = config.to_builder().endpoint_url("http://127.0.0.1:4566/a/").build();
-        let service = JsonService::new(&config, "events");
+        let service = JsonService::new(&config, Service::EVENTS);
         assert_eq!((service.host.as_str(), service.path.as_str()), ("127.0.0.1:4566", "/a/"));
     }
 }

@@ -9,7 +9,7 @@
 
 use crate::config::CallBudget;
 use crate::failure::{Failure, FailureKind};
-use crate::json_service::JsonService;
+use crate::json_service::{JsonService, Service, pause};
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, TokioSleep};
 use aws_types::SdkConfig;
 use contracts::{BusName, Region};
@@ -19,10 +19,8 @@ use events::raw::{self, TransformedEvent, ValidationFailed};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::future::Future;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// Most entries of one `PutEvents` request (EventBridge API reference, `PutEvents`, read 2026-11).
 const MAX_ENTRIES: usize = 10;
@@ -36,9 +34,6 @@ const ENTRY_OVERHEAD: usize = 96;
 
 /// Requests that one call has in flight, each with events of different keys.
 const CONCURRENT_REQUESTS: usize = 4;
-
-/// Pause before the first retry; it doubles with each further round.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Puts events onto a bus.
 pub trait PublishEvents: Sync {
@@ -233,7 +228,7 @@ impl EventPublisher {
     ///
     /// `budget.operation()` is the longest that one event may take with all its attempts.
     pub fn new(config: &SdkConfig, region: Region, bus: BusName, budget: CallBudget) -> Self {
-        let service = Arc::new(JsonService::new(config, "events"));
+        let service = Arc::new(JsonService::new(config, Service::EVENTS));
         Self { service, bus, region, budget, sleep: SharedAsyncSleep::new(TokioSleep::new()) }
     }
 
@@ -242,10 +237,10 @@ impl EventPublisher {
         let count = entries.len();
         // Texts under fixed names can always be written.
         let body = serde_json::to_vec(&PutEvents { entries }).unwrap_or_default();
-        let answer = match timeout_at(deadline, self.service.call("AWSEvents.PutEvents", body)).await {
-            Err(_) => return RequestAnswer::OutOfTime,
-            Ok(Err(failure)) => return RequestAnswer::Failed(failure),
-            Ok(Ok(answer)) => answer,
+        let answer = match self.service.call("AWSEvents.PutEvents", body, deadline).await {
+            None => return RequestAnswer::OutOfTime,
+            Some(Err(failure)) => return RequestAnswer::Failed(failure),
+            Some(Ok(answer)) => answer,
         };
         let entries = match serde_json::from_slice::<PutEventsAnswer>(&answer) {
             Err(error) => return RequestAnswer::Failed(Failure::without_answer("UnreadableResponse", &error)),
@@ -482,15 +477,6 @@ impl Work {
     }
 }
 
-/// The pause after `failed_rounds` rounds with failures: doubling, at most `longest`, between half of it and all of it
-/// by chance, so that many functions do not come back at once.
-fn pause(failed_rounds: u32, longest: Duration) -> Duration {
-    let full = FIRST_PAUSE.saturating_mul(1 << failed_rounds.min(10)).min(longest);
-    let chance = RandomState::new().build_hasher().finish() % 1_000;
-    let jitter = full / 2 * (chance as u32) / 1_000;
-    full / 2 + jitter
-}
-
 /// Bytes of `text` as a JSON string without its quotes.
 fn json_text_bytes(text: &str) -> usize {
     let bytes_of = |byte| match byte {
@@ -507,6 +493,7 @@ mod tests {
     use crate::testing::{InstantSleep, Script, event_bus, region, sdk_config};
     use proptest::prelude::*;
     use serde_json::{Value, json};
+    use std::time::Duration;
 
     fn event(key: &str, detail: &str) -> OutgoingEvent {
         OutgoingEvent {
@@ -581,7 +568,7 @@ mod tests {
         assert_eq!(sent(&script), [vec!["1", "2", "3"], vec!["2"]]);
         let pauses = sleep.taken();
         assert_eq!(pauses.len(), 1);
-        assert!(pauses[0] >= FIRST_PAUSE / 2 && pauses[0] <= FIRST_PAUSE, "{pauses:?}");
+        assert!((25..=50).contains(&pauses[0].as_millis()), "{pauses:?}");
     }
 
     #[tokio::test]
@@ -684,14 +671,6 @@ mod tests {
         let half = "x".repeat(MAX_REQUEST_BYTES / 2 - 1_000);
         let work = Work::new((0..5).map(|n| event(&n.to_string(), &half)).collect(), &event_bus("bus"), 3);
         assert_eq!(work.next_requests(), [vec![0, 1], vec![2, 3], vec![4]]);
-    }
-
-    #[test]
-    fn pauses_grow_and_stay_bounded() {
-        for round in 0..40 {
-            let pause = pause(round, Duration::from_secs(1));
-            assert!(pause >= FIRST_PAUSE / 2 && pause <= Duration::from_secs(1), "{round}: {pause:?}");
-        }
     }
 
     proptest! {

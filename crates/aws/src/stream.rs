@@ -237,11 +237,25 @@ enum State {
     Failed(&'static str),
 }
 
+impl State {
+    /// Takes the publication out. What is left says that it was never settled, until it is.
+    fn take_planned(&mut self) -> Option<Box<Publication>> {
+        match std::mem::replace(self, State::Failed("unsettled")) {
+            State::Planned(publication) => Some(publication),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
 fn read(batch: Batch, program: &impl StreamProgram) -> Vec<Item> {
     let mut place = Place(String::new());
     let items = batch.records.into_iter().map(|body| {
-        let (subject, state) = read_one(body.get(), program);
-        if let Some(sequence_number) = sequence_number_of(body.get()) {
+        let (subject, sequence_number, state) = read_one(body.get(), program);
+        // A record that can't be decoded may still have a readable place.
+        if let Some(sequence_number) = sequence_number.or_else(|| sequence_number_of(body.get())) {
             place = Place(sequence_number);
         }
         Item { body, place: place.clone(), subject, state, answers: Vec::new() }
@@ -249,12 +263,14 @@ fn read(batch: Batch, program: &impl StreamProgram) -> Vec<Item> {
     items.collect()
 }
 
-fn read_one(body: &str, program: &impl StreamProgram) -> (Subject, State) {
+fn read_one(body: &str, program: &impl StreamProgram) -> (Subject, Option<String>, State) {
     let mut subject = Subject { entity: "unknown", operation: "unknown", committed_at: None };
+    let mut sequence_number = None;
     let read = caught(|| {
         let record: Record = serde_json::from_str(body).map_err(|error| Poison::because("undecodable", &error))?;
         subject.entity = record.entity().map_or("unknown", |entity| entity.as_str());
         subject.operation = operation(&record);
+        sequence_number = Some(record.sequence_number().to_owned());
         program.plan(&record)
     });
     let state = match read {
@@ -266,7 +282,7 @@ fn read_one(body: &str, program: &impl StreamProgram) -> (Subject, State) {
         Ok(Err(poison)) => State::Poisoned(poison),
         Err(message) => State::Poisoned(Poison { class: PANIC, message, trace: None }),
     };
-    (subject, state)
+    (subject, sequence_number, state)
 }
 
 /// What the source did, as the row says it. The stream's own words tell only what became of the item:
@@ -282,12 +298,9 @@ fn operation(record: &Record) -> &'static str {
 
 async fn publish(items: &mut [Item], buses: &[impl PublishEvents], deadline: Instant) {
     let planned: Vec<(usize, Box<Publication>)> = items
-        .iter()
+        .iter_mut()
         .enumerate()
-        .filter_map(|(index, item)| match &item.state {
-            State::Planned(publication) => Some((index, publication.clone())),
-            _ => None,
-        })
+        .filter_map(|(index, item)| item.state.take_planned().map(|publication| (index, publication)))
         .collect();
     if planned.is_empty() {
         return;
@@ -721,7 +734,7 @@ mod tests {
         /// Whatever a record is, it is decided on without a panic, and none is lost.
         #[test]
         fn any_record_has_a_fate(record in prop_oneof![any_json(), damaged_record()]) {
-            let (_, state) = read_one(&record.to_string(), &Program::default());
+            let (_, _, state) = read_one(&record.to_string(), &Program::default());
             let caught = matches!(&state, State::Poisoned(poison) if poison.class == "panic");
             prop_assert!(!caught, "the mapping panicked on {record}");
         }

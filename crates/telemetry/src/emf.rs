@@ -123,7 +123,7 @@ fn lines(taken: &[(Metric, Taken)], namespace: &str, dimensions: &[(&str, &str)]
         let common = dimensions.iter().copied().filter(|(name, _)| !metric.labels().contains(name));
         groups.entry(common.chain(own.iter().copied()).collect()).or_default().push((metric, taken.values()));
     }
-    let mut text = String::new();
+    let mut text = String::with_capacity(2 * 1024);
     for (dimensions, metrics) in groups {
         let rounds = metrics.iter().map(|(_, values)| values.len().div_ceil(MAX_VALUES)).max().unwrap_or(0);
         for round in 0..rounds {
@@ -147,28 +147,37 @@ fn object(
     metrics: &[(&Metric, &[f64])],
     millis: u128,
 ) {
-    let names = join(dimensions.iter().map(|(name, _)| quoted(name)));
-    let definitions = join(
-        metrics
-            .iter()
-            .map(|(metric, _)| format!("{{\"Name\":{},\"Unit\":\"{}\"}}", quoted(metric.name()), unit(metric))),
-    );
     // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "{{\"_aws\":{{\"Timestamp\":{millis},\"CloudWatchMetrics\":[{{\"Namespace\":{},\"Dimensions\":[[{names}]],\"Metrics\":[{definitions}]}}]}}",
-        quoted(namespace),
-    );
+    let _ = write!(text, "{{\"_aws\":{{\"Timestamp\":{millis},\"CloudWatchMetrics\":[{{\"Namespace\":");
+    quoted(text, namespace);
+    text.push_str(",\"Dimensions\":[[");
+    list(text, dimensions, |text, (name, _)| quoted(text, name));
+    text.push_str("]],\"Metrics\":[");
+    list(text, metrics, |text, (metric, _)| {
+        text.push_str("{\"Name\":");
+        quoted(text, metric.name());
+        let _ = write!(text, ",\"Unit\":\"{}\"}}", unit(metric));
+    });
+    text.push_str("]}]}");
     for (name, value) in dimensions {
-        let value = if value.is_empty() { "none" } else { value };
-        let _ = write!(text, ",{}:{}", quoted(name), quoted(value));
+        text.push(',');
+        quoted(text, name);
+        text.push(':');
+        quoted(text, if value.is_empty() { "none" } else { value });
     }
     for (metric, values) in metrics {
-        let numbers = join(values.iter().map(f64::to_string));
-        let _ = match values.len() {
-            1 => write!(text, ",{}:{numbers}", quoted(metric.name())),
-            _ => write!(text, ",{}:[{numbers}]", quoted(metric.name())),
-        };
+        text.push(',');
+        quoted(text, metric.name());
+        text.push(':');
+        if let [value] = values {
+            let _ = write!(text, "{value}");
+        } else {
+            text.push('[');
+            list(text, values, |text, value| {
+                let _ = write!(text, "{value}");
+            });
+            text.push(']');
+        }
     }
     text.push_str("}\n");
 }
@@ -181,12 +190,25 @@ fn unit(metric: &Metric) -> &'static str {
     }
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// A JSON string. Names and most values are plain and are copied as they are.
+fn quoted(text: &mut String, value: &str) {
+    if value.bytes().all(|byte| byte >= 0x20 && !matches!(byte, b'"' | b'\\')) {
+        text.push('"');
+        text.push_str(value);
+        text.push('"');
+    } else {
+        let _ = write!(text, "{}", serde_json::Value::from(value));
+    }
 }
 
-fn join(parts: impl Iterator<Item = String>) -> String {
-    parts.collect::<Vec<_>>().join(",")
+/// Writes `items` with commas between them.
+fn list<T>(text: &mut String, items: &[T], write: impl Fn(&mut String, &T)) {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        write(text, item);
+    }
 }
 
 #[cfg(test)]

@@ -183,7 +183,6 @@ impl fmt::Debug for JsonService {
 pub(crate) fn pause(failed: u32, longest: Duration) -> Duration {
     let full = FIRST_PAUSE.saturating_mul(1 << failed.min(10)).min(longest);
     let chance = RandomState::new().build_hasher().finish() % 1_000;
-    #[expect(clippy::cast_possible_truncation, reason = "below 1,000")]
     let jitter = full / 2 * (chance as u32) / 1_000;
     full / 2 + jitter
 }

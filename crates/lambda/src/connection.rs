@@ -42,6 +42,11 @@ impl Connection {
         }
     }
 
+    /// What was received of the last response; its places are places here.
+    pub(crate) fn received(&self) -> &[u8] {
+        &self.buffer[..self.filled]
+    }
+
     /// The body of the last response.
     pub(crate) fn body(&self, response: &Response) -> &[u8] {
         &self.buffer[response.body.clone()]
@@ -63,7 +68,7 @@ impl Connection {
         };
         stream.write_all(request)?;
         let response = self.receive(&mut stream)?;
-        if !response.is_last() {
+        if !response.is_last {
             self.stream = Some(stream);
         }
         Ok(response)
@@ -77,7 +82,7 @@ impl Connection {
             }
         };
         let start = response.body.start;
-        match response.length()? {
+        match response.length {
             Length::Known(length) => {
                 while self.filled < start + length {
                     self.fill(stream)?;

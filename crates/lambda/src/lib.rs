@@ -22,18 +22,12 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use lambda_runtime::{Config, Context, Diagnostic, LambdaEvent};
-use mimalloc::MiMalloc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
 pub use crate::runtime_api::Error;
 use crate::runtime_api::{Invocation, RuntimeApi};
-
-/// Of every program that runs in this loop. glibc's takes an eighth of an event's processor time, most of it for the many small
-/// texts of a record.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The variable that says where the Runtime API is.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";

@@ -6,11 +6,15 @@ use std::ops::Range;
 /// Most headers of a response; the Runtime API sends about ten.
 const MAX_HEADERS: usize = 64;
 
-/// A response whose bytes lie in the connection's buffer.
+/// A response whose bytes lie in the connection's buffer; everything in it is a place there.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    headers: Vec<(String, String)>,
+    /// Names and values.
+    headers: Vec<(Range<usize>, Range<usize>)>,
+    pub(crate) length: Length,
+    /// Whether the connection ends with this response.
+    pub(crate) is_last: bool,
     pub(crate) body: Range<usize>,
 }
 
@@ -32,38 +36,47 @@ impl Response {
     pub(crate) fn parse(bytes: &[u8]) -> io::Result<Option<Self>> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut parsed = httparse::Response::new(&mut headers);
-        let httparse::Status::Complete(length) = parsed.parse(bytes).map_err(io::Error::other)? else {
+        let httparse::Status::Complete(head) = parsed.parse(bytes).map_err(io::Error::other)? else {
             return Ok(None);
         };
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let headers = parsed.headers.iter().map(|header| (header.name.to_owned(), text(header.value))).collect();
-        Ok(Some(Self { status: parsed.code.unwrap_or_default(), headers, body: length..length }))
+        let place = |part: &[u8]| {
+            let start = part.as_ptr().addr() - bytes.as_ptr().addr();
+            start..start + part.len()
+        };
+        let mut response = Self {
+            status: parsed.code.unwrap_or_default(),
+            headers: parsed.headers.iter().map(|header| (place(header.name.as_bytes()), place(header.value))).collect(),
+            length: Length::UntilClosed,
+            is_last: false,
+            body: head..head,
+        };
+        response.length = response.length_in(bytes)?;
+        response.is_last = response.length == Length::UntilClosed || response.says(bytes, "Connection", "close");
+        Ok(Some(response))
     }
 
-    /// A header's value; names are compared in any case.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// A header's value; names are compared in any case. `bytes` are those that the response was parsed from.
+    pub(crate) fn header<'a>(&self, bytes: &'a [u8], name: &str) -> Option<&'a str> {
         let mut headers = self.headers.iter();
-        headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        let (_, value) = headers.find(|(found, _)| bytes[found.clone()].eq_ignore_ascii_case(name.as_bytes()))?;
+        std::str::from_utf8(&bytes[value.clone()]).ok()
     }
 
-    /// Where its body ends.
-    pub(crate) fn length(&self) -> io::Result<Length> {
+    fn says(&self, bytes: &[u8], name: &str, value: &str) -> bool {
+        self.header(bytes, name).is_some_and(|found| found.eq_ignore_ascii_case(value))
+    }
+
+    fn length_in(&self, bytes: &[u8]) -> io::Result<Length> {
         if self.status == 204 {
             return Ok(Length::Known(0));
         }
-        if self.header("Transfer-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+        if self.says(bytes, "Transfer-Encoding", "chunked") {
             return Ok(Length::Chunked);
         }
-        match self.header("Content-Length") {
+        match self.header(bytes, "Content-Length") {
             Some(length) => length.parse().map(Length::Known).map_err(io::Error::other),
             None => Ok(Length::UntilClosed),
         }
-    }
-
-    /// Whether the connection ends with this response.
-    pub(crate) fn is_last(&self) -> bool {
-        self.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
-            || self.length().is_ok_and(|length| length == Length::UntilClosed)
     }
 }
 
@@ -83,7 +96,7 @@ mod tests {
         }
         let response = parsed(text);
         assert_eq!((response.status, response.body.start), (200, text.len() - 5));
-        assert_eq!(response.header("lambda-runtime-TRACE-id"), Some("Root=1"));
+        assert_eq!(response.header(text.as_bytes(), "lambda-runtime-TRACE-id"), Some("Root=1"));
         assert!(Response::parse(b"SMTP/1.0\r\n\r\n").is_err());
     }
 
@@ -91,13 +104,13 @@ mod tests {
     fn the_end_of_a_body_is_known() {
         let check = |head: &str, length: Length, is_last: bool| {
             let response = parsed(head);
-            assert_eq!((response.length().expect("a number"), response.is_last()), (length, is_last), "{head}");
+            assert_eq!((response.length, response.is_last), (length, is_last), "{head}");
         };
         check("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", Length::Known(7), false);
         check("HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: Close\r\n\r\n", Length::Known(7), true);
         check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Length::Chunked, false);
         check("HTTP/1.1 204 No Content\r\n\r\n", Length::Known(0), false);
         check("HTTP/1.0 200 OK\r\n\r\n", Length::UntilClosed, true);
-        assert!(parsed("HTTP/1.1 200 OK\r\nContent-Length: seven\r\n\r\n").length().is_err());
+        assert!(Response::parse(b"HTTP/1.1 200 OK\r\nContent-Length: seven\r\n\r\n").is_err());
     }
 }

@@ -83,7 +83,7 @@ impl RuntimeApi {
                 status => return Err(Error::NoEvent { status }),
             }
         };
-        Ok((invocation(&response)?, self.connection.body(&response)))
+        Ok((invocation(&response, self.connection.received())?, self.connection.body(&response)))
     }
 
     /// Answers an invocation with `answer`, which is JSON.
@@ -128,9 +128,9 @@ impl RuntimeApi {
     }
 }
 
-fn invocation(response: &Response) -> Result<Invocation, Error> {
-    let text = |name: &'static str| response.header(name).ok_or(Error::NoHeader { name });
-    let owned = |name: &str| response.header(name).map(ToOwned::to_owned);
+fn invocation(response: &Response, bytes: &[u8]) -> Result<Invocation, Error> {
+    let text = |name: &'static str| response.header(bytes, name).ok_or(Error::NoHeader { name });
+    let owned = |name: &str| response.header(bytes, name).map(ToOwned::to_owned);
     Ok(Invocation {
         request_id: text(REQUEST_ID)?.to_owned(),
         deadline_millis: text(DEADLINE)?.parse().map_err(|_| Error::NoHeader { name: DEADLINE })?,

@@ -77,7 +77,7 @@ fn taken() -> String {
     "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n".to_owned()
 }
 
-/// Doubles `n`; fails, panics or leaves a task behind when the event says so.
+/// Doubles `n`; fails or panics when the event says so.
 async fn double(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     let (event, context) = event.into_parts();
     match event["do"].as_str() {
@@ -95,8 +95,7 @@ async fn double(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
 /// Serves until the script ends; gives what the loop ended with and what it asked for.
 fn served(answers: Vec<String>) -> (lambda::Error, Vec<Request>) {
     let script = Script::start(answers);
-    let mut config = Config::default();
-    config.function_name = "tandem-test".to_owned();
+    let config = Config { function_name: "tandem-test".to_owned(), ..Config::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let ended = runtime.block_on(lambda::serve(&script.address, config, double)).expect_err("it has an end");
     (ended, script.requests())

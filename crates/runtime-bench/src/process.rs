@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::time::clock_getcpuclockid;
+use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 
 use crate::Error;
@@ -55,7 +55,7 @@ impl Process {
     /// # Errors
     /// When it has ended.
     pub fn processor_time(&self) -> Result<Duration, Error> {
-        let time = clock_getcpuclockid(self.pid()).and_then(|clock| clock.now());
+        let time = clock_getcpuclockid(self.pid()).and_then(ClockId::now);
         time.map(Duration::from).map_err(|errno| Error::machine("read a process's processor time")(errno.into()))
     }
 

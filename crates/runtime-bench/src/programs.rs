@@ -39,8 +39,11 @@ impl Programs {
         command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         command.args(["build", "--profile", PROFILE, "--message-format=json-render-diagnostics"]);
         command.args(NAMES.iter().flat_map(|name| ["-p", name]));
-        // What `cargo bench` says about this package isn't for that build.
-        let own = |name: &OsStr| name.to_string_lossy().starts_with("CARGO_PKG_");
+        // What `cargo bench` says about this package isn't for that build; some build scripts would run again because of it.
+        let own = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        };
         std::env::vars_os().filter(|(name, _)| own(name)).for_each(|(name, _)| {
             command.env_remove(name);
         });

@@ -17,6 +17,7 @@ use contracts::{BusName, Region};
 use events::cross_region::{self, Envelope};
 use events::domain::{self, DomainEvent};
 use events::raw::{self, TransformedEvent, ValidationFailed};
+use events::{EventId, Timestamp};
 use std::collections::HashSet;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -36,6 +37,9 @@ const ENTRY_OVERHEAD: usize = 96;
 /// Requests that one call has in flight, each with events of different keys.
 const CONCURRENT_REQUESTS: usize = 4;
 
+/// Events that a call has on their way at the same time.
+pub const IN_FLIGHT: usize = MAX_ENTRIES * CONCURRENT_REQUESTS;
+
 /// Pause before the first retry; it doubles with each further round.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -45,21 +49,36 @@ pub trait PublishEvents: Sync {
     ///
     /// Events of one key arrive in the order given. After an event was given up for a reason that lies outside of it,
     /// later events of its key, and those not yet tried, are answered with [`PublishError::HeldBack`].
-    fn publish(
-        &self,
-        events: Vec<OutgoingEvent>,
-        deadline: Instant,
-    ) -> impl Future<Output = Vec<Result<(), PublishError>>> + Send;
+    fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> impl Future<Output = Vec<Answer>> + Send;
 }
 
 impl<P: PublishEvents> PublishEvents for &P {
-    fn publish(
-        &self,
-        events: Vec<OutgoingEvent>,
-        deadline: Instant,
-    ) -> impl Future<Output = Vec<Result<(), PublishError>>> + Send {
+    fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> impl Future<Output = Vec<Answer>> + Send {
         (**self).publish(events, deadline)
     }
+}
+
+/// What became of an event that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The bus has it.
+    Sent,
+    /// It waits in the parking table, and is sent from there in the order of its key.
+    Parked,
+}
+
+/// What is answered for one event.
+pub type Answer = Result<Taken, PublishError>;
+
+/// What a stream says of the record behind an event; an event that may have to wait needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The event's id, by which receivers tell repeats.
+    pub event_id: EventId,
+    /// The record's sequence number.
+    pub sequence_number: String,
+    /// When the change happened.
+    pub happened_at: Timestamp,
 }
 
 /// An event as a bus takes it.
@@ -72,6 +91,7 @@ pub struct OutgoingEvent {
     detail_type: String,
     detail: String,
     order_key: String,
+    place: Option<Place>,
 }
 
 impl OutgoingEvent {
@@ -82,6 +102,7 @@ impl OutgoingEvent {
             detail_type: event.event_type.to_string(),
             detail: event.to_json(),
             order_key: format!("{}/{}", event.entity.as_str(), event.key),
+            place: None,
         }
     }
 
@@ -92,7 +113,25 @@ impl OutgoingEvent {
             detail_type: cross_region::DETAIL_TYPE.to_owned(),
             detail: envelope.to_json(),
             order_key: format!("{}/{}", envelope.entity.as_str(), envelope.key),
+            place: None,
         }
+    }
+
+    /// A sealed event that waited: its envelope's JSON as it was parked, under the key that it was parked by.
+    pub fn parked(order_key: &str, envelope: String) -> Self {
+        Self {
+            source: cross_region::SOURCE,
+            detail_type: cross_region::DETAIL_TYPE.to_owned(),
+            detail: envelope,
+            order_key: order_key.to_owned(),
+            place: None,
+        }
+    }
+
+    /// The same event with the place of its record.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
     }
 
     /// A raw event that was transformed, for the region's own bus. It is kept in no order with others.
@@ -107,7 +146,7 @@ impl OutgoingEvent {
 
     fn of_transformer(detail_type: &str, detail: String, raw_event_id: &str) -> Self {
         let order_key = format!("raw/{raw_event_id}");
-        Self { source: raw::TRANSFORMER_SOURCE, detail_type: detail_type.to_owned(), detail, order_key }
+        Self { source: raw::TRANSFORMER_SOURCE, detail_type: detail_type.to_owned(), detail, order_key, place: None }
     }
 
     /// EventBridge's `Source`.
@@ -128,6 +167,11 @@ impl OutgoingEvent {
     /// Events with the same text here are kept in order.
     pub fn order_key(&self) -> &str {
         &self.order_key
+    }
+
+    /// The place of its record, if that is known.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     /// Bytes that this event takes in a request to `bus`.
@@ -181,6 +225,12 @@ pub enum PublishError {
     /// Not tried, because an event before it was not delivered.
     #[error("an event before this one was not delivered; both are sent again with the batch")]
     HeldBack,
+    /// The breaker could neither send nor park it.
+    #[error("the event could be neither sent nor parked ({reason}); it is sent again with the batch")]
+    GivenBack {
+        /// A stable name of the reason.
+        reason: &'static str,
+    },
     /// The deadline came first.
     #[error("no time was left before the function's deadline; the event is sent again with the batch")]
     OutOfTime,
@@ -201,6 +251,7 @@ impl PublishError {
             Self::Refused { .. } => "publish_refused",
             Self::TooLarge { .. } => "event_too_large",
             Self::HeldBack => "held_back",
+            Self::GivenBack { reason } => reason,
             Self::OutOfTime => "out_of_time",
         }
     }
@@ -271,7 +322,7 @@ impl EventPublisher {
         let region = self.region.as_str();
         for item in &work.items {
             match &item.result {
-                Some(Ok(())) => {
+                Some(Ok(_)) => {
                     telemetry::EVENTBRIDGE_EVENTS_PUBLISHED_TOTAL.inc(&[region, &item.event.detail_type]);
                 }
                 Some(Err(error)) => telemetry::EVENTBRIDGE_PUBLISH_ERRORS_TOTAL.inc(&[region, error.class()]),
@@ -282,7 +333,7 @@ impl EventPublisher {
 }
 
 impl PublishEvents for EventPublisher {
-    async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Result<(), PublishError>> {
+    async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Answer> {
         let mut work = Work::new(events, &self.bus, self.budget.attempts());
         let mut failed_rounds = 0;
         loop {
@@ -332,7 +383,7 @@ struct Item {
     attempts: u32,
     /// Sent in a request of its own, to find out which entry of a refused request is at fault.
     alone: bool,
-    result: Option<Result<(), PublishError>>,
+    result: Option<Answer>,
 }
 
 impl Work {
@@ -380,7 +431,7 @@ impl Work {
             RequestAnswer::Entries(answers) => {
                 let settled = request.iter().zip(answers).map(|(index, answer)| match answer {
                     Ok(()) => {
-                        self.items[*index].result = Some(Ok(()));
+                        self.items[*index].result = Some(Ok(Taken::Sent));
                         false
                     }
                     Err(failure) => self.settle_failure(*index, failure),
@@ -440,7 +491,7 @@ impl Work {
         });
     }
 
-    fn into_results(self) -> Vec<Result<(), PublishError>> {
+    fn into_results(self) -> Vec<Answer> {
         self.items.into_iter().map(|item| item.result.unwrap_or(Err(PublishError::HeldBack))).collect()
     }
 }
@@ -477,6 +528,7 @@ mod tests {
             detail_type: "customer.updated".to_owned(),
             detail: json!({ "is": detail }).to_string(),
             order_key: key.to_owned(),
+            place: None,
         }
     }
 
@@ -521,7 +573,7 @@ mod tests {
     async fn entries_carry_what_a_bus_needs() {
         let script = Script::new().ok(answer(&[""]));
         let results = publisher(&script).0.publish(vec![event("k", "a")], soon()).await;
-        assert_eq!(results, [Ok(())]);
+        assert_eq!(results, [Ok(Taken::Sent)]);
         let expected = json!({ "Entries": [{
             "Source": "test", "DetailType": "customer.updated", "Detail": "{\"is\":\"a\"}", "EventBusName": "bus",
         }]});
@@ -540,7 +592,7 @@ mod tests {
         let script = Script::new().ok(answer(&["", "ThrottlingException", ""])).ok(answer(&[""]));
         let (publisher, sleep) = publisher(&script);
         let results = publisher.publish(vec![event("a", "1"), event("b", "2"), event("c", "3")], soon()).await;
-        assert_eq!(results, [Ok(()), Ok(()), Ok(())]);
+        assert_eq!(results, [Ok(Taken::Sent), Ok(Taken::Sent), Ok(Taken::Sent)]);
         assert_eq!(sent(&script), [vec!["1", "2", "3"], vec!["2"]]);
         let pauses = sleep.taken();
         assert_eq!(pauses.len(), 1);
@@ -563,7 +615,7 @@ mod tests {
         let events = vec![event("a", "a1"), event("a", "a2"), event("b", "b1")];
         let results = publisher(&script).0.publish(events, soon()).await;
         assert!(matches!(results[0], Err(PublishError::Throttled { .. })));
-        assert_eq!(results[1..], [Err(PublishError::HeldBack), Ok(())]);
+        assert_eq!(results[1..], [Err(PublishError::HeldBack), Ok(Taken::Sent)]);
         assert_eq!(sent(&script).len(), 3, "three attempts and no more");
     }
 
@@ -573,7 +625,7 @@ mod tests {
         let results = publisher(&script).0.publish(vec![event("a", "a1"), event("a", "a2")], soon()).await;
         let error = results[0].clone().expect_err("refused");
         assert!(error.is_poison() && error.class() == "publish_refused");
-        assert_eq!(results[1], Ok(()));
+        assert_eq!(results[1], Ok(Taken::Sent));
     }
 
     #[tokio::test]
@@ -581,7 +633,7 @@ mod tests {
         let script =
             Script::new().error(400, "ValidationException").ok(answer(&[""])).error(400, "ValidationException");
         let results = publisher(&script).0.publish(vec![event("a", "good"), event("b", "bad")], soon()).await;
-        assert_eq!(results[0], Ok(()));
+        assert_eq!(results[0], Ok(Taken::Sent));
         assert!(matches!(results[1], Err(PublishError::Refused { .. })));
         assert_eq!(sent(&script), [vec!["good", "bad"], vec!["good"], vec!["bad"]]);
     }
@@ -600,7 +652,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_error_and_a_lost_connection_are_tried_again() {
         let script = Script::new().error(500, "InternalException").lost_connection().ok(answer(&[""]));
-        assert_eq!(publisher(&script).0.publish(vec![event("a", "1")], soon()).await, [Ok(())]);
+        assert_eq!(publisher(&script).0.publish(vec![event("a", "1")], soon()).await, [Ok(Taken::Sent)]);
     }
 
     #[tokio::test]
@@ -617,7 +669,7 @@ mod tests {
         let large = event("a", &"\"".repeat(MAX_REQUEST_BYTES / 3));
         let results = publisher(&script).0.publish(vec![large, event("a", "small")], soon()).await;
         assert!(matches!(results[0], Err(PublishError::TooLarge { .. })));
-        assert_eq!(results[1], Ok(()));
+        assert_eq!(results[1], Ok(Taken::Sent));
         assert_eq!(sent(&script), [vec!["small"]]);
     }
 
@@ -702,7 +754,7 @@ mod tests {
                 let results: Vec<_> = (0..keys.len()).filter(|n| keys[*n] == key).map(|n| work.items[n].result.clone()).collect();
                 let lost = results.iter().position(|r| matches!(r, Some(Err(e)) if !e.is_poison()));
                 if let Some(lost) = lost {
-                    prop_assert!(results[lost..].iter().all(|r| !matches!(r, Some(Ok(())))), "nothing overtakes");
+                    prop_assert!(results[lost..].iter().all(|r| !matches!(r, Some(Ok(Taken::Sent)))), "nothing overtakes");
                 }
             }
         }

@@ -65,6 +65,10 @@ access! {
     Send, "sends to", Out;
     /// Write single rows under a condition.
     Write, "writes", Out;
+    /// Read one small item and write it under a condition.
+    Share, "shares its state in", Both;
+    /// Put rows aside, and take them up again in order.
+    Park, "parks events in", Both;
     /// Read a value.
     Read, "reads", In;
     /// Write something small and read it back, to see that the resource works.
@@ -169,6 +173,17 @@ impl Allows<Write> for Table {
 
 impl Allows<Probe> for Table {
     const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem", "dynamodb:PutItem"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
+}
+
+impl Allows<Share> for Table {
+    const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem", "dynamodb:UpdateItem"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
+}
+
+impl Allows<Park> for Table {
+    const ACTIONS: &'static [&'static str] =
+        &["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"];
     const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
 }
 

@@ -23,6 +23,8 @@ fn binding(settings: EventRouterSettings) -> EventRouterBinding<String> {
         ),
         dead_letters: Bound::new("DeadLetters", "https://queue".to_owned(), vec!["arn:queue".to_owned()])
             .encrypted_by("arn:key".to_owned()),
+        breakers: Bound::new("Breakers", "tandem-test-breakers".to_owned(), vec!["arn:breakers".to_owned()]),
+        parking: Bound::new("Parking", "tandem-test-parking".to_owned(), vec!["arn:parking".to_owned()]),
         settings,
     }
 }
@@ -63,6 +65,19 @@ fn permissions_come_from_the_declaration() {
 }
 
 #[test]
+fn a_breaker_opens_no_longer_than_it_may() {
+    let settings = EventRouterSettings {
+        breaker_open: Duration::from_secs(90),
+        breaker_open_max: Duration::from_secs(60),
+        ..Default::default()
+    };
+    assert_eq!(
+        binding(settings).mistakes(),
+        ["event-router: `breaker_open` is `90s`, which is longer than `1m` (`breaker_open_max`); make it shorter"]
+    );
+}
+
+#[test]
 fn keys_of_other_regions_say_which() {
     let queue: Bound<String, contracts::resource::NamedQueue, contracts::resource::Probe> =
         Bound::new("Canaries", "canaries".to_owned(), vec!["arn:west".to_owned(), "arn:east".to_owned()])
@@ -81,6 +96,8 @@ fn peers_are_a_list_without_repeats() {
             "AWS_REGION" => Some("us-west-2".to_owned()),
             "PEER_EVENT_BUS_NAME" => Some("tandem-test-events".to_owned()),
             "DEAD_LETTER_QUEUE_URL" => Some("https://queue".to_owned()),
+            "BREAKERS_TABLE_NAME" => Some("tandem-test-breakers".to_owned()),
+            "PARKING_TABLE_NAME" => Some("tandem-test-parking".to_owned()),
             _ => None,
         };
         EventRouter::from_lookup(lookup).map(|config| config.peers).map_err(|error| error.to_string())

@@ -72,13 +72,13 @@ pub(crate) fn add<B: Binding<Value<String>>>(
     if let Some(reserved) = settings.reserved_concurrency {
         function = function.reserved_concurrent_executions(reserved);
     }
-    let mut exceptions =
-        vec![("CKV_AWS_117", why_outside_a_vpc(program)), ("CKV_AWS_116", trigger.what_takes_failures())];
+    let takes_failures = trigger.what_takes_failures();
+    let mut exceptions = vec![("CKV_AWS_117", why_outside_a_vpc(program)), ("CKV_AWS_116", takes_failures.as_str())];
     if settings.reserved_concurrency.is_none() {
         exceptions.push(("CKV_AWS_115", "this environment sets no concurrency aside for it: it shares the account's"));
     }
     let function = scope.add(logical_id, accepted(function, &exceptions));
-    let reads_streams = matches!(trigger, Trigger::Streams(_));
+    let reads_streams = trigger.reads_streams();
     scope.watch(logical_id, Subject::Function { function: name, timeout: settings.timeout, reads_streams });
     trigger.connect(scope, logical_id, &function, program);
     function

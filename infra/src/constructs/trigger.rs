@@ -29,6 +29,8 @@ pub(crate) enum Trigger<'a> {
     Schedule(Schedule<'a>),
     /// Calls that wait for the answer; who may call is said where the caller is.
     Calls,
+    /// Two ways.
+    Both(&'a Trigger<'a>, &'a Trigger<'a>),
 }
 
 /// The streams of tables.
@@ -98,17 +100,28 @@ impl Trigger<'_> {
             }],
             Self::Schedule(schedule) => vec![send("failures", "gives up to", schedule.failures, key)],
             Self::Calls => Vec::new(),
+            Self::Both(one, other) => one.needs(key).into_iter().chain(other.needs(key)).collect(),
+        }
+    }
+
+    /// Whether it reads streams, so that it can fall behind.
+    pub(crate) fn reads_streams(&self) -> bool {
+        match self {
+            Self::Streams(_) => true,
+            Self::Queue(_) | Self::Schedule(_) | Self::Calls => false,
+            Self::Both(one, other) => one.reads_streams() || other.reads_streams(),
         }
     }
 
     /// What takes its failures, since a dead-letter queue of the function itself would take only those of
     /// asynchronous calls, without the error.
-    pub(crate) fn what_takes_failures(&self) -> &'static str {
+    pub(crate) fn what_takes_failures(&self) -> String {
         match self {
-            Self::Streams(_) => "the event source mapping has an on-failure destination",
-            Self::Queue(_) => "the queue it works on has a dead-letter queue",
-            Self::Schedule(_) => "its asynchronous invocations have an on-failure destination",
-            Self::Calls => "it is only called by those who wait for the answer",
+            Self::Streams(_) => "the event source mapping has an on-failure destination".to_owned(),
+            Self::Queue(_) => "the queue it works on has a dead-letter queue".to_owned(),
+            Self::Schedule(_) => "its asynchronous invocations have an on-failure destination".to_owned(),
+            Self::Calls => "it is only called by those who wait for the answer".to_owned(),
+            Self::Both(one, other) => format!("{}, and {}", one.what_takes_failures(), other.what_takes_failures()),
         }
     }
 
@@ -130,6 +143,10 @@ impl Trigger<'_> {
             Self::Queue(work) => map_queue(scope, logical_id, function, program, work),
             Self::Schedule(schedule) => start_by_time(scope, logical_id, function, program, schedule),
             Self::Calls => {}
+            Self::Both(one, other) => {
+                one.connect(scope, logical_id, function, program);
+                other.connect(scope, logical_id, function, program);
+            }
         }
     }
 }

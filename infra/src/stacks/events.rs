@@ -156,6 +156,9 @@ fn stream_processor(
     function::add(scope, "StreamProcessor", &binding, shared, &trigger);
 }
 
+/// How often parked events are taken up.
+const DRAIN_EVERY: Duration = Duration::from_secs(60);
+
 fn event_router(scope: &mut Scope<'_>, streams: &[(Entity, Value<String>)], shared: &Shared<'_>) {
     let letters = queue_of_role(scope, "EventRouterDeadLetters", "event-router-dead-letters", shared);
     let failures = pointers_of_role(scope, "EventRouterFailures", "event-router-failures", shared);
@@ -165,13 +168,20 @@ fn event_router(scope: &mut Scope<'_>, streams: &[(Entity, Value<String>)], shar
         peers: Regions::new(peers.iter().copied().cloned()).expect("an environment has two regions or more, each once"),
         peer_bus: bus::publish_in(scope, peers),
         dead_letters: letters.send(),
+        breakers: state::share_breakers(scope, shared.key),
+        parking: state::park_events(scope, shared.key),
         settings: EventRouterSettings {
             publish_timeout: settings.publish.publish_timeout,
             deadline_margin: settings.publish.deadline_margin,
+            ..EventRouterSettings::default()
         },
     };
-    let trigger = Trigger::Streams(Streams { tables: streams, settings: &settings.stream, give_up_to: &failures });
-    function::add(scope, "EventRouter", &binding, shared, &trigger);
+    let streams = Trigger::Streams(Streams { tables: streams, settings: &settings.stream, give_up_to: &failures });
+    // Parked events are taken up by the clock: a peer that comes back must not wait for the next change.
+    let undelivered = queue_of_role(scope, "EventRouterUndelivered", "event-router-undelivered", shared);
+    let drains = queue_of_role(scope, "EventRouterDrainFailures", "event-router-drain-failures", shared);
+    let drain = Trigger::Schedule(Schedule { every: DRAIN_EVERY, undelivered: &undelivered, failures: &drains });
+    function::add(scope, "EventRouter", &binding, shared, &Trigger::Both(&streams, &drain));
 }
 
 /// Raw events wait in a queue for the transformer: nothing is lost while it is down, and one bad event holds up none.

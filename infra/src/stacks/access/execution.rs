@@ -209,7 +209,12 @@ pub(super) fn characters(json: &Json) -> usize {
 /// What the patterns of resources are filled with.
 fn names_of(scope: &Scope<'_>, instances: &[&StackInstance]) -> Names {
     let environment = scope.environment;
-    let roles: BTreeSet<String> = instances.iter().flat_map(|instance| roles_in(instance)).collect();
+    let all: BTreeSet<String> = instances.iter().flat_map(|instance| roles_in(instance)).collect();
+    // `a-b-*` says nothing beside `a-*`, and the template has to stay short.
+    let covered = |role: &String| {
+        all.iter().any(|other| other != role && other.strip_suffix('*').is_some_and(|start| role.starts_with(start)))
+    };
+    let roles = all.iter().filter(|role| !covered(role)).cloned().collect();
     let secrets = match &environment.kafka().cluster {
         KafkaCluster::Platform => Vec::new(),
         KafkaCluster::Existing { credentials_secret, schema_registry_secret, .. } => {

@@ -18,8 +18,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// What is kept of a batch's time for parking what can't be sent. A batch of 100 events is three transactions.
+/// What is kept of a batch's time for parking what can't be sent, at most: a batch of 100 events is three transactions.
 const PARKING_TIME: Duration = Duration::from_secs(5);
+/// The part of a batch's time that is kept for it where that is less.
+const PARKING_PART: u32 = 4;
 
 /// How often a batch is decided on anew, because the record changed between a reading and what followed from it. What is left
 /// after that is given back.
@@ -201,7 +203,8 @@ struct Split {
 
 impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> PublishEvents for Guarded<P, S, D> {
     async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Answer> {
-        let send_by = deadline.checked_sub(PARKING_TIME).unwrap_or(deadline).max(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
+        let send_by = deadline - PARKING_TIME.min(left / PARKING_PART);
         let mut answers: Vec<Option<Answer>> = vec![None; events.len()];
         // What the bus said of events that it didn't take; the answer, unless they are parked instead.
         let mut refusals: Vec<Option<PublishError>> = vec![None; events.len()];

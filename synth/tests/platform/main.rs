@@ -4,10 +4,12 @@
 
 mod api;
 mod aws;
+mod breaker;
 mod changes;
 mod checkout;
 mod least_privilege;
 mod queues;
+mod rows;
 
 use std::net::TcpStream;
 use std::thread;
@@ -39,6 +41,7 @@ fn the_system_comes_up_proves_itself_and_leaves_nothing() {
     step("kill of the consumer", || a_killed_consumer_loses_and_repeats_nothing(&checkout));
     step("kill of the emulator", || a_lost_emulator_is_said_and_restored(&checkout));
     step("events by the API", || api::events_come_in(&checkout));
+    step("loss of the peer region", || breaker::events_wait_for_a_lost_region(&checkout));
     step("least privilege", || least_privilege::every_statement_is_missed(&checkout));
     step("smoke", || every_change_arrives_once(&checkout, 30));
     step("destroy", || nothing_is_left(&checkout));

@@ -73,6 +73,12 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Handler<P, S, D> {
                 // All ways side by side: a peer that is away must not take the others' time.
                 join_all(self.0.buses.iter().map(|way| Box::pin(way.drain(deadline)))).await;
                 measured.end(Ending::Complete, metrics);
+                // It is written by now. A process that handles batches from here on would else repeat old figures.
+                for way in &self.0.buses {
+                    let peer = [way.peer().as_str()];
+                    telemetry::PARKING_DEPTH.remove(&peer);
+                    telemetry::PARKING_OLDEST_AGE_SECONDS.remove(&peer);
+                }
                 BatchResponse::default()
             }
         }

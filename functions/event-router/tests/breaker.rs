@@ -70,9 +70,12 @@ async fn handle(router: &Router<'_>, records: &[Value]) -> Option<String> {
     answer.deliver_again_from().map(ToOwned::to_owned)
 }
 
-async fn drain(router: &Router<'_>) {
-    let answer = router.handle(event(&json!({ "source": "aws.scheduler", "detail": {} })), &mut Vec::new()).await;
+/// Drains, and gives back the metrics that were written.
+async fn drain(router: &Router<'_>) -> String {
+    let mut metrics = Vec::new();
+    let answer = router.handle(event(&json!({ "source": "aws.scheduler", "detail": {} })), &mut metrics).await;
     assert!(answer.is_complete());
+    String::from_utf8(metrics).expect("text")
 }
 
 /// Fails until the breaker opens; the events that were tried are parked by then.
@@ -146,6 +149,20 @@ async fn an_event_waits_behind_those_of_its_key_although_the_breaker_is_closed()
     drain(&router).await;
     assert_eq!(world.arrived("a").len(), 2);
     assert!(world.arrived("a").is_sorted());
+}
+
+#[tokio::test]
+async fn a_drain_tells_what_waits_and_later_batches_do_not_repeat_it() {
+    let world = World::default();
+    let router = world.router();
+    world.command(Command::ForceOpen);
+    assert_eq!(handle(&router, &[change("a", 1), change("b", 2)]).await, None);
+    let told = drain(&router).await;
+    assert!(told.contains("parking_depth") && told.contains("parking_oldest_age_seconds"), "{told}");
+    let mut metrics = Vec::new();
+    router.handle(event(&json!({ "Records": [change("c", 3)] })), &mut metrics).await;
+    let later = String::from_utf8(metrics).expect("text");
+    assert!(!later.contains("parking_depth") && later.contains("circuit_breaker_state"), "{later}");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ pub mod cross_region;
 pub mod dead_letter;
 pub mod domain;
 mod entity;
+pub mod geo;
 mod hash;
 pub mod health;
 mod id;

@@ -132,6 +132,11 @@ impl Pointer {
         text.strip_prefix('/')?.split('/').map(unescaped).collect::<Option<Vec<_>>>().map(Self)
     }
 
+    /// Whether it is the place of the document itself.
+    pub(crate) fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A member of the document itself.
     pub(crate) fn member(name: &str) -> Self {
         Self(vec![name.to_owned()])

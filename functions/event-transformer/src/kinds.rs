@@ -3,6 +3,7 @@
 //! A normal form is its own normal form. No kind looks at another value, a clock or a configuration.
 
 mod email;
+mod ip_address;
 mod number;
 mod text;
 mod timestamp;
@@ -24,6 +25,7 @@ pub(crate) enum Kind {
     Anything,
     Boolean,
     Email,
+    IpAddress,
     Timestamp,
     Uuid,
     Text(TextRule),
@@ -60,6 +62,7 @@ impl Kind {
                 _ => Err(vec![wrong_type("a number")]),
             },
             Self::Email => of_text(value, |text| email::normalise(text).map_err(|mistake| vec![mistake])),
+            Self::IpAddress => of_text(value, |text| ip_address::normalise(text).map_err(|mistake| vec![mistake])),
             Self::Timestamp => of_text(value, |text| timestamp::normalise(text).map_err(|mistake| vec![mistake])),
             Self::Uuid => of_text(value, |text| uuid::normalise(text).map_err(|mistake| vec![mistake])),
             Self::Text(rule) => of_text(value, |text| rule.normalise(text)),

@@ -1,12 +1,14 @@
 //! Raw event in, transformed event or refusal out: a pure function.
 //!
-//! The same raw event, rules and window give the same bytes, also when the event is delivered again or replayed from an
-//! archive. The one clock that counts is the bus's: an event is too old or too far ahead as seen from the moment when the
+//! The same raw event, rules, window and database of addresses give the same bytes, also when the event is delivered again
+//! or replayed from an archive. What was used of them stands in the result. The one clock that counts is the bus's: an event is too old or too far ahead as seen from the moment when the
 //! bus got it, however long it waited since.
 
 use crate::document::{self, Pointer, Value};
+use crate::geo::{self, GeoDatabase, Precision};
 use crate::kinds::{self, Kind, Mistake, wrong_type};
 use crate::rules::{RuleSet, is_event_type};
+use events::geo::Geo;
 use events::raw::{RawEvent, TransformedEvent, ValidationFailed, Violation, ViolationCode};
 use events::{EventId, JsonText, Region, Timestamp};
 use jiff::SignedDuration;
@@ -37,9 +39,16 @@ pub enum Verdict {
     Refused(Box<ValidationFailed>),
 }
 
-/// Checks and normalises a raw event in `region`.
-pub fn transform(raw: &RawEvent<'_>, region: &Region, rules: &RuleSet, window: &Window) -> Verdict {
-    let mut check = Check { rules, violations: Vec::new(), originals: BTreeMap::new() };
+/// Checks and normalises a raw event in `region`. Without a database nobody knows where addresses lie, and nothing else is
+/// different.
+pub fn transform(
+    raw: &RawEvent<'_>,
+    region: &Region,
+    rules: &RuleSet,
+    window: &Window,
+    database: Option<&GeoDatabase>,
+) -> Verdict {
+    let mut check = Check { rules, database, violations: Vec::new(), originals: BTreeMap::new() };
     let verdict = match document::read(raw.detail) {
         Ok((document, defects)) => {
             defects.into_iter().for_each(|defect| check.defect(defect));
@@ -62,6 +71,7 @@ pub fn transform(raw: &RawEvent<'_>, region: &Region, rules: &RuleSet, window: &
             raw_event_id: raw.bus_event_id.clone(),
             rules,
             originals: check.originals,
+            geo: valid.geo,
             event: valid.event,
         })),
         Err([event_id, event_type]) => Verdict::Refused(Box::new(ValidationFailed {
@@ -83,12 +93,14 @@ struct Valid {
     event_type: String,
     source_region: Region,
     timestamp: Timestamp,
+    geo: Option<Geo>,
     event: JsonText,
 }
 
 /// Collects what is wrong and what was changed.
 struct Check<'r> {
     rules: &'r RuleSet,
+    database: Option<&'r GeoDatabase>,
     violations: Vec<Violation>,
     originals: BTreeMap<String, JsonText>,
 }
@@ -114,6 +126,8 @@ impl Check<'_> {
             let instant = kinds::instant(text)?;
             within(instant, raw.received_at, window).map(|()| (instant, instant.to_string()))
         });
+        // Before the rules, so that none of them meets more of an address than is kept.
+        let geo = self.locate(&mut event);
         for rule in self.rules.of(event_type.as_deref()) {
             self.rule(&mut event, &rule.pointer, rule.required, &rule.kind);
         }
@@ -122,7 +136,7 @@ impl Check<'_> {
                 let mut text = String::with_capacity(raw.detail.get().len());
                 event.write(&mut text);
                 let event = JsonText::parse(text).expect("invariant: a document writes JSON");
-                Ok(Valid { event_id, event_type, source_region, timestamp, event })
+                Ok(Valid { event_id, event_type, source_region, timestamp, geo, event })
             }
             _ => Err(as_written.map(|text| text.filter(|text| text.len() <= LONGEST_REPEATED))),
         }
@@ -152,6 +166,22 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    /// Finds out where the event's address lies, and leaves of the address what is kept.
+    fn locate(&mut self, event: &mut Value<'_>) -> Option<Geo> {
+        let rule = self.rules.geo()?;
+        let located = geo::locate(event, rule, self.database);
+        let before = event.find(&rule.address).and_then(Value::as_text);
+        let changed = located.kept.map(|kept| kept.to_string()).filter(|kept| before.as_deref() != Some(kept));
+        match rule.precision {
+            Precision::Whole => self.change(event, &rule.address, changed),
+            // What is cut off must not stay among the originals.
+            Precision::Network => {
+                changed.and_then(|kept| event.replace(&rule.address, &kept));
+            }
+        }
+        Some(located.geo)
     }
 
     fn rule(&mut self, event: &mut Value<'_>, pointer: &Pointer, required: bool, kind: &Kind) {

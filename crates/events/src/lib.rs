@@ -25,6 +25,7 @@ mod key;
 pub mod qlik;
 pub mod raw;
 pub mod row;
+pub mod schemas;
 pub mod stream;
 mod text;
 mod version;

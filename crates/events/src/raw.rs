@@ -287,6 +287,9 @@ serde_as_text!(ViolationCode);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     fn bus_event(source: &str, detail_type: &str, detail: &str) -> String {
@@ -316,6 +319,25 @@ mod tests {
         check(&bus_event(SOURCE, DETAIL_TYPE, "{}").replace("2026-03-04T05:06:07Z", "yesterday"), "undecodable");
         check(&bus_event(TRANSFORMER_SOURCE, TRANSFORMED, "{}"), "no_raw_event");
         check(&bus_event(SOURCE, "Other", "{}"), "no_raw_event");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_handled(text in ".{0,200}") {
+            prop_assert!(RawEvent::from_bus(&text).is_err());
+        }
+
+        /// What a bus hands over with some characters left out or changed: it is read or refused.
+        #[test]
+        fn damaged_events_are_handled(at in any::<Index>(), length in 0..12_usize, insert in "[\\[\\]{}\",:0-9a-zé\\\\]{0,4}") {
+            let good = bus_event(SOURCE, DETAIL_TYPE, r#"{ "n": 9007199254740993.10, "t": "text" }"#);
+            let at = at.index(good.len());
+            let end = good.len().min(at + length);
+            let damaged = [&good[..at], &insert, &good[end..]].concat();
+            if let Ok(event) = RawEvent::from_bus(&damaged) {
+                prop_assert!(damaged.contains(event.detail.get()));
+            }
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl<'s> Check<'s> {
                 }
                 "type" => self.kind(operand, value),
                 "enum" if !one_or_more(operand).any(|allowed| allowed == value) => {
-                    self.problem("isn't one of the allowed")
+                    self.problem("isn't one of the allowed");
                 }
                 "const" if operand != value => self.problem(&format!("isn't {operand}")),
                 "allOf" => self.each(operand, &place, value),

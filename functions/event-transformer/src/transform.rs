@@ -16,8 +16,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Versions of UUIDs that an event's id may have: by chance, by name, by time.
-const EVENT_ID_VERSIONS: [usize; 3] = [4, 5, 7];
 /// A text that is longer than this isn't repeated beside the original of a refused event.
 const LONGEST_REPEATED: usize = 128;
 
@@ -118,7 +116,8 @@ impl Check<'_> {
             return Err([None, None]);
         }
         let as_written = [text_at(&event, "event_id"), text_at(&event, "event_type")];
-        let event_id = self.member(&mut event, "event_id", event_id);
+        let versions = self.rules.event_id_versions();
+        let event_id = self.member(&mut event, "event_id", |text| event_id(text, versions));
         let event_type =
             self.member(&mut event, "event_type", |text| event_type(text).map(|name| (name.clone(), name)));
         let source_region = self.member(&mut event, "source_region", region);
@@ -229,11 +228,14 @@ fn text_at(event: &Value<'_>, name: &str) -> Option<String> {
     event.find(&Pointer::member(name)).and_then(Value::as_text).map(Cow::into_owned)
 }
 
-fn event_id(text: &str) -> Result<(EventId, String), Mistake> {
-    let accepted = kinds::version(text).is_some_and(|version| EVENT_ID_VERSIONS.contains(&version));
+fn event_id(text: &str, versions: &[u8]) -> Result<(EventId, String), Mistake> {
+    let accepted = kinds::version(text).is_some_and(|version| versions.contains(&version));
     let id = text.parse::<EventId>().ok().filter(|_| accepted);
-    let message = "expected a hyphenated UUID of version 4, 5 or 7 (RFC 9562)";
-    id.map(|id| (id, id.to_string())).ok_or_else(|| Mistake::new(ViolationCode::NotUuid, message))
+    id.map(|id| (id, id.to_string())).ok_or_else(|| {
+        let versions: Vec<String> = versions.iter().map(u8::to_string).collect();
+        let message = format!("expected a hyphenated UUID of version {} (RFC 9562)", versions.join(" or "));
+        Mistake::new(ViolationCode::NotUuid, message)
+    })
 }
 
 fn event_type(text: &str) -> Result<String, Mistake> {

@@ -1,9 +1,9 @@
 //! The form of the rules' file, and what is made of it; what is wrong goes to a list of mistakes.
 
-use super::{DEFAULT_MAX_LENGTH, LONGEST_TEXT, OWN_MEMBERS, Rule};
+use super::{DEFAULT_MAX_LENGTH, EVENT_ID_VERSIONS, LONGEST_TEXT, OWN_MEMBERS, Rule};
 use crate::document::Pointer;
 use crate::geo::{GeoRule, Precision};
-use crate::kinds::{Decimal, Kind, NumberRule, Pattern, TextRule, composed};
+use crate::kinds::{Decimal, Kind, LocalPart, NumberRule, Pattern, TextRule, composed};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ pub(super) struct File {
     pub(super) version: u32,
     pub(super) every_event: Vec<FileRule>,
     pub(super) event_types: BTreeMap<String, Vec<FileRule>>,
+    pub(super) event_id_versions: Option<Vec<u8>>,
     pub(super) geo: Option<FileGeo>,
 }
 
@@ -42,6 +43,7 @@ enum FileKind {
     Anything,
     Boolean,
     Email,
+    LowerCaseEmail,
     IpAddress,
     Timestamp,
     Uuid,
@@ -94,6 +96,23 @@ fn is_fixed(pointer: &Pointer) -> bool {
     pointer.is_root() || OWN_MEMBERS.iter().any(|member| *pointer == Pointer::member(member))
 }
 
+/// The versions of UUIDs that an event's id may have.
+pub(super) fn compile_versions(versions: Option<&[u8]>, mistakes: &mut Vec<String>) -> Vec<u8> {
+    let versions = versions.unwrap_or(&EVENT_ID_VERSIONS);
+    if versions.is_empty() {
+        mistakes.push("`event_id_versions` is empty; leave it out for 4, 5 and 7".to_owned());
+    }
+    for (index, version) in versions.iter().enumerate() {
+        if !EVENT_ID_VERSIONS.contains(version) {
+            mistakes.push(format!("`event_id_versions` holds {version}; only 4, 5 and 7 can be allowed"));
+        }
+        if versions[..index].contains(version) {
+            mistakes.push(format!("`event_id_versions` holds {version} twice"));
+        }
+    }
+    versions.to_vec()
+}
+
 /// Compiles what the file says about addresses. A rule for the same value has to leave it alone: what a truncated address
 /// looks like isn't the sender's choice.
 pub(super) fn compile_geo<'r>(
@@ -121,7 +140,8 @@ fn compile_kind(kind: &FileKind, mistake: &mut impl FnMut(String)) -> Kind {
     match kind {
         FileKind::Anything => Kind::Anything,
         FileKind::Boolean => Kind::Boolean,
-        FileKind::Email => Kind::Email,
+        FileKind::Email => Kind::Email(LocalPart::AsItCame),
+        FileKind::LowerCaseEmail => Kind::Email(LocalPart::LowerCase),
         FileKind::IpAddress => Kind::IpAddress,
         FileKind::Timestamp => Kind::Timestamp,
         FileKind::Uuid => Kind::Uuid,

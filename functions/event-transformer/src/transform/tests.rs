@@ -187,6 +187,18 @@ fn the_four_members_of_every_event() {
 }
 
 #[test]
+fn rules_can_allow_fewer_versions_of_ids() {
+    let rules = RULES.replace(r#""version": 7,"#, r#""version": 7, "event_id_versions": [5, 7],"#);
+    let verdict = |id: &str| verdict_by(&rules, None, &with("event_id", id));
+    for good in ["2ed6657d-e927-568b-95e1-2665a8aea6a2", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"] {
+        assert!(matches!(verdict(good), Verdict::Transformed(_)), "{good}");
+    }
+    let Verdict::Refused(refusal) = verdict("919108f7-52d1-4320-9bac-f847db4148a8") else { panic!("version 4") };
+    assert_eq!(refusal.errors[0].code, ViolationCode::NotUuid);
+    assert!(refusal.errors[0].message.contains("version 5 or 7 "), "{}", refusal.errors[0].message);
+}
+
+#[test]
 fn rules_of_an_event_type() {
     use ViolationCode::{
         Missing, NotAllowed, NotEmail, NotTimestamp, NotUuid, NotWhole, TooLarge, TooLong, TooShort, TooSmall,

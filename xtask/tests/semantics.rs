@@ -6,7 +6,8 @@ use std::path::Path;
 /// Paths of tests in a page: what stands in backticks and has two colons, without anything that is no name.
 fn named(page: &str) -> BTreeSet<&str> {
     let is_path = |text: &&str| {
-        text.contains("::") && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_:".contains(&byte))
+        text.contains("::")
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_:".contains(&byte))
     };
     page.split('`').skip(1).step_by(2).filter(is_path).collect()
 }

@@ -177,14 +177,20 @@ fn objects() -> impl Strategy<Value = JsonText> {
 }
 
 fn traces() -> impl Strategy<Value = Trace> {
-    (".{0,6}", ".{0,6}", 0..i32::MAX, 0..i64::MAX).prop_map(|(task, table, partition, offset)| Trace {
-        task,
-        table,
-        topic: Entity::Customers.topic().to_owned(),
-        partition,
-        offset,
-        ..Trace::default()
-    })
+    (
+        ".{0,6}",
+        ".{0,6}",
+        prop_oneof![Just(0), Just(i32::MAX), 0..i32::MAX],
+        prop_oneof![Just(0), Just(i64::MAX), 0..i64::MAX],
+    )
+        .prop_map(|(task, table, partition, offset)| Trace {
+            task,
+            table,
+            topic: Entity::Customers.topic().to_owned(),
+            partition,
+            offset,
+            ..Trace::default()
+        })
 }
 
 fn versions() -> impl Strategy<Value = Version> {
@@ -202,23 +208,44 @@ fn versions() -> impl Strategy<Value = Version> {
 fn domain_events() -> impl Strategy<Value = DomainEvent> {
     let kind = (proptest::sample::select(Entity::ALL.to_vec()), proptest::sample::select(Action::ALL.to_vec()));
     let regions = (regions(), regions());
-    (ids(), kind, ".{1,20}", versions(), regions, 0..3_u32, timestamps(), objects(), traces()).prop_map(
-        |(event_id, (entity, action), key, version, (source_region, origin_region), hop, timestamp, data, trace)| {
-            DomainEvent {
+    (
+        ids(),
+        kind,
+        ".{1,20}|k{2048}",
+        versions(),
+        regions,
+        prop_oneof![0..3_u32, Just(u32::MAX)],
+        timestamps(),
+        objects(),
+        traces(),
+    )
+        .prop_map(
+            |(
                 event_id,
-                event_type: EventType { entity, action },
-                entity,
-                key: key.parse().expect("a key"),
+                (entity, action),
+                key,
                 version,
-                source_region,
-                origin_region,
+                (source_region, origin_region),
                 hop,
                 timestamp,
-                data: (action != Action::Deleted).then_some(data),
+                data,
                 trace,
-            }
-        },
-    )
+            )| {
+                DomainEvent {
+                    event_id,
+                    event_type: EventType { entity, action },
+                    entity,
+                    key: key.parse().expect("a key"),
+                    version,
+                    source_region,
+                    origin_region,
+                    hop,
+                    timestamp,
+                    data: (action != Action::Deleted).then_some(data),
+                    trace,
+                }
+            },
+        )
 }
 
 /// Short events, which aren't compressed, and long ones.
@@ -231,13 +258,18 @@ fn envelopes() -> impl Strategy<Value = Envelope> {
     })
 }
 
+/// Numbers from 1; the ends more often than the rest.
+fn numbers() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(1), Just(u32::MAX), 1..u32::MAX]
+}
+
 fn rules() -> impl Strategy<Value = RulesId> {
-    (1..u32::MAX, ".{0,5}").prop_map(|(version, text)| RulesId::of_file(version, &text))
+    (numbers(), ".{0,5}").prop_map(|(version, text)| RulesId::of_file(version, &text))
 }
 
 fn geo() -> impl Strategy<Value = Geo> {
     let database = proptest::option::of(
-        (".{1,10}", 0..253_402_300_799_u64)
+        (".{1,10}|.|a{128}", prop_oneof![Just(0), Just(253_402_300_799), 0..253_402_300_799_u64])
             .prop_map(|(name, epoch)| GeoDatabaseId::of_file(&name, epoch, name.as_bytes())),
     );
     let codes = (proptest::option::of("[A-Z]{2}"), proptest::option::of("[A-Z]{2}"));
@@ -258,7 +290,7 @@ fn transformed() -> impl Strategy<Value = TransformedEvent> {
         proptest::collection::btree_map(pointer, ".{0,6}".prop_map(|text| JsonText::parse_or_quote(&text)), 0..3);
     (
         ids(),
-        "[A-Za-z][A-Za-z0-9._-]{0,20}",
+        "[A-Za-z][A-Za-z0-9._-]{0,20}|[A-Za-z]|z{128}",
         regions(),
         times,
         ".{0,8}",
@@ -288,7 +320,7 @@ fn transformed() -> impl Strategy<Value = TransformedEvent> {
 
 fn violations() -> impl Strategy<Value = Violation> {
     let code = proptest::sample::select(ViolationCode::ALL.to_vec());
-    ("(/([a-z]|~0|~1){0,4}){0,3}", code, ".{0,8}", 1..u32::MAX)
+    ("(/([a-z]|~0|~1){0,4}){0,3}", code, ".{0,8}", numbers())
         .prop_map(|(pointer, code, message, rule_version)| Violation { pointer, code, message, rule_version })
 }
 
@@ -312,7 +344,7 @@ fn refusals() -> impl Strategy<Value = ValidationFailed> {
 fn dead_letters() -> impl Strategy<Value = DeadLetterEvent> {
     let texts = proptest::collection::vec(".{0,8}", 6);
     let times = (timestamps(), timestamps());
-    (texts, regions(), 1..u32::MAX, times, proptest::option::of(traces()), ".{0,40}", any::<bool>()).prop_map(
+    (texts, regions(), numbers(), times, proptest::option::of(traces()), ".{0,40}", any::<bool>()).prop_map(
         |(texts, region, attempts, (first_seen, failed_at), trace, record, packed)| {
             let [program, program_version, source, position, error_class, message] =
                 texts.try_into().expect("six texts");

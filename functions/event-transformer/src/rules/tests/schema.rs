@@ -40,7 +40,8 @@ fn pointer() -> BoxedStrategy<Value> {
 fn kind() -> impl Strategy<Value = Value> {
     let words =
         ["anything", "boolean", "email", "ip_address", "lower_case_email", "timestamp", "uuid"].map(Value::from);
-    let length = || mostly((0..70_000_u32).prop_map(Value::from), &[json!(-1), json!("1"), json!(1.5)]);
+    let length =
+        || mostly(prop_oneof![Just(65_536), 0..70_000_u32].prop_map(Value::from), &[json!(-1), json!("1"), json!(1.5)]);
     let allowed = prop::collection::vec(".{0,3}", 1..3).prop_map(Value::from);
     let pattern = prop_oneof!["[a-z]{1,3}", "[(\\[a-z{*]{0,4}"].prop_map(Value::from);
     let text = members(vec![

@@ -1,6 +1,6 @@
 #![doc = include_str!("../RULES.md")]
 //!
-//! This module reads the file and checks it; [`crate::transform`] holds events to it.
+//! This module reads the file and checks it; [`mod@crate::transform`] holds events to it.
 
 mod file;
 

@@ -30,7 +30,7 @@ pub use bound::{Binding, Bound, KeyNeed, Need, Text, Variable};
 pub use cdc_consumer::{CdcConsumer, CdcConsumerBinding, CdcConsumerSettings, CredentialsFolder, KafkaSecurity};
 pub use config::{ConfigError, Mistake};
 pub use event_router::{EventRouter, EventRouterBinding, EventRouterSettings};
-pub use event_transformer::{EventTransformer, EventTransformerBinding, EventTransformerSettings};
+pub use event_transformer::{EventTransformer, EventTransformerBinding, EventTransformerSettings, GeoDatabaseFile};
 pub use health_checker::{HealthChecker, HealthCheckerBinding, HealthCheckerSettings};
 pub use region::{InvalidRegion, Region, Regions};
 pub use resource::{Access, Allows, BusName, Flow, Kind, QueueName, QueueUrl, SecretName, TableName};

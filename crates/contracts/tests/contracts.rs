@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use contracts::{
     Authorizer, AuthorizerBinding, AuthorizerSettings, Binding, Bound, CredentialsFolder, EventRouter,
-    EventRouterBinding, EventRouterSettings, EventTransformer, HealthChecker, HealthCheckerBinding,
-    HealthCheckerSettings, KeyIssuer, Region, Regions, Setting, StreamProcessor, Text,
+    EventRouterBinding, EventRouterSettings, EventTransformer, EventTransformerBinding, EventTransformerSettings,
+    GeoDatabaseFile, HealthChecker, HealthCheckerBinding, HealthCheckerSettings, KeyIssuer, Region, Regions, Setting,
+    StreamProcessor, Text,
 };
 
 fn region(name: &str) -> Region {
@@ -139,6 +140,35 @@ fn a_folder_of_credentials_is_a_path_or_none() {
     for wrong in ["", "None", "secrets", "./none"] {
         assert!(CredentialsFolder::parse(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_geo_database_is_a_file_or_none() {
+    let file = GeoDatabaseFile::At("/opt/geo.mmdb".to_owned());
+    for file in [GeoDatabaseFile::None, file] {
+        assert_eq!(GeoDatabaseFile::parse(&file.render()), Ok(file));
+    }
+    for wrong in ["", "None", "geo.mmdb", "./none", "/", "/opt/", "/opt//geo.mmdb", "/opt/../geo.mmdb", "/./geo.mmdb"] {
+        assert!(GeoDatabaseFile::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_setting_whose_absence_says_the_same_is_left_out() {
+    let variable = |geo_database: GeoDatabaseFile| {
+        let binding = EventTransformerBinding {
+            bus: Bound::new("Bus", "bus".to_owned(), Vec::new()),
+            dead_letters: Bound::new("DeadLetters", "https://queue".to_owned(), Vec::new()),
+            settings: EventTransformerSettings { geo_database, ..Default::default() },
+        };
+        assert_eq!(binding.mistakes(), Vec::<String>::new());
+        let variables = binding.variables();
+        variables.into_iter().find(|variable| variable.name == "GEO_DATABASE").map(|variable| variable.value)
+    };
+    assert_eq!(variable(GeoDatabaseFile::None), None);
+    let path = "/opt/geo.mmdb".to_owned();
+    assert_eq!(variable(GeoDatabaseFile::At(path.clone())), Some(Text::Literal(path)));
+    assert_eq!(EventTransformerSettings::default().geo_database, GeoDatabaseFile::None, "what its absence means");
 }
 
 #[test]

@@ -220,8 +220,22 @@ pub static RAW_EVENT_TRANSFORM_SECONDS: Histogram<0> = Histogram::new(
     WORK_SECONDS,
 );
 
+/// Searches for the addresses of raw events that were transformed, by how they ended (`geo_status`).
+pub static GEO_LOOKUPS_TOTAL: Counter<1> = Counter::new(
+    "geo_lookups_total",
+    "Searches for the addresses of raw events that were transformed, by status.",
+    &["status"],
+);
+
+/// Whether a starting transformer found a database of addresses that it can use: 1, or 0.
+pub static GEO_DATABASE_LOADED: Gauge<0> = Gauge::new(
+    "geo_database_loaded",
+    "Whether a starting transformer found a database of addresses that it can use: 1 or 0.",
+    &[],
+);
+
 /// Every metric, in the order in which exporters write them.
-pub static ALL: [Metric; 31] = [
+pub static ALL: [Metric; 33] = [
     LAMBDA_INVOCATIONS_TOTAL.metric(),
     LAMBDA_ERRORS_TOTAL.metric(),
     LAMBDA_DURATION_SECONDS.metric(),
@@ -253,6 +267,8 @@ pub static ALL: [Metric; 31] = [
     RAW_EVENTS_TOTAL.metric(),
     VALIDATION_ERRORS_TOTAL.metric(),
     RAW_EVENT_TRANSFORM_SECONDS.metric(),
+    GEO_LOOKUPS_TOTAL.metric(),
+    GEO_DATABASE_LOADED.metric(),
 ];
 
 #[cfg(test)]

@@ -69,6 +69,9 @@ pub(crate) fn add<B: Binding<Value<String>>>(
                 .log_format(LogFormat::Json)
                 .system_log_level(SystemLogLevel::Warn),
         );
+    if let Some((layer, version)) = scope.environment.functions().layer_of(program) {
+        function = function.layers([layer_version(scope, layer, version)]);
+    }
     if let Some(reserved) = settings.reserved_concurrency {
         function = function.reserved_concurrent_executions(reserved);
     }
@@ -82,6 +85,12 @@ pub(crate) fn add<B: Binding<Value<String>>>(
     scope.watch(logical_id, Subject::Function { function: name, timeout: settings.timeout, reads_streams });
     trigger.connect(scope, logical_id, &function, program);
     function
+}
+
+/// A layer's version in the stack's own region and account. Nobody declares it here: what is in it isn't ours to ship.
+fn layer_version(scope: &Scope<'_>, layer: &str, version: u32) -> Value<String> {
+    let name = scope.environment.name(layer);
+    cfn::sub(&format!("arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:layer:{name}:{version}"))
 }
 
 /// Why a function isn't in the region's network: it would reach nothing there that it can't reach without.

@@ -203,6 +203,7 @@ fn event_transformer(scope: &mut Scope<'_>, bus: &Handle<cfn::events::EventBus>,
         settings: EventTransformerSettings {
             publish_timeout: settings.publish.publish_timeout,
             deadline_margin: settings.publish.deadline_margin,
+            geo_database: settings.geo.file(),
             ..EventTransformerSettings::default()
         },
     };

@@ -74,7 +74,7 @@ fn a_breaker_opens_no_longer_than_it_may() {
     };
     assert_eq!(
         binding(settings).mistakes(),
-        ["event-router: `breaker_open` is `90s`, which is longer than `1m` (`breaker_open_max`); make it shorter"]
+        ["event-router: `BREAKER_OPEN` is `90s`, which is longer than `1m` (`BREAKER_OPEN_MAX`); make it shorter"]
     );
 }
 
@@ -220,6 +220,8 @@ fn a_router_is_not_its_own_peer() {
         ("PEER_REGIONS", "us-east-1"),
         ("PEER_EVENT_BUS_NAME", "tandem-test-events"),
         ("DEAD_LETTER_QUEUE_URL", "https://queue"),
+        ("BREAKERS_TABLE_NAME", "tandem-test-breakers"),
+        ("PARKING_TABLE_NAME", "tandem-test-parking"),
     ];
     let refused = |changes: &[(&str, &str)]| refused(|lookup| EventRouter::from_lookup(lookup), &good, changes);
     assert!(refused(&[]).is_empty());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contracts::{
     Authorizer, AuthorizerBinding, AuthorizerSettings, Binding, Bound, CredentialsFolder, EventRouter,
-    EventRouterBinding, EventRouterSettings, EventTransformer, HealthChecker, HealthCheckerBinding,
+    EventRouterBinding, EventRouterSettings, EventTransformer, Grants, HealthChecker, HealthCheckerBinding,
     HealthCheckerSettings, KeyIssuer, Region, Regions, Setting, StreamProcessor, Text,
 };
 
@@ -191,6 +191,7 @@ fn an_authorizers_settings_fit_together() {
         ("JWT_KEY_ISSUER", "https://login.example.com"),
         ("JWT_AUDIENCE", "tandem-api"),
         ("JWT_SECRET_NAME", "tandem-test-jwt"),
+        ("ROUTE_GRANTS", "POST /v1/events *"),
     ];
     let refused = |changes: &[(&str, &str)]| refused(|lookup| Authorizer::from_lookup(lookup), &good, changes);
     assert!(refused(&[]).is_empty());
@@ -205,6 +206,13 @@ fn an_authorizers_settings_fit_together() {
             "{mistakes:?}"
         );
     }
+    for (variable, bad) in [("ROUTE_GRANTS", "POST /v1/events"), ("HTTP_ANSWER", "yes"), ("BAD_TOKEN", "401")] {
+        let mistakes = refused(&[(variable, bad)]);
+        assert!(
+            mistakes.len() == 1 && mistakes[0].starts_with(&format!("`{variable}` is `{bad}`, which is")),
+            "{mistakes:?}"
+        );
+    }
     // A value that can't be read is told before what it contradicts.
     assert_eq!(refused(&[("ANSWER_KEPT", "soon"), ("JWT_SECRET_ISSUER", "https://login.example.com")]).len(), 1);
 
@@ -212,6 +220,7 @@ fn an_authorizers_settings_fit_together() {
         secret_issuer: "https://login.example.com".to_owned(),
         key_issuer: KeyIssuer::Url("https://login.example.com".to_owned()),
         audience: "tandem-api".to_owned(),
+        grants: Grants::parse("POST /v1/events *").expect("grants"),
         signing_secret: Bound::new("Jwt", "tandem-test-jwt".to_owned(), Vec::new()),
         settings: AuthorizerSettings { longest_life: Duration::from_secs(60), ..Default::default() },
     };

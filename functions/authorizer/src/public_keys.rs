@@ -131,6 +131,11 @@ impl<F: FetchKeys> PublicKeys<F> {
         Self { source, kept: Kept::new(KEEPING) }
     }
 
+    /// Fetches the keys if there are none that are young enough.
+    pub(crate) async fn prepare(&self, clock: &impl Clock) -> Result<(), NoKeys> {
+        self.kept.get(clock, self.source.fetch()).await.map(drop)
+    }
+
     /// The key with this id. A key that isn't known is looked for again, as often as is allowed.
     pub(crate) async fn find(&self, key_id: &str, clock: &impl Clock) -> Result<Option<PublicKey>, NoKeys> {
         let find = |held: &Arc<Held<KeySet>>| held.value.get(key_id).cloned();

@@ -20,7 +20,7 @@ use crate::constructs::trigger::{Schedule, Streams, Trigger, WorkQueue};
 use crate::constructs::{Scope, bus, key, role, stateful, table};
 use crate::consumer::{self, KafkaEndpoints};
 use crate::environment::Environment;
-use crate::stacks::{cluster, secrets, state};
+use crate::stacks::{api, cluster, secrets, state};
 use crate::system::{Source, StackInstance, Subject};
 
 /// Keys of synthetic rows start with this; the observer sees their events and no others.
@@ -246,13 +246,19 @@ fn probe_canaries(
 }
 
 fn authorizer(scope: &mut Scope<'_>, shared: &Shared<'_>) {
-    let api = scope.environment.api();
+    let settings = scope.environment.api();
     let binding = AuthorizerBinding {
-        secret_issuer: api.secret_issuer.clone(),
-        key_issuer: api.key_issuer.clone(),
-        audience: api.audience.clone(),
+        secret_issuer: settings.secret_issuer.clone(),
+        key_issuer: settings.key_issuer.clone(),
+        audience: settings.audience.clone(),
+        grants: api::grants(scope.environment),
         signing_secret: secrets::read_jwt(scope, shared.key),
-        settings: AuthorizerSettings { answer_kept: api.answer_kept, ..AuthorizerSettings::default() },
+        settings: AuthorizerSettings {
+            answer_kept: settings.answer_kept,
+            http_answer: api::ANSWER,
+            bad_token: settings.bad_token,
+            ..AuthorizerSettings::default()
+        },
     };
     function::add(scope, "Authorizer", &binding, shared, &Trigger::Calls);
 }

@@ -1,6 +1,8 @@
 //! The authorizer with a secret in memory, an issuer on this machine and a clock that is set by hand.
 
+mod attacks;
 mod events;
 mod keys;
+mod nonsense;
 mod tokens;
 mod world;

@@ -27,6 +27,9 @@ pub(crate) const NOW: u64 = 1_800_000_000;
 /// Lambda's id of each invocation.
 pub(crate) const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
+/// Everybody puts events, readers read orders, and administrators do whatever there is below `/v1/admin/`.
+const GRANTS: &str = "POST /v1/events *;GET /v1/orders/* reader;* /v1/admin/* admin";
+
 pub(crate) const AUDIENCE: &str = "tandem-api";
 pub(crate) const SECRET_ISSUER: &str = "tandem";
 pub(crate) const SECRET: &str = "the first secret, which is long enough";
@@ -59,6 +62,17 @@ impl World {
         &self,
         changes: &[(&str, &str)],
     ) -> Result<Verifier<&FakeSecret, KeyServer, &TestClock>, KeysWithoutIssuer> {
+        let keys = KeyServer::of_issuer(&self.issuer.url).expect("a URL");
+        Verifier::new(self.config(changes), &self.secret, Some(keys), &self.clock)
+    }
+
+    /// The whole function, with other variables than the usual ones.
+    pub(crate) fn handler_with(&self, changes: &[(&str, &str)]) -> Handler<&FakeSecret, KeyServer, &TestClock> {
+        let keys = KeyServer::of_issuer(&self.issuer.url).expect("a URL");
+        Handler::new(self.config(changes), &self.secret, Some(keys), &self.clock).expect("a handler")
+    }
+
+    fn config(&self, changes: &[(&str, &str)]) -> Authorizer {
         let lookup = |variable: &str| {
             let changed = changes.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).to_owned());
             changed.or_else(|| match variable {
@@ -67,11 +81,16 @@ impl World {
                 "JWT_KEY_ISSUER" => Some(self.issuer.url.clone()),
                 "JWT_AUDIENCE" => Some(AUDIENCE.to_owned()),
                 "JWT_SECRET_NAME" => Some("tandem-test-jwt".to_owned()),
+                "ROUTE_GRANTS" => Some(GRANTS.to_owned()),
                 _ => None,
             })
         };
-        let keys = KeyServer::of_issuer(&self.issuer.url).expect("a URL");
-        Verifier::new(Authorizer::from_lookup(lookup).expect("a configuration"), &self.secret, Some(keys), &self.clock)
+        Authorizer::from_lookup(lookup).expect("a configuration")
+    }
+
+    /// A token of the shared secret with some claims changed.
+    pub(crate) fn token_with(changes: &Value) -> String {
+        sign_by_secret(&json!({ "alg": "HS256" }), &with(claims(SECRET_ISSUER), changes), SECRET.as_bytes())
     }
 
     /// Decides on one event as the deployed function would; gives the answer as JSON or the error's text.
@@ -79,29 +98,52 @@ impl World {
         self.handle_measured(event).await.0
     }
 
+    /// The same in a function that goes on from one event to the next.
+    pub(crate) async fn handle_by(
+        handler: &Handler<&FakeSecret, KeyServer, &TestClock>,
+        event: Value,
+    ) -> Result<Value, String> {
+        invoke(handler, event, &mut Vec::new()).await
+    }
+
     /// The same, with what was written as metrics.
     pub(crate) async fn handle_measured(&self, event: Value) -> (Result<Value, String>, String) {
-        // All tests of this process share the metrics: an invocation beside this one would write its counts.
-        static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-        let _alone = ONE_AT_A_TIME.lock().await;
-        let handler = Handler::new(self.verifier());
-        let request = serde_json::from_value(event).expect("a request");
-        let config = Config { function_name: "tandem-test-authorizer".to_owned(), ..Config::default() };
-        let mut context = Context::default();
-        context.env_config = Arc::new(config);
-        context.request_id = REQUEST_ID.to_owned();
         let mut metrics = Vec::new();
-        let answer = handler.handle(LambdaEvent::new(request, context), &mut metrics).await;
-        let answer = answer
-            .map(|answer| serde_json::to_value(answer).expect("JSON"))
-            .map_err(|error: NoAnswer| lambda_runtime::Diagnostic::from(error).error_message);
+        let answer = invoke(&self.handler_with(&[]), event, &mut metrics).await;
         (answer, String::from_utf8(metrics).expect("text"))
     }
 }
 
+async fn invoke(
+    handler: &Handler<&FakeSecret, KeyServer, &TestClock>,
+    event: Value,
+    metrics: &mut Vec<u8>,
+) -> Result<Value, String> {
+    // All tests of this process share the metrics: an invocation beside this one would write its counts.
+    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let request = serde_json::from_value(event).expect("a request");
+    let config = Config { function_name: "tandem-test-authorizer".to_owned(), ..Config::default() };
+    let mut context = Context::default();
+    context.env_config = Arc::new(config);
+    context.request_id = REQUEST_ID.to_owned();
+    let answer = handler.handle(LambdaEvent::new(request, context), metrics).await;
+    answer
+        .map(|answer| serde_json::to_value(answer).expect("JSON"))
+        .map_err(|error: NoAnswer| lambda_runtime::Diagnostic::from(error).error_message)
+}
+
 /// What came of a token: `allowed`, the class of the refusal, or `no keys`.
 pub(crate) async fn outcome(verifier: &Verifier<&FakeSecret, KeyServer, &TestClock>, token: &str) -> &'static str {
-    match verifier.caller(&format!("Bearer {token}")).await {
+    outcome_of_header(verifier, &format!("Bearer {token}")).await
+}
+
+/// The same of a whole header value.
+pub(crate) async fn outcome_of_header(
+    verifier: &Verifier<&FakeSecret, KeyServer, &TestClock>,
+    value: &str,
+) -> &'static str {
+    match verifier.caller(value).await {
         Ok(_) => "allowed",
         Err(VerifyError::Refused(refusal)) => refusal.class(),
         Err(VerifyError::NoKeys(_)) => "no keys",
@@ -283,11 +325,13 @@ impl RsaKey {
     }
 
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
-        signed(header, claims, |message| {
-            let mut signature = vec![0; self.0.public().modulus_len()];
-            self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).expect("signed");
-            signature
-        })
+        signed(header, claims, |message| self.signature(message))
+    }
+
+    pub(crate) fn signature(&self, message: &[u8]) -> Vec<u8> {
+        let mut signature = vec![0; self.0.public().modulus_len()];
+        self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).expect("signed");
+        signature
     }
 
     /// A token as the issuer makes it.
@@ -298,8 +342,29 @@ impl RsaKey {
 
 /// A token signed with a shared secret.
 pub(crate) fn sign_by_secret(header: &Value, claims: &Value, secret: &[u8]) -> String {
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
-    signed(header, claims, |message| ring::hmac::sign(&key, message).as_ref().to_vec())
+    signed(header, claims, |message| hmac(message, secret))
+}
+
+/// HMAC with SHA-256.
+pub(crate) fn hmac(message: &[u8], secret: &[u8]) -> Vec<u8> {
+    ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret), message).as_ref().to_vec()
+}
+
+/// `base` with some members changed; null takes one away.
+pub(crate) fn with(mut base: Value, changes: &Value) -> Value {
+    let members = base.as_object_mut().expect("an object");
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => drop(members.remove(name)),
+            value => drop(members.insert(name.clone(), value.clone())),
+        }
+    }
+    base
+}
+
+/// A part of a token.
+pub(crate) fn encoded(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A token as those who know the secret make it.
@@ -316,8 +381,8 @@ pub(crate) fn claims(issuer: &str) -> Value {
 }
 
 fn signed(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
-    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let encode = |value: &Value| encoded(value.to_string().as_bytes());
     let message = format!("{}.{}", encode(header), encode(claims));
-    let signature = URL_SAFE_NO_PAD.encode(sign(message.as_bytes()));
+    let signature = encoded(&sign(message.as_bytes()));
     format!("{message}.{signature}")
 }

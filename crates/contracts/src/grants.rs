@@ -118,12 +118,15 @@ impl Setting for Grants {
 /// whoever resolves paths (`.` and `..`, `%`).
 fn is_path(path: &str, below: bool) -> bool {
     let Some(inner) = path.strip_prefix('/') else { return false };
+    if inner.is_empty() {
+        return true;
+    }
     let inner = if below { inner.strip_suffix('/').unwrap_or(inner) } else { inner };
     let is_segment = |segment: &str| {
         !matches!(segment, "" | "." | "..")
             && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
     };
-    inner.is_empty() || inner.split('/').all(is_segment)
+    inner.split('/').all(is_segment)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What a health check does to a region, and where its verdicts are kept and told.
 //!
 //! A probe uses the data plane, as the programs do: a row written and read back, an event put onto a bus, a message sent
-//! and received. Listing resources would ask control planes, which fail apart from what the programs need.
+//! and received. Listing resources asks control planes, which fail apart from what the programs need: it is done beside that,
+//! for people who want to know, and is no probe.
 //! A probe makes one attempt, because a retry would hide what it is meant to find, and it knows no deadline: the caller
 //! limits it. A service is as fast as the slowest single call on a connection that is open: how long it takes to open one
 //! says how far a region is and not how well. What an outcome means for a region isn't decided here.
@@ -16,49 +17,22 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use contracts::{BusName, QueueName, Region, TableName};
-use events::health::SOURCE;
+use events::health::{CANARY, HEALTH_CHECK, SOURCE};
 use serde_json::json;
 use std::error::Error;
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// `DetailType` of an event that is only sent to see that a bus takes it.
-pub const CANARY: &str = "Canary";
+pub use events::health::ProbedService;
 
-/// `DetailType` of the outcome of a check.
-pub const HEALTH_CHECK_EVENT: &str = "HealthCheckEvent";
+mod listing;
 
 /// How long a canary row stays. The next check writes the same row again.
 const CANARY_ROW_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Seconds that one request for a message waits for it at the queue.
 const RECEIVE_WAIT_SECONDS: i32 = 1;
-
-/// What a region is made of, as far as it is probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ProbedService {
-    /// A row is written and read back.
-    DynamoDb,
-    /// An event is put onto a bus.
-    EventBridge,
-    /// A message is sent, received and deleted.
-    Sqs,
-}
-
-impl ProbedService {
-    /// Each of them.
-    pub const ALL: [Self; 3] = [Self::DynamoDb, Self::EventBridge, Self::Sqs];
-
-    /// The service's short name, in metrics and events.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DynamoDb => "dynamodb",
-            Self::EventBridge => "eventbridge",
-            Self::Sqs => "sqs",
-        }
-    }
-}
 
 /// Uses the services of one region, once.
 pub trait ProbeRegion: Sync {
@@ -68,6 +42,13 @@ pub trait ProbeRegion: Sync {
     /// # Errors
     /// When the service did not do what it was asked for.
     fn probe(&self, service: ProbedService) -> impl Future<Output = Result<Duration, HealthError>> + Send;
+
+    /// Asks the control plane of `service` for a name of what there is, and tells how long that took, the opening of a
+    /// connection included. It may take for ever; the caller sets a limit.
+    ///
+    /// # Errors
+    /// When there was no answer. That says nothing about the data plane.
+    fn list(&self, service: ProbedService) -> impl Future<Output = Result<Duration, HealthError>> + Send;
 }
 
 /// Keeps texts under a key, so that none overwrites one that its writer hasn't seen.
@@ -121,6 +102,10 @@ pub trait AnnounceHealth: Sync {
 impl<P: ProbeRegion> ProbeRegion for &P {
     fn probe(&self, service: ProbedService) -> impl Future<Output = Result<Duration, HealthError>> + Send {
         (**self).probe(service)
+    }
+
+    fn list(&self, service: ProbedService) -> impl Future<Output = Result<Duration, HealthError>> + Send {
+        (**self).list(service)
     }
 }
 
@@ -314,6 +299,10 @@ impl ProbeRegion for RegionProbes {
             ProbedService::Sqs => self.probe_queue().await,
         }
     }
+
+    async fn list(&self, service: ProbedService) -> Result<Duration, HealthError> {
+        self.list_names(service).await
+    }
 }
 
 /// What a call of the SDK gives.
@@ -400,8 +389,8 @@ impl HealthBus {
 
 impl AnnounceHealth for HealthBus {
     async fn announce(&self, detail: &str) -> Result<(), HealthError> {
-        put_event(&self.client, &self.bus, HEALTH_CHECK_EVENT, detail).await?;
-        telemetry::EVENTBRIDGE_EVENTS_PUBLISHED_TOTAL.inc(&[self.region.as_str(), HEALTH_CHECK_EVENT]);
+        put_event(&self.client, &self.bus, HEALTH_CHECK, detail).await?;
+        telemetry::EVENTBRIDGE_EVENTS_PUBLISHED_TOTAL.inc(&[self.region.as_str(), HEALTH_CHECK]);
         Ok(())
     }
 }
@@ -444,7 +433,7 @@ mod tests {
 
     const URL: &str = "http://127.0.0.1/000000000000/canaries";
 
-    fn probes(script: &Script) -> RegionProbes {
+    pub(super) fn probes(script: &Script) -> RegionProbes {
         let table = "tandem-test-health".parse().expect("a table");
         let queue = "canaries".parse().expect("a queue");
         RegionProbes::new(&sdk_config(script), region("us-west-2"), region("us-east-1"), table, event_bus("bus"), queue)
@@ -610,7 +599,7 @@ mod tests {
         let bus = HealthBus::new(&sdk_config(&script), region("us-west-2"), event_bus("bus"));
         bus.announce("{\"overall\":\"healthy\"}").await.expect("taken");
         let expected = json!({
-            "Source": SOURCE, "DetailType": HEALTH_CHECK_EVENT, "Detail": "{\"overall\":\"healthy\"}", "EventBusName": "bus",
+            "Source": SOURCE, "DetailType": HEALTH_CHECK, "Detail": "{\"overall\":\"healthy\"}", "EventBusName": "bus",
         });
         assert_eq!(script.bodies()[0]["Entries"][0], expected);
     }

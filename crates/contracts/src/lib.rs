@@ -35,7 +35,9 @@ pub use event_transformer::{EventTransformer, EventTransformerBinding, EventTran
 pub use grants::{Grant, Grants};
 pub use health_checker::{HealthChecker, HealthCheckerBinding, HealthCheckerSettings};
 pub use region::{InvalidRegion, Region, Regions};
-pub use resource::{Access, Allows, BusName, Flow, Kind, QueueName, QueueUrl, SecretName, TableName};
+pub use resource::{
+    Access, Allows, BusName, ControlPlaneListing, Flow, Kind, QueueName, QueueUrl, SecretName, TableName,
+};
 pub use setting::{Setting, duration};
 pub use stream_processor::{StreamProcessor, StreamProcessorBinding, StreamProcessorSettings};
 

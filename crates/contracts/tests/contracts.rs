@@ -68,9 +68,32 @@ fn keys_of_other_regions_say_which() {
         Bound::new("Canaries", "canaries".to_owned(), vec!["arn:west".to_owned(), "arn:east".to_owned()])
             .encrypted_by("key:west".to_owned())
             .encrypted_in(region("us-east-1"), "key:east".to_owned());
-    let keys = queue.need("canaries").keys;
+    let keys = queue.need("canaries").expect("it is used").keys;
     let regions: Vec<_> = keys.iter().map(|key| (key.key.as_str(), key.region.clone())).collect();
     assert_eq!(regions, [("key:west", None), ("key:east", Some(region("us-east-1")))]);
+}
+
+#[test]
+fn what_is_not_used_needs_no_permission() {
+    type Planes = Bound<String, contracts::resource::ControlPlanes, contracts::resource::List>;
+    let ignored = Planes::unused("ignored".to_owned());
+    assert_eq!(ignored.need("control_planes"), None);
+    assert_eq!(ignored.variable("CONTROL_PLANES").value, Text::Template("ignored".to_owned()), "the program is told");
+    let listed = Planes::new("names", "listed".to_owned(), Vec::new()).need("control_planes").expect("it is used");
+    assert_eq!(listed.actions, ["dynamodb:ListTables", "events:ListEventBuses", "sqs:ListQueues"]);
+    assert!(listed.on_any_because.is_some_and(|reason| reason.split(' ').count() > 3), "every resource needs a reason");
+    let refused = refused(
+        |lookup| HealthChecker::from_lookup(lookup),
+        &[
+            ("AWS_REGION", "us-west-2"),
+            ("CHECKED_REGIONS", "us-west-2"),
+            ("HEALTH_TABLE", "tandem-test-health"),
+            ("EVENT_BUS_NAME", "tandem-test-events"),
+            ("CANARY_QUEUE_NAME", "tandem-test-canaries"),
+        ],
+        &[("CONTROL_PLANES", "yes")],
+    );
+    assert_eq!(refused, ["`CONTROL_PLANES` is `yes`, which is not `listed` or `ignored`"]);
 }
 
 #[test]
@@ -237,6 +260,7 @@ fn a_health_checkers_settings_fit_together() {
         ("HEALTH_TABLE", "tandem-test-health"),
         ("EVENT_BUS_NAME", "tandem-test-events"),
         ("CANARY_QUEUE_NAME", "tandem-test-canaries"),
+        ("CONTROL_PLANES", "ignored"),
     ];
     let refused = |changes: &[(&str, &str)]| refused(|lookup| HealthChecker::from_lookup(lookup), &good, changes);
     assert!(refused(&[]).is_empty());
@@ -257,6 +281,7 @@ fn a_health_checkers_settings_fit_together() {
         health: Bound::new("Health", "tandem-test-health".to_owned(), Vec::new()),
         bus: Bound::new("Bus", "tandem-test-events".to_owned(), Vec::new()),
         canaries: Bound::new("Canaries", "tandem-test-canaries".to_owned(), Vec::new()),
+        control_planes: Bound::unused("ignored".to_owned()),
         settings: HealthCheckerSettings { unhealthy_after: 4, ..Default::default() },
     };
     let mistakes = bound.mistakes();

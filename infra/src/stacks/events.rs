@@ -215,6 +215,7 @@ fn health_checker(scope: &mut Scope<'_>, shared: &Shared<'_>) {
         health: state::probe_health(scope, shared.key, &peers),
         bus: bus::publish_in(scope, scope.environment.from_region(scope.region)),
         canaries: probe_canaries(scope, &canaries, shared.key, &peers),
+        control_planes: control_planes(scope, settings.list_control_planes),
         settings: HealthCheckerSettings {
             // Two checks may be missed before the verdict means nothing any more.
             verdict_expiry: 3 * settings.every,
@@ -224,6 +225,15 @@ fn health_checker(scope: &mut Scope<'_>, shared: &Shared<'_>) {
     };
     let trigger = Trigger::Schedule(Schedule { every: settings.every, undelivered: &undelivered, failures: &failures });
     function::add(scope, "HealthChecker", &binding, shared, &trigger);
+}
+
+/// The control planes of every region, if they are to be looked at. Listing knows no single resource.
+fn control_planes(scope: &Scope<'_>, listed: bool) -> Bound<Value<String>, resource::ControlPlanes, resource::List> {
+    if !listed {
+        return Bound::unused("ignored".into());
+    }
+    Bound::new("names of what there is", "listed".into(), Vec::new())
+        .in_regions(scope.environment.from_region(scope.region))
 }
 
 /// The canary queue's name without system and environment, the same in each region.

@@ -21,7 +21,7 @@ impl RegionProbes {
 mod tests {
     use super::*;
     use crate::health::ProbeRegion;
-    use crate::health::tests::probes;
+    use crate::health::probes::tests::probes;
     use crate::testing::Script;
     use serde_json::json;
 

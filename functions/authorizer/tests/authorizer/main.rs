@@ -2,7 +2,9 @@
 
 mod attacks;
 mod events;
+mod issuer;
 mod keys;
 mod nonsense;
+mod signing;
 mod tokens;
 mod world;

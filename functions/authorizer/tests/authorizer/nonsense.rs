@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use std::cell::OnceCell;
 use std::fmt::Debug;
 
-type Tested = Verifier<&'static FakeSecret, KeyServer, &'static TestClock>;
+type Tested = Verifier<&'static FakeSecret, KeyServer, TestClock>;
 
 /// Checks that `holds` for what `strategy` makes up, with one verifier for all of it.
 fn property<T: Debug>(

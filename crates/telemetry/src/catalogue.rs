@@ -131,10 +131,11 @@ pub static CROSS_REGION_LATENCY_SECONDS: Histogram<2> = Histogram::new(
     JOURNEY_SECONDS,
 );
 
-/// Requests that the authorizer decided on, by what became of them: `allowed`, the class of the refusal, or `failed`.
+/// Requests that the authorizer decided on, by what became of them: `allowed`, `forbidden` for a good token that opens nothing of
+/// what was asked for, the class of the refusal, or `failed`.
 pub static AUTHORIZATIONS_TOTAL: Counter<1> = Counter::new(
     "authorizations_total",
-    "Requests that the authorizer decided on, by outcome: allowed, the class of the refusal, or failed.",
+    "Requests that the authorizer decided on, by outcome: allowed, forbidden, the class of the refusal, or failed.",
     &["outcome"],
 );
 

@@ -112,7 +112,7 @@ macro_rules! program {
             }
 
             fn needs(&self) -> Vec<crate::Need<V>> {
-                vec![$(self.$resource.need(stringify!($resource)),)*]
+                [$(self.$resource.need(stringify!($resource)),)*].into_iter().flatten().collect()
             }
 
             fn mistakes(&self) -> Vec<String> {

@@ -44,6 +44,8 @@ pub trait Allows<A: Access>: Kind {
     const ACTIONS: &'static [&'static str];
     /// IAM actions on the customer-managed key that encrypts the resource, if there is one.
     const KEY_ACTIONS: &'static [&'static str];
+    /// Why the actions can't be limited to the resource, if they can't: IAM then gets every resource, with this reason.
+    const ON_ANY_BECAUSE: Option<&'static str> = None;
 }
 
 macro_rules! access {
@@ -73,6 +75,8 @@ access! {
     Read, "reads", In;
     /// Write something small and read it back, to see that the resource works.
     Probe, "probes", Both;
+    /// Ask for names of what there is, to see that the control plane answers.
+    List, "lists", In;
 }
 
 macro_rules! kind {
@@ -153,6 +157,27 @@ kind! {
     Secret, "secret" of "secretsmanager",
     /// The name of a secret: 1 to 512 letters, digits and `/_+=.@-`.
     SecretName, |text| is_name(text, 1..=512, b"/_+=.@-"), "a secret's name (1 to 512 letters, digits, `/_+=.@-`)"
+}
+
+kind! {
+    /// The control planes of the services that programs use: DynamoDB, EventBridge and SQS.
+    ControlPlanes, "control planes" of "dynamodb",
+    /// Whether control planes are looked at: `listed` or `ignored`.
+    ControlPlaneListing, |text| matches!(text, "listed" | "ignored"), "`listed` or `ignored`"
+}
+
+impl ControlPlaneListing {
+    /// Whether they are looked at.
+    pub fn is_listed(&self) -> bool {
+        self.as_str() == "listed"
+    }
+}
+
+impl Allows<List> for ControlPlanes {
+    const ACTIONS: &'static [&'static str] = &["dynamodb:ListTables", "events:ListEventBuses", "sqs:ListQueues"];
+    const KEY_ACTIONS: &'static [&'static str] = &[];
+    const ON_ANY_BECAUSE: Option<&'static str> =
+        Some("listing names of tables, buses and queues knows no single resource");
 }
 
 impl Allows<Publish> for EventBus {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use contracts::{
     Authorizer, AuthorizerBinding, AuthorizerSettings, Binding, Bound, CredentialsFolder, EventRouter,
     EventRouterBinding, EventRouterSettings, EventTransformer, EventTransformerBinding, EventTransformerSettings,
-    GeoDatabaseFile, HealthChecker, HealthCheckerBinding, HealthCheckerSettings, KeyIssuer, Region, Regions, Setting,
-    StreamProcessor, Text,
+    GeoDatabaseFile, Grants, HealthChecker, HealthCheckerBinding, HealthCheckerSettings, KeyIssuer, Region, Regions,
+    Setting, StreamProcessor, Text,
 };
 
 fn region(name: &str) -> Region {
@@ -84,9 +84,32 @@ fn keys_of_other_regions_say_which() {
         Bound::new("Canaries", "canaries".to_owned(), vec!["arn:west".to_owned(), "arn:east".to_owned()])
             .encrypted_by("key:west".to_owned())
             .encrypted_in(region("us-east-1"), "key:east".to_owned());
-    let keys = queue.need("canaries").keys;
+    let keys = queue.need("canaries").expect("it is used").keys;
     let regions: Vec<_> = keys.iter().map(|key| (key.key.as_str(), key.region.clone())).collect();
     assert_eq!(regions, [("key:west", None), ("key:east", Some(region("us-east-1")))]);
+}
+
+#[test]
+fn what_is_not_used_needs_no_permission() {
+    type Planes = Bound<String, contracts::resource::ControlPlanes, contracts::resource::List>;
+    let ignored = Planes::unused("ignored".to_owned());
+    assert_eq!(ignored.need("control_planes"), None);
+    assert_eq!(ignored.variable("CONTROL_PLANES").value, Text::Template("ignored".to_owned()), "the program is told");
+    let listed = Planes::new("names", "listed".to_owned(), Vec::new()).need("control_planes").expect("it is used");
+    assert_eq!(listed.actions, ["dynamodb:ListTables", "events:ListEventBuses", "sqs:ListQueues"]);
+    assert!(listed.on_any_because.is_some_and(|reason| reason.split(' ').count() > 3), "every resource needs a reason");
+    let refused = refused(
+        |lookup| HealthChecker::from_lookup(lookup),
+        &[
+            ("AWS_REGION", "us-west-2"),
+            ("CHECKED_REGIONS", "us-west-2"),
+            ("HEALTH_TABLE", "tandem-test-health"),
+            ("EVENT_BUS_NAME", "tandem-test-events"),
+            ("CANARY_QUEUE_NAME", "tandem-test-canaries"),
+        ],
+        &[("CONTROL_PLANES", "yes")],
+    );
+    assert_eq!(refused, ["`CONTROL_PLANES` is `yes`, which is not `listed` or `ignored`"]);
 }
 
 #[test]
@@ -240,6 +263,7 @@ fn an_authorizers_settings_fit_together() {
         ("JWT_KEY_ISSUER", "https://login.example.com"),
         ("JWT_AUDIENCE", "tandem-api"),
         ("JWT_SECRET_NAME", "tandem-test-jwt"),
+        ("ROUTE_GRANTS", "POST /v1/events *"),
     ];
     let refused = |changes: &[(&str, &str)]| refused(|lookup| Authorizer::from_lookup(lookup), &good, changes);
     assert!(refused(&[]).is_empty());
@@ -254,6 +278,13 @@ fn an_authorizers_settings_fit_together() {
             "{mistakes:?}"
         );
     }
+    for (variable, bad) in [("ROUTE_GRANTS", "POST /v1/events"), ("HTTP_ANSWER", "yes"), ("BAD_TOKEN", "401")] {
+        let mistakes = refused(&[(variable, bad)]);
+        assert!(
+            mistakes.len() == 1 && mistakes[0].starts_with(&format!("`{variable}` is `{bad}`, which is")),
+            "{mistakes:?}"
+        );
+    }
     // A value that can't be read is told before what it contradicts.
     assert_eq!(refused(&[("ANSWER_KEPT", "soon"), ("JWT_SECRET_ISSUER", "https://login.example.com")]).len(), 1);
 
@@ -261,6 +292,7 @@ fn an_authorizers_settings_fit_together() {
         secret_issuer: "https://login.example.com".to_owned(),
         key_issuer: KeyIssuer::Url("https://login.example.com".to_owned()),
         audience: "tandem-api".to_owned(),
+        grants: Grants::parse("POST /v1/events *").expect("grants"),
         signing_secret: Bound::new("Jwt", "tandem-test-jwt".to_owned(), Vec::new()),
         settings: AuthorizerSettings { longest_life: Duration::from_secs(60), ..Default::default() },
     };
@@ -277,6 +309,7 @@ fn a_health_checkers_settings_fit_together() {
         ("HEALTH_TABLE", "tandem-test-health"),
         ("EVENT_BUS_NAME", "tandem-test-events"),
         ("CANARY_QUEUE_NAME", "tandem-test-canaries"),
+        ("CONTROL_PLANES", "ignored"),
     ];
     let refused = |changes: &[(&str, &str)]| refused(|lookup| HealthChecker::from_lookup(lookup), &good, changes);
     assert!(refused(&[]).is_empty());
@@ -297,6 +330,7 @@ fn a_health_checkers_settings_fit_together() {
         health: Bound::new("Health", "tandem-test-health".to_owned(), Vec::new()),
         bus: Bound::new("Bus", "tandem-test-events".to_owned(), Vec::new()),
         canaries: Bound::new("Canaries", "tandem-test-canaries".to_owned(), Vec::new()),
+        control_planes: Bound::unused("ignored".to_owned()),
         settings: HealthCheckerSettings { unhealthy_after: 4, ..Default::default() },
     };
     let mistakes = bound.mistakes();

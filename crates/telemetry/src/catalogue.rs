@@ -170,10 +170,11 @@ pub static PARKING_OLDEST_AGE_SECONDS: Gauge<1> = Gauge::new(
     &["target_region"],
 );
 
-/// Requests that the authorizer decided on, by what became of them: `allowed`, the class of the refusal, or `failed`.
+/// Requests that the authorizer decided on, by what became of them: `allowed`, `forbidden` for a good token that opens nothing of
+/// what was asked for, the class of the refusal, or `failed`.
 pub static AUTHORIZATIONS_TOTAL: Counter<1> = Counter::new(
     "authorizations_total",
-    "Requests that the authorizer decided on, by outcome: allowed, the class of the refusal, or failed.",
+    "Requests that the authorizer decided on, by outcome: allowed, forbidden, the class of the refusal, or failed.",
     &["outcome"],
 );
 

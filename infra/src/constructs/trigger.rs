@@ -83,6 +83,7 @@ impl Trigger<'_> {
                         "dynamodb:ListStreams",
                     ],
                     resources: streams.tables.iter().map(|(_, stream)| stream.clone()).collect(),
+                    on_any_because: None,
                     keys: vec![key_need(key, "dynamodb", &["kms:Decrypt"])],
                 },
                 send("give_up_to", "gives up to", streams.give_up_to, key),
@@ -96,6 +97,7 @@ impl Trigger<'_> {
                 regions: Vec::new(),
                 actions: &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
                 resources: vec![work.queue.arn().into()],
+                on_any_because: None,
                 keys: vec![key_need(key, "sqs", &["kms:Decrypt"])],
             }],
             Self::Schedule(schedule) => vec![send("failures", "gives up to", schedule.failures, key)],
@@ -169,6 +171,7 @@ fn send(field: &'static str, verb: &'static str, queue: &Queue, key: &Value<Arn<
         regions: Vec::new(),
         actions: &["sqs:SendMessage"],
         resources: vec![queue.arn().into()],
+        on_any_because: None,
         keys: vec![key_need(key, "sqs", &["kms:Decrypt", "kms:GenerateDataKey"])],
     }
 }
@@ -250,6 +253,7 @@ fn start_by_time(
         regions: Vec::new(),
         actions: &["lambda:InvokeFunction"],
         resources: vec![function.arn().into()],
+        on_any_because: None,
         keys: Vec::new(),
     });
     let description = format!("what the schedule of {} may do in {}", program.name(), scope.region);

@@ -7,7 +7,7 @@ use contracts::{Authorizer, EventRouter, EventTransformer, HealthChecker, Stream
 use super::Target;
 use super::geo::GeoSource;
 use super::reader::Section;
-use super::rule::{duration, memory, minutes, one_of, seconds, whole};
+use super::rule::{duration, flag, memory, minutes, one_of, seconds, whole};
 use super::units::MemorySize;
 
 /// The longest that Lambda lets a function run.
@@ -136,6 +136,9 @@ pub struct HealthCheckerSettings {
     pub function: FunctionSettings,
     /// Time between two checks, whole minutes up to an hour.
     pub every: Duration,
+    /// Whether each check also asks control planes for names of tables, buses and queues; no, if left out. It changes no
+    /// verdict, and lets the function see names of the whole account.
+    pub list_control_planes: bool,
 }
 
 /// Settings of every function.
@@ -230,13 +233,18 @@ fn transformer(section: &mut Section<'_>, target: Option<Target>) -> Option<Tran
 fn health_checker(section: &mut Section<'_>) -> Option<HealthCheckerSettings> {
     let function = function(section, LONGEST_RUN);
     let every = section.required("every", &minutes(1..=60));
+    let list_control_planes = section.optional("list_control_planes", &flag());
     if let (Some(function), Some(every)) = (&function, every)
         && function.timeout > every
     {
         section.mistake("timeout", "which is longer than `every`: checks would overlap", "lower it, or raise `every`");
         return None;
     }
-    Some(HealthCheckerSettings { function: function?, every: every? })
+    Some(HealthCheckerSettings {
+        function: function?,
+        every: every?,
+        list_control_planes: list_control_planes?.unwrap_or(false),
+    })
 }
 
 /// A caller waits for the authorizer, and API Gateway for 10 seconds at most.

@@ -20,7 +20,7 @@ use crate::constructs::trigger::{Schedule, Streams, Trigger, WorkQueue};
 use crate::constructs::{Scope, bus, key, role, stateful, table};
 use crate::consumer::{self, KafkaEndpoints};
 use crate::environment::Environment;
-use crate::stacks::{cluster, secrets, state};
+use crate::stacks::{api, cluster, secrets, state};
 use crate::system::{Source, StackInstance, Subject};
 
 /// Keys of synthetic rows start with this; the observer sees their events and no others.
@@ -226,6 +226,7 @@ fn health_checker(scope: &mut Scope<'_>, shared: &Shared<'_>) {
         health: state::probe_health(scope, shared.key, &peers),
         bus: bus::publish_in(scope, scope.environment.from_region(scope.region)),
         canaries: probe_canaries(scope, &canaries, shared.key, &peers),
+        control_planes: control_planes(scope, settings.list_control_planes),
         settings: HealthCheckerSettings {
             // Two checks may be missed before the verdict means nothing any more.
             verdict_expiry: 3 * settings.every,
@@ -235,6 +236,15 @@ fn health_checker(scope: &mut Scope<'_>, shared: &Shared<'_>) {
     };
     let trigger = Trigger::Schedule(Schedule { every: settings.every, undelivered: &undelivered, failures: &failures });
     function::add(scope, "HealthChecker", &binding, shared, &trigger);
+}
+
+/// The control planes of every region, if they are to be looked at. Listing knows no single resource.
+fn control_planes(scope: &Scope<'_>, listed: bool) -> Bound<Value<String>, resource::ControlPlanes, resource::List> {
+    if !listed {
+        return Bound::unused("ignored".into());
+    }
+    Bound::new("names of what there is", "listed".into(), Vec::new())
+        .in_regions(scope.environment.from_region(scope.region))
 }
 
 /// The canary queue's name without system and environment, the same in each region.
@@ -257,13 +267,19 @@ fn probe_canaries(
 }
 
 fn authorizer(scope: &mut Scope<'_>, shared: &Shared<'_>) {
-    let api = scope.environment.api();
+    let settings = scope.environment.api();
     let binding = AuthorizerBinding {
-        secret_issuer: api.secret_issuer.clone(),
-        key_issuer: api.key_issuer.clone(),
-        audience: api.audience.clone(),
+        secret_issuer: settings.secret_issuer.clone(),
+        key_issuer: settings.key_issuer.clone(),
+        audience: settings.audience.clone(),
+        grants: api::grants(scope.environment),
         signing_secret: secrets::read_jwt(scope, shared.key),
-        settings: AuthorizerSettings { answer_kept: api.answer_kept, ..AuthorizerSettings::default() },
+        settings: AuthorizerSettings {
+            answer_kept: settings.answer_kept,
+            http_answer: api::ANSWER,
+            bad_token: settings.bad_token,
+            ..AuthorizerSettings::default()
+        },
     };
     function::add(scope, "Authorizer", &binding, shared, &Trigger::Calls);
 }

@@ -265,6 +265,7 @@ mod tests {
                 raw_event_id: message.id.clone(),
                 rules: RulesId { version: 1, sha256: String::new() },
                 originals: [].into(),
+                geo: None,
                 event: JsonText::parse_or_quote("{}"),
             });
             Ok((event, message.body.clone()))

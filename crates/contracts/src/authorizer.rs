@@ -36,7 +36,7 @@ program! {
             /// In which form an HTTP API with payload format 2.0 wants its answer: as its authorizer is set up.
             http_answer: HttpAnswer = "HTTP_ANSWER", HttpAnswer::Simple, HttpAnswer::Simple..=HttpAnswer::Policy;
             /// What the caller of an HTTP API with payload format 2.0 is answered whose token is no good.
-            bad_token: BadToken = "BAD_TOKEN", BadToken::Forbidden, BadToken::Forbidden..=BadToken::Unauthorized;
+            bad_token: BadToken = "TOKEN_REFUSAL", BadToken::Forbidden, BadToken::Forbidden..=BadToken::Unauthorized;
         }
         contradictions: contradictions,
     }

@@ -278,7 +278,7 @@ fn an_authorizers_settings_fit_together() {
             "{mistakes:?}"
         );
     }
-    for (variable, bad) in [("ROUTE_GRANTS", "POST /v1/events"), ("HTTP_ANSWER", "yes"), ("BAD_TOKEN", "401")] {
+    for (variable, bad) in [("ROUTE_GRANTS", "POST /v1/events"), ("HTTP_ANSWER", "yes"), ("TOKEN_REFUSAL", "401")] {
         let mistakes = refused(&[(variable, bad)]);
         assert!(
             mistakes.len() == 1 && mistakes[0].starts_with(&format!("`{variable}` is `{bad}`, which is")),

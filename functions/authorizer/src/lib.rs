@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | a good token for a granted route | policy | yes, or policy |
 //! | a good token for another route | policy that leaves it out, or denies all: 403 | no: 403 |
-//! | a token that is malformed, forged or over | `Unauthorized`: 401 | 403 or 401, by `BAD_TOKEN` |
+//! | a token that is malformed, forged or over | `Unauthorized`: 401 | 403 or 401, by `TOKEN_REFUSAL` |
 //! | a failure of its own | error: 500 | error: 500 |
 //!
 //! Neither tokens nor what they say about a person are logged. The API's own Lambda integrations are told user, roles and

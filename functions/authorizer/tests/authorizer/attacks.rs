@@ -206,7 +206,7 @@ async fn every_bad_token_meets_its_refusal() {
 async fn a_bad_token_opens_no_kind_of_api() {
     let world = World::new().await;
     let handlers = [world.handler_with(&[]), world.handler_with(&[("HTTP_ANSWER", "policy")])];
-    let says_unauthorized = world.handler_with(&[("BAD_TOKEN", "unauthorized")]);
+    let says_unauthorized = world.handler_with(&[("TOKEN_REFUSAL", "unauthorized")]);
     for case in attacks().tokens.iter().filter(|case| case.expect != "allowed") {
         let header = case.header_value(&world);
         let http = |handler| World::handle_by(handler, http_api(&header));

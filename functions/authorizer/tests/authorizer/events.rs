@@ -136,7 +136,7 @@ async fn a_good_token_opens_only_what_its_roles_are_granted() {
 #[tokio::test]
 async fn a_bad_token_is_answered_401_where_that_is_wanted() {
     let world = World::new().await;
-    let handler = world.handler_with(&[("BAD_TOKEN", "unauthorized")]);
+    let handler = world.handler_with(&[("TOKEN_REFUSAL", "unauthorized")]);
     assert_eq!(World::handle_by(&handler, http_api("Bearer a.b.c")).await, Err("Unauthorized".to_owned()));
     let mut forbidden = http_api(&bearer(&secret_token(SECRET)));
     forbidden["routeKey"] = json!("GET /v1/admin/users");
@@ -146,7 +146,7 @@ async fn a_bad_token_is_answered_401_where_that_is_wanted() {
         "who it is, is known"
     );
     world.secret.set_unreachable(true);
-    let handler = world.handler_with(&[("BAD_TOKEN", "unauthorized")]);
+    let handler = world.handler_with(&[("TOKEN_REFUSAL", "unauthorized")]);
     let failure = World::handle_by(&handler, http_api(&bearer(&secret_token(SECRET)))).await.expect_err("no answer");
     assert_ne!(failure, "Unauthorized", "its own failure is 500");
 }

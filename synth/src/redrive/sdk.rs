@@ -192,3 +192,6 @@ fn received(message: Message) -> Option<Received> {
 fn seconds(time: Duration) -> i32 {
     i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

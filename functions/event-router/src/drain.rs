@@ -11,7 +11,7 @@ use breaker::{
     Survey, Turn, Write,
 };
 use contracts::EventRouter;
-use events::dead_letter::{DeadLetterEvent, RecordEncoding};
+use events::dead_letter::{DeadLetterEvent, PARKED_FOR, RecordEncoding};
 use events::{JsonText, Timestamp};
 use futures::future::join_all;
 use std::error::Error;
@@ -256,7 +256,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
             program: EventRouter::NAME.to_owned(),
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
             region: self.region().clone(),
-            source: format!("parking for {}", self.peer()),
+            source: format!("{PARKED_FOR}{}", self.peer()),
             position: event.position.to_string(),
             error_class: error.class().to_owned(),
             message: error.to_string(),

@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// Most entries of one `PutEvents` request (EventBridge API reference, `PutEvents`, read 2026-11).
-const MAX_ENTRIES: usize = 10;
+pub const MAX_ENTRIES: usize = 10;
 
 /// Most bytes of one request as it is sent. AWS's limit is 1 MB since 2026-01 and its pages do not agree whether it is
 /// meant for an entry or for a request, so the strict reading is taken, with 5 % to spare.
@@ -222,6 +222,15 @@ pub enum PublishError {
         /// Bytes of the event in a request.
         bytes: usize,
     },
+    /// The peer is away, and the event is larger than what can be parked.
+    #[error("the event has {bytes} bytes, which is more than can be parked while its peer is away")]
+    TooLargeToPark {
+        /// Bytes of the event.
+        bytes: usize,
+    },
+    /// It can't be parked in its order, because its stream record says no valid place.
+    #[error("the event's stream record has no valid sequence number")]
+    NoPlace,
     /// Not tried, because an event before it was not delivered.
     #[error("an event before this one was not delivered; both are sent again with the batch")]
     HeldBack,
@@ -239,7 +248,7 @@ pub enum PublishError {
 impl PublishError {
     /// Whether the event itself is at fault, so that sending it again can never work.
     pub fn is_poison(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::TooLarge { .. })
+        matches!(self, Self::Refused { .. } | Self::TooLarge { .. } | Self::TooLargeToPark { .. } | Self::NoPlace)
     }
 
     /// A word for metrics and dead letters.
@@ -252,6 +261,8 @@ impl PublishError {
             Self::TooLarge { .. } => "event_too_large",
             Self::HeldBack => "held_back",
             Self::GivenBack { reason } => reason,
+            Self::TooLargeToPark { .. } => "too_large_to_park",
+            Self::NoPlace => "no_place",
             Self::OutOfTime => "out_of_time",
         }
     }

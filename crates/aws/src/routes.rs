@@ -1,15 +1,18 @@
 //! The record and the lot of a route: what the breaker shares between instances, and the events that wait.
 //!
 //! What is written, and on which condition, is decided by the crate `breaker`; this module carries it out. Reads are
-//! strongly consistent, because order depends on them. No call here is repeated by this module; the SDK repeats what was
-//! throttled or stayed unanswered, which is harmless for each of them.
+//! strongly consistent, because order depends on them. Writes that met another one at the route's record are repeated here;
+//! the SDK repeats what was throttled or stayed unanswered. Both are harmless for each of them.
 //!
 //! One item of the table of breakers is the record of a route; its key is the route's name. The lot is one partition of the
 //! parking table under the same name, see [`breaker::KeyFlag`] and [`breaker::ParkedEvent`] for its sort keys.
 
 mod item;
 mod read;
+mod until;
 mod write;
+
+pub use until::Until;
 
 use breaker::{
     ClearFlag, DeleteEvent, EventKey, KeyFlag, ParkAnswer, ParkWrite, ParkedEvent, Route, Shared, Survey, Write,

@@ -1,8 +1,8 @@
 //! One batch of a DynamoDB stream, from Lambda's JSON to the partial-batch answer.
 //!
 //! Every function that reads the tables' streams goes through [`process`], so that the promise is kept in one place:
-//! **a record is done only when every bus of the function accepted its event, there was nothing to tell, or it lies in the
-//! dead-letter queue.**
+//! **a record is done only when every bus of the function accepted its event or put it aside, there was nothing to tell, or it
+//! lies in the dead-letter queue.**
 //! Everything from the lowest record that is not done onwards is delivered again by Lambda, so a program must be safe to
 //! repeat, and what was not tried yet may be left alone.
 //!
@@ -12,9 +12,9 @@
 //! - A panic while a record is decoded or mapped is that record's fault and makes it a dead letter. The functions are
 //!   therefore built to unwind; aborting would take the whole batch down with it.
 //! - A function has one bus or more (the router has one for each peer region). They are sent to side by side, and they share
-//!   one checkpoint. While one of them is in trouble, the checkpoint stands still: the others get the same records again
-//!   with each delivery, under the same event ids, and what comes later in the shard reaches none of them until the one
-//!   recovers or the records are too old. Buses that must not hold each other up need a function each.
+//!   one checkpoint: while a bus answers that it didn't take an event, the checkpoint stands still, and the others get the
+//!   same records again with each delivery, under the same event ids. A bus that can put events aside answers that it did
+//!   ([`Taken::Parked`]), and the records are done.
 //! - What a record means is the program's business ([`StreamProgram`]); retries, bisecting and the failure destination
 //!   belong to the event source mapping.
 

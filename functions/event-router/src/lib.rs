@@ -15,7 +15,7 @@ pub mod guard;
 
 use aws::dead_letters::SendDeadLetters;
 use aws::publisher::{OutgoingEvent, Place, PublishEvents};
-use aws::routes::RouteStore;
+use aws::routes::{RouteStore, StoreError};
 use aws::stream::{
     BatchResponse, Delivery, Function, Outcome, Plan, Poison, Publication, StreamProgram, Subject, Work, stop_before,
 };
@@ -59,27 +59,35 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Handler<P, S, D> {
     }
 
     /// Handles one batch, or drains what is parked when the schedule asks for it. `metrics` is stdout in Lambda.
-    pub async fn handle(&self, event: LambdaEvent<Work>, metrics: &mut impl Write) -> BatchResponse {
+    ///
+    /// # Errors
+    /// A drain couldn't work with its tables. Batches are given back instead.
+    pub async fn handle(
+        &self,
+        event: LambdaEvent<Work>,
+        metrics: &mut impl Write,
+    ) -> Result<BatchResponse, StoreError> {
         let (work, context) = event.into_parts();
         let function = &context.env_config.function_name;
         match work {
             Work::Batch(batch) => {
                 let delivery = Delivery { function, request_id: &context.request_id, deadline: context.deadline() };
-                self.0.handle(batch, delivery, metrics).await
+                Ok(self.0.handle(batch, delivery, metrics).await)
             }
             Work::Schedule => {
                 let measured = Invocation::begin(function);
                 let deadline = stop_before(context.deadline(), self.0.deadline_margin);
                 // All ways side by side: a peer that is away must not take the others' time.
-                join_all(self.0.buses.iter().map(|way| Box::pin(way.drain(deadline)))).await;
-                measured.end(Ending::Complete, metrics);
+                let ended = join_all(self.0.buses.iter().map(|way| Box::pin(way.drain(deadline)))).await;
+                let broken = ended.into_iter().find_map(Result::err);
+                measured.end(if broken.is_some() { Ending::Failed } else { Ending::Complete }, metrics);
                 // It is written by now. A process that handles batches from here on would else repeat old figures.
                 for way in &self.0.buses {
                     let peer = [way.peer().as_str()];
                     telemetry::PARKING_DEPTH.remove(&peer);
                     telemetry::PARKING_OLDEST_AGE_SECONDS.remove(&peer);
                 }
-                BatchResponse::default()
+                broken.map_or_else(|| Ok(BatchResponse::default()), Err)
             }
         }
     }

@@ -53,7 +53,7 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
     let handler = &handler;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| {
-        Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await)
+        handler.handle(event, &mut std::io::stdout()).await.map_err(lambda_runtime::Error::from)
     }))
     .await
 }

@@ -3,7 +3,7 @@
 use aws::PublishError;
 use aws::fakes::{FakeBus, FakeChange, FakeDeadLetters, FakeRoute};
 use aws::stream::Work;
-use breaker::{Bounds, Command, Lot, Millis, Settings, State, StateName, Step, Thresholds};
+use breaker::{Bounds, Command, Lot, Millis, Reason, Settings, State, StateName, Step, Survey, Thresholds};
 use event_router::Handler;
 use event_router::guard::Guarded;
 use events::Region;
@@ -29,7 +29,8 @@ impl World {
     fn router(&self) -> Router<'_> {
         // Short, because the record's times are those of the machine.
         let open = Duration::from_millis(20);
-        let settings = Settings::new(Thresholds { open, open_max: open, ..Thresholds::default() }).expect("valid");
+        let thresholds = Thresholds { open, open_max: open, ..Thresholds::default() };
+        let settings = Settings::new(thresholds).expect("valid");
         let ends = [region("us-west-2"), region("us-east-1")];
         let way = Guarded::new(ends, &self.bus, &self.route, &self.dead_letters, settings, self.bounds);
         Handler::new(region("us-west-2"), [way], Duration::from_secs(2), &self.dead_letters)
@@ -66,7 +67,7 @@ fn change(key: &str, number: u64) -> Value {
 }
 
 async fn handle(router: &Router<'_>, records: &[Value]) -> Option<String> {
-    let answer = router.handle(event(&json!({ "Records": records })), &mut Vec::new()).await;
+    let answer = router.handle(event(&json!({ "Records": records })), &mut Vec::new()).await.expect("an answer");
     answer.deliver_again_from().map(ToOwned::to_owned)
 }
 
@@ -74,7 +75,7 @@ async fn handle(router: &Router<'_>, records: &[Value]) -> Option<String> {
 async fn drain(router: &Router<'_>) -> String {
     let mut metrics = Vec::new();
     let answer = router.handle(event(&json!({ "source": "aws.scheduler", "detail": {} })), &mut metrics).await;
-    assert!(answer.is_complete());
+    assert!(answer.expect("the tables are there").is_complete());
     String::from_utf8(metrics).expect("text")
 }
 
@@ -160,13 +161,13 @@ async fn a_drain_tells_what_waits_and_later_batches_do_not_repeat_it() {
     let told = drain(&router).await;
     assert!(told.contains("parking_depth") && told.contains("parking_oldest_age_seconds"), "{told}");
     let mut metrics = Vec::new();
-    router.handle(event(&json!({ "Records": [change("c", 3)] })), &mut metrics).await;
+    router.handle(event(&json!({ "Records": [change("c", 3)] })), &mut metrics).await.expect("an answer");
     let later = String::from_utf8(metrics).expect("text");
     assert!(!later.contains("parking_depth") && later.contains("circuit_breaker_state"), "{later}");
 }
 
 #[tokio::test]
-async fn traffic_itself_probes_with_what_has_waited_longest() {
+async fn traffic_itself_probes_with_an_event_that_waits() {
     let world = World::default();
     let router = world.router();
     outage(&world, &router, "a").await;
@@ -188,7 +189,57 @@ async fn a_probe_that_fails_opens_the_breaker_again() {
     std::thread::sleep(Duration::from_millis(30));
     assert_eq!(handle(&router, &[change("b", 2)]).await, None);
     assert_eq!(world.state(), StateName::Open);
+    assert_eq!(world.route.record().reason, Reason::ProbeFailed);
     assert_eq!(world.route.parked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_drain_that_cannot_reach_its_tables_fails() {
+    let world = World::default();
+    world.route.set_broken(true);
+    let answer = world.router().handle(event(&json!({ "source": "aws.scheduler" })), &mut Vec::new()).await;
+    assert_eq!(answer.expect_err("no table").code, "ServiceUnavailable");
+}
+
+#[tokio::test]
+async fn what_an_outage_left_in_the_record_does_not_count_against_the_next() {
+    let world = World { bounds: Bounds { max_age: Duration::ZERO, ..Bounds::default() }, ..World::default() };
+    let router = world.router();
+    world.command(Command::ForceOpen);
+    assert_eq!(handle(&router, &[change("a", 1)]).await, None);
+    drain(&router).await;
+    assert_eq!(world.route.record().survey.depth, 1);
+    world.command(Command::ForceClosed);
+    drain(&router).await;
+    assert_eq!(world.route.record().survey, Survey { parks: 1, depth: 0, oldest: None });
+    world.command(Command::ForceOpen);
+    std::thread::sleep(Duration::from_millis(5));
+    assert_eq!(handle(&router, &[change("a", 2)]).await, None);
+}
+
+#[tokio::test]
+async fn a_key_that_can_neither_be_sent_nor_buried_holds_up_no_other() {
+    let world = World::default();
+    let router = world.router();
+    world.command(Command::ForceOpen);
+    assert_eq!(handle(&router, &[change("a", 1), change("b", 2)]).await, None);
+    world.command(Command::ForceClosed);
+    let refused = PublishError::Refused { code: "MalformedDetail".to_owned(), message: "told to refuse".to_owned() };
+    world.bus.fail_on(r#""key":"a""#, refused);
+    world.dead_letters.set_broken(true);
+    drain(&router).await;
+    assert_eq!((world.arrived("b").len(), world.route.flagged()), (1, vec!["customers/a".to_owned()]));
+}
+
+#[tokio::test]
+async fn time_that_is_over_says_nothing_against_the_peer() {
+    let world = World::default();
+    let router = world.router();
+    world.bus.fail_on("", PublishError::OutOfTime);
+    for _ in 0..10 {
+        assert_eq!(handle(&router, &[change("a", 1)]).await.as_deref(), Some("101"));
+    }
+    assert_eq!(world.state(), StateName::Closed);
 }
 
 #[tokio::test]

@@ -49,7 +49,8 @@ impl World {
             .take(self.peers)
             .map(|((peer, bus), route)| way([own.clone(), region(peer)], bus, route, &self.dead_letters));
         let handler = Handler::new(own.clone(), ways, margin, &self.dead_letters);
-        let response = handler.handle(lambda_event(records, function, time_left), &mut Vec::new()).await;
+        let response =
+            handler.handle(lambda_event(records, function, time_left), &mut Vec::new()).await.expect("an answer");
         response.deliver_again_from().map(ToOwned::to_owned)
     }
 
@@ -115,7 +116,7 @@ async fn an_event_is_not_sent_where_it_has_been() {
     let circle = way([own.clone(), own.clone()], &bus, &route, &dead_letters);
     let handler = Handler::new(own, [circle], Duration::from_secs(2), &dead_letters);
     let event = lambda_event(&[change().record()], "tandem-test-circle", Duration::from_secs(60));
-    assert!(handler.handle(event, &mut Vec::new()).await.is_complete());
+    assert!(handler.handle(event, &mut Vec::new()).await.expect("an answer").is_complete());
     assert!(bus.accepted().is_empty());
     let letter = &dead_letters.kept()[0];
     assert_eq!(letter.program, "event-router");
@@ -232,7 +233,7 @@ async fn each_peer_has_its_own_count() {
     let handler = Handler::new(west, ways, Duration::from_secs(2), &dead_letters);
     let batch = [FakeChange::new("ap-south-1").record()];
     let event = lambda_event(&batch, "tandem-test-counts", Duration::from_secs(60));
-    assert!(!handler.handle(event, &mut Vec::new()).await.is_complete());
+    assert!(!handler.handle(event, &mut Vec::new()).await.expect("an answer").is_complete());
     let count = |peer, outcome| telemetry::CROSS_REGION_EVENTS_TOTAL.get(&["ap-south-1", peer, outcome]);
     assert_eq!((count("us-east-1", "published"), count("us-east-1", "failed")), (1, 0));
     assert_eq!((count("eu-west-1", "published"), count("eu-west-1", "failed")), (0, 1));

@@ -186,6 +186,7 @@ fn killed_functions_lose_nothing(checkout: &Checkout) {
     assert_eq!(kills, KILLS, "the stream of changes was over too early: {report:#}");
     assert_eq!((&report["loop_count"], &report["wrong_count"]), (&0.into(), &0.into()), "{report:#}");
     let hops = report["hops"].as_array().expect("hops");
+    assert_eq!(hops.len(), 4, "{report:#}");
     for hop in hops {
         assert_eq!(hop["arrived"], count, "{report:#}");
     }

@@ -7,11 +7,14 @@ use breaker::{EventKey, KeyFlag, Millis, ParkedEvent, Shared};
 use super::item::{self, Item, names, number_of, text};
 use super::{Counted, DynamoRoute, StoreError};
 use crate::failure::Failure;
+use std::time::Duration;
 
 /// Keys that one request asks for (DynamoDB API Reference, `BatchGetItem`, read 2026-11).
 const KEYS_PER_REQUEST: usize = 100;
 /// How often keys are asked for that an answer left out.
-const ROUNDS: usize = 5;
+const ROUNDS: u32 = 5;
+/// Pause before the second round; each further one waits longer by as much.
+const PAUSE: Duration = Duration::from_millis(40);
 /// Pages of 1 MB that a count reads. A lot that has more is counted by what was parked since the last count.
 const PAGES: usize = 20;
 
@@ -45,7 +48,8 @@ impl DynamoRoute {
     async fn flags_at(&self, mut wanted: Vec<Item>, flags: &mut Vec<KeyFlag>) -> Result<(), StoreError> {
         const OPERATION: &str = "batch_get_item";
         let table = self.parking.as_str();
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
+            tokio::time::sleep(PAUSE * round).await;
             let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
             let keys = keys.map_err(|_| StoreError::unreadable(OPERATION, names::PK))?;
             let request = self.client.batch_get_item().request_items(table, keys);

@@ -5,8 +5,11 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use breaker::{ClearFlag, Condition, DeleteEvent, KeyFlag, ParkAnswer, ParkWrite, ParkedEvent, Survey, Write};
 use std::error::Error;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use super::item::{self, Item, names, number, text};
@@ -14,10 +17,18 @@ use super::{DynamoRoute, StoreError};
 use crate::failure::Failure;
 
 const TRANSACTION: &str = "transact_write_items";
-/// How often a transaction is tried that met another one at the route's record.
-const ATTEMPTS: u32 = 6;
-/// Pause before the second attempt; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// How often a write is tried that met another one at the route's record: all parks of a route meet there. The caller's
+/// deadline ends it earlier.
+const ATTEMPTS: u32 = 12;
+/// The longest pause before the second attempt; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(640);
+/// Why a transaction is cancelled for reasons that pass (DynamoDB API Reference, `CancellationReason`, read 2026-11).
+const PASSING: [&str; 4] =
+    ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"];
+/// How a single write is refused that met a transaction. The SDK doesn't repeat it.
+const CONFLICT: &str = "TransactionConflictException";
 
 impl DynamoRoute {
     pub(super) async fn write_record(&self, write: &Write) -> Result<bool, StoreError> {
@@ -45,12 +56,12 @@ impl DynamoRoute {
                 .expression_attribute_values(":read_parks", number(parks)),
         };
         let lost = |error: &UpdateItemError| error.is_conditional_check_failed_exception();
-        settle(OPERATION, request.update_expression(format!("SET {}", sets.join(", "))).send().await, lost)
+        let request = request.update_expression(format!("SET {}", sets.join(", ")));
+        settle(OPERATION, || request.clone().send(), lost).await
     }
 
     pub(super) async fn park_events(&self, write: &ParkWrite) -> ParkAnswer {
         let Ok(items) = self.park_actions(write) else { return ParkAnswer::Failed };
-        let mut pause = FIRST_PAUSE;
         for attempt in 1..=ATTEMPTS {
             let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));
             let error = match request.send().await {
@@ -65,10 +76,8 @@ impl DynamoRoute {
                 telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[TRANSACTION, "refused"]);
                 return ParkAnswer::Refused;
             }
-            // All parks of a route meet in its record; whoever comes second tries again after a moment.
-            if codes.contains(&"TransactionConflict") && attempt < ATTEMPTS {
-                tokio::time::sleep(pause).await;
-                pause *= 2;
+            if codes.iter().any(|code| PASSING.contains(code)) && attempt < ATTEMPTS {
+                tokio::time::sleep(pause(attempt)).await;
                 continue;
             }
             let error = StoreError::new(TRANSACTION, Failure::of(&error));
@@ -107,7 +116,7 @@ impl DynamoRoute {
     pub(super) async fn delete_event(&self, delete: &DeleteEvent) -> Result<(), StoreError> {
         let key = self.lot_key(ParkedEvent::sort_key(&delete.key, &delete.position));
         let request = self.client.delete_item().table_name(self.parking.as_str()).set_key(Some(key));
-        settle("delete_item", request.send().await, |_: &DeleteItemError| false).map(drop)
+        settle("delete_item", || request.clone().send(), |_: &DeleteItemError| false).await.map(drop)
     }
 
     pub(super) async fn clear_flag(&self, clear: &ClearFlag) -> Result<bool, StoreError> {
@@ -123,7 +132,7 @@ impl DynamoRoute {
             .expression_attribute_values(":run", number(clear.if_tail.run))
             .expression_attribute_values(":number", number(clear.if_tail.number));
         let lost = |error: &DeleteItemError| error.is_conditional_check_failed_exception();
-        settle("delete_item", request.send().await, lost)
+        settle("delete_item", || request.clone().send(), lost).await
     }
 
     pub(super) async fn note_survey(&self, survey: &Survey) -> Result<(), StoreError> {
@@ -148,30 +157,44 @@ impl DynamoRoute {
                 .expression_attribute_values(":oldest", number(oldest.0)),
         };
         let lost = |error: &UpdateItemError| error.is_conditional_check_failed_exception();
-        settle("update_item", request.send().await, lost).map(drop)
+        settle("update_item", || request.clone().send(), lost).await.map(drop)
     }
 }
 
-/// True if it was written, false if its condition didn't hold.
-fn settle<T, E>(
+/// Sends until it is answered otherwise than by a conflict. True if it was written, false if its condition didn't hold.
+async fn settle<T, E, F>(
     operation: &'static str,
-    answer: Result<T, SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>>,
+    send: impl Fn() -> F,
     lost: impl Fn(&E) -> bool,
 ) -> Result<bool, StoreError>
 where
-    E: aws_smithy_types::error::metadata::ProvideErrorMetadata + Error + 'static,
+    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    E: ProvideErrorMetadata + Error + 'static,
 {
-    match answer {
-        Ok(_) => {
-            telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation, "written"]);
-            Ok(true)
+    let mut attempt = 1;
+    loop {
+        match send().await {
+            Ok(_) => {
+                telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation, "written"]);
+                return Ok(true);
+            }
+            Err(SdkError::ServiceError(refusal)) if lost(refusal.err()) => {
+                telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation, "refused"]);
+                return Ok(false);
+            }
+            Err(error) if error.code() == Some(CONFLICT) && attempt < ATTEMPTS => {
+                tokio::time::sleep(pause(attempt)).await;
+                attempt += 1;
+            }
+            Err(error) => return Err(StoreError::new(operation, Failure::of(&error))),
         }
-        Err(SdkError::ServiceError(refusal)) if lost(refusal.err()) => {
-            telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation, "refused"]);
-            Ok(false)
-        }
-        Err(error) => Err(StoreError::new(operation, Failure::of(&error))),
     }
+}
+
+/// A random pause after so many attempts, so that those who met don't meet again.
+fn pause(attempts: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << attempts.min(10)).min(LONGEST_PAUSE);
+    longest.mul_f64(RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64)
 }
 
 fn reasons<R>(error: &SdkError<TransactWriteItemsError, R>) -> &[CancellationReason] {

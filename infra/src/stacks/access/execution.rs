@@ -150,13 +150,15 @@ fn managed_policy(
 fn parts(statements: Vec<Statement>) -> Vec<Vec<Statement>> {
     let mut parts: Vec<(Length, Vec<Statement>)> = Vec::new();
     for statement in statements {
-        match parts.last_mut() {
-            Some((length, part)) if length.with(&statement).0 <= MANAGED_CHARACTERS => {
-                *length = length.with(&statement);
+        if let Some((length, part)) = parts.last_mut() {
+            let longer = length.with(&statement);
+            if longer.0 <= MANAGED_CHARACTERS {
+                *length = longer;
                 part.push(statement);
+                continue;
             }
-            _ => parts.push((Length::of([&statement]), vec![statement])),
         }
+        parts.push((Length::of([&statement]), vec![statement]));
     }
     parts.into_iter().map(|(_, part)| part).collect()
 }
@@ -433,6 +435,14 @@ mod tests {
         assert_eq!(sids, [vec!["First"], vec!["Second", "Third"]]);
         for part in parts {
             assert!(characters(&document(part)) <= MANAGED_CHARACTERS);
+        }
+    }
+
+    #[test]
+    fn the_length_of_some_statements_is_that_of_their_document() {
+        for count in 0..4 {
+            let statements: Vec<Statement> = (0..count).map(|number| statement(&format!("S{number}"), 3)).collect();
+            assert_eq!(Length::of(&statements).0, characters(&document(statements)), "of {count}");
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod access;
 mod functions;
+mod geo;
 mod kafka;
 mod mistake;
 mod network;
@@ -28,6 +29,7 @@ pub use functions::{
     FunctionSettings, Functions, HealthCheckerSettings, LogLevel, Program, PublishSettings, StreamFunction,
     StreamSettings, TransformerSettings,
 };
+pub use geo::GeoSource;
 pub use kafka::{ConsumerSettings, KafkaCluster, KafkaSettings};
 pub use mistake::Mistake;
 pub use network::{Cidr, ClusterSettings, Nat, NetworkSettings, NodeGroupSettings};
@@ -286,7 +288,7 @@ impl Environment {
         let archive = root.section("archive", ArchiveSettings::read);
         let queues = root.section("queues", QueueSettings::read);
         let tables = root.section("tables", |section| TableSettings::read(section, target));
-        let functions = root.section("functions", functions::read);
+        let functions = root.section("functions", |section| functions::read(section, target));
         let api = root.section("api", ApiSettings::read);
         let authority = root.section("authority", |section| AuthoritySettings::read(section, regions.as_deref()));
         let network = root.section("network", NetworkSettings::read);

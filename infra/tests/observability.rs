@@ -290,6 +290,7 @@ fn the_programs_measure_what_alarms_look_at() {
         "eventbridge_publish_errors_total",
         "health_probes_total",
         "health_status",
+        "parking_oldest_age_seconds",
         "token_key_fetches_total",
     ];
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), expected);

@@ -173,6 +173,42 @@ fn every_statement_says_why() {
     }
 }
 
+/// Looking at control planes takes names of everything, so a role may do it only where an environment says so, with a reason.
+#[test]
+fn control_planes_are_listed_only_where_that_is_wanted() {
+    let listed = |text: &str| {
+        let environment = Environment::parse("environments/staging.toml", text).expect("a good file");
+        let system = system(&environment);
+        let mut listed = Vec::new();
+        for stack in system.stacks.iter().filter(|stack| stack.id.name == "events") {
+            for resource in stack.template.resources() {
+                let statements = statements_of(resource).into_iter().filter(|one| one["Sid"] == "ControlPlanes");
+                let reasons = resource.metadata("AnyResource").cloned().unwrap_or_default();
+                listed.extend(statements.map(|one| (resource.logical_id().to_owned(), one.clone(), reasons.clone())));
+            }
+            let region = stack.id.region.as_str();
+            let unwise: Vec<String> = cfn::policy(&stack.template, region).iter().map(ToString::to_string).collect();
+            assert!(unwise.is_empty(), "{unwise:#?}");
+        }
+        listed
+    };
+    let staging = ENVIRONMENTS[1].1;
+    assert!(listed(staging).is_empty());
+    let section = "[functions.health-checker]\n";
+    assert!(staging.contains(section));
+    let wanted = listed(&staging.replace(section, &format!("{section}list_control_planes = true\n")));
+    assert_eq!(wanted.len(), 2, "in each region: {wanted:#?}");
+    for (role, statement, reasons) in wanted {
+        assert_eq!(role, "HealthCheckerRole");
+        let actions = ["dynamodb:ListTables", "events:ListEventBuses", "sqs:ListQueues"];
+        assert_eq!(
+            (&statement["Resource"], &statement["Action"]),
+            (&cfn::Json::from("*"), &cfn::Json::from(actions.to_vec()))
+        );
+        assert!(reasons["ControlPlanes"].as_str().is_some_and(|reason| !reason.is_empty()), "{reasons}");
+    }
+}
+
 /// The statements of what roles may do: of inline policies and of managed ones.
 fn statements_of(resource: &cfn::Declaration) -> Vec<&cfn::Json> {
     let properties = resource.properties();

@@ -9,6 +9,7 @@ mod graph;
 mod list;
 mod local;
 mod parity;
+mod redrive;
 mod roles;
 mod smoke;
 mod status;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Destroy(destroy::DestroyArgs),
     Smoke(smoke::SmokeArgs),
+    Redrive(redrive::RedriveArgs),
     Local(local::LocalArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -72,6 +74,7 @@ impl Command {
             Self::Status(arguments) => status::run(ui, environments, arguments),
             Self::Destroy(arguments) => destroy::run(ui, environments, arguments),
             Self::Smoke(arguments) => smoke::run(ui, environments, arguments),
+            Self::Redrive(arguments) => redrive::run(ui, environments, arguments),
             Self::Local(arguments) => local::run(ui, environments, arguments),
             Self::Doctor(arguments) => doctor::run(ui, environments, arguments),
         }

@@ -53,6 +53,7 @@ pub use cloud::{Change, ChangeKind, Status};
 pub use draft::{Missing, Selection, stacks_of};
 pub use failure::{FailedResource, RootCause};
 pub use outcome::{Outcome, StackResult};
+pub(crate) use sdk::describe;
 pub use sdk::{Clouds, Endpoint};
 pub use verify::{FunctionCode, IdleMapping};
 

@@ -8,5 +8,6 @@ pub mod doctor;
 pub mod error;
 pub mod exit_code;
 pub mod local;
+pub mod redrive;
 pub mod smoke;
 pub mod ui;

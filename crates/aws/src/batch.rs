@@ -162,6 +162,8 @@ impl Poison {
 pub enum Outcome {
     /// Its event was accepted.
     Published,
+    /// Its event waits in the parking table.
+    Parked,
     /// There was nothing to tell; why.
     Skipped(&'static str),
     /// It lies in the dead-letter queue; the kind of error.
@@ -175,6 +177,7 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Published => "published",
+            Self::Parked => "parked",
             Self::Skipped(reason) => reason,
             Self::DeadLettered(_) => "dead_letter",
             Self::Failed(_) => "failed",

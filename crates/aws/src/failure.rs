@@ -27,6 +27,18 @@ pub(crate) enum FailureKind {
     Refused,
 }
 
+impl FailureKind {
+    /// A word for metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 const THROTTLED: &[&str] = &[
     "KmsThrottled",
     "KMS.ThrottlingException",

@@ -3,12 +3,14 @@
 //! They are part of the library and not hidden behind a feature, because a feature would build every AWS crate twice.
 //! A release build drops them, as no program refers to them.
 
+mod route;
 mod secret;
 
+pub use route::FakeRoute;
 pub use secret::FakeSecret;
 
 use crate::dead_letters::{DeadLetterError, SendDeadLetters};
-use crate::publisher::{OutgoingEvent, PublishError, PublishEvents};
+use crate::publisher::{Answer, OutgoingEvent, PublishError, PublishEvents, Taken};
 use contracts::Region;
 use events::dead_letter::DeadLetterEvent;
 use events::{
@@ -47,7 +49,7 @@ impl FakeBus {
 }
 
 impl PublishEvents for FakeBus {
-    async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Result<(), PublishError>> {
+    async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Answer> {
         let out_of_time = Instant::now() >= deadline;
         let mut in_trouble = false;
         let mut results = Vec::with_capacity(events.len());
@@ -64,7 +66,7 @@ impl PublishEvents for FakeBus {
                 }
                 None => {
                     locked(&self.accepted).push(event);
-                    Ok(())
+                    Ok(Taken::Sent)
                 }
             });
         }

@@ -12,6 +12,7 @@
 //! - [`batch`]: what batches of streams and of queues have in common, the partial-batch answer among it.
 //! - [`queue`]: one batch of an SQS queue, answered message by message.
 //! - [`stream`]: one batch of a DynamoDB stream, from JSON to the partial-batch answer.
+//! - [`routes`]: what the breaker shares between instances, and the events that wait.
 //! - [`secrets`]: the versions of one secret.
 //! - [`health`]: small reads and writes that show whether a region works, and where verdicts are kept.
 //! - [`fakes`]: ports that only remember, for tests of the programs.
@@ -28,6 +29,7 @@ pub mod health;
 mod json_service;
 pub mod publisher;
 pub mod queue;
+pub mod routes;
 pub mod secrets;
 mod signature;
 pub mod stream;

@@ -16,6 +16,7 @@ use contracts::{BusName, Region};
 use events::cross_region::{self, Envelope};
 use events::domain::{self, DomainEvent};
 use events::raw::{self, TransformedEvent, ValidationFailed};
+use events::{EventId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::future::Future;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Most entries of one `PutEvents` request (EventBridge API reference, `PutEvents`, read 2026-11).
-const MAX_ENTRIES: usize = 10;
+pub const MAX_ENTRIES: usize = 10;
 
 /// Most bytes of one request as it is sent. AWS's limit is 1 MB since 2026-01 and its pages do not agree whether it is
 /// meant for an entry or for a request, so the strict reading is taken, with 5 % to spare.
@@ -35,27 +36,45 @@ const ENTRY_OVERHEAD: usize = 96;
 /// Requests that one call has in flight, each with events of different keys.
 const CONCURRENT_REQUESTS: usize = 4;
 
+/// Events that a call has on their way at the same time.
+pub const IN_FLIGHT: usize = MAX_ENTRIES * CONCURRENT_REQUESTS;
+
 /// Puts events onto a bus.
 pub trait PublishEvents: Sync {
     /// Publishes `events` and answers for each, in the same order. Never takes much longer than until `deadline`.
     ///
     /// Events of one key arrive in the order given. After an event was given up for a reason that lies outside of it,
     /// later events of its key, and those not yet tried, are answered with [`PublishError::HeldBack`].
-    fn publish(
-        &self,
-        events: Vec<OutgoingEvent>,
-        deadline: Instant,
-    ) -> impl Future<Output = Vec<Result<(), PublishError>>> + Send;
+    fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> impl Future<Output = Vec<Answer>> + Send;
 }
 
 impl<P: PublishEvents> PublishEvents for &P {
-    fn publish(
-        &self,
-        events: Vec<OutgoingEvent>,
-        deadline: Instant,
-    ) -> impl Future<Output = Vec<Result<(), PublishError>>> + Send {
+    fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> impl Future<Output = Vec<Answer>> + Send {
         (**self).publish(events, deadline)
     }
+}
+
+/// What became of an event that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The bus has it.
+    Sent,
+    /// It waits in the parking table, and is sent from there in the order of its key.
+    Parked,
+}
+
+/// What is answered for one event.
+pub type Answer = Result<Taken, PublishError>;
+
+/// What a stream says of the record behind an event; an event that may have to wait needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The event's id, by which receivers tell repeats.
+    pub event_id: EventId,
+    /// The record's sequence number.
+    pub sequence_number: String,
+    /// When the change happened.
+    pub happened_at: Timestamp,
 }
 
 /// An event as a bus takes it.
@@ -68,6 +87,7 @@ pub struct OutgoingEvent {
     detail_type: String,
     detail: String,
     order_key: String,
+    place: Option<Place>,
 }
 
 impl OutgoingEvent {
@@ -78,6 +98,7 @@ impl OutgoingEvent {
             detail_type: event.event_type.to_string(),
             detail: event.to_json(),
             order_key: format!("{}/{}", event.entity.as_str(), event.key),
+            place: None,
         }
     }
 
@@ -88,7 +109,25 @@ impl OutgoingEvent {
             detail_type: cross_region::DETAIL_TYPE.to_owned(),
             detail: envelope.to_json(),
             order_key: format!("{}/{}", envelope.entity.as_str(), envelope.key),
+            place: None,
         }
+    }
+
+    /// A sealed event that waited: its envelope's JSON as it was parked, under the key that it was parked by.
+    pub fn parked(order_key: &str, envelope: String) -> Self {
+        Self {
+            source: cross_region::SOURCE,
+            detail_type: cross_region::DETAIL_TYPE.to_owned(),
+            detail: envelope,
+            order_key: order_key.to_owned(),
+            place: None,
+        }
+    }
+
+    /// The same event with the place of its record.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
     }
 
     /// A raw event that was transformed, for the region's own bus. It is kept in no order with others.
@@ -103,7 +142,7 @@ impl OutgoingEvent {
 
     fn of_transformer(detail_type: &str, detail: String, raw_event_id: &str) -> Self {
         let order_key = format!("raw/{raw_event_id}");
-        Self { source: raw::TRANSFORMER_SOURCE, detail_type: detail_type.to_owned(), detail, order_key }
+        Self { source: raw::TRANSFORMER_SOURCE, detail_type: detail_type.to_owned(), detail, order_key, place: None }
     }
 
     /// EventBridge's `Source`.
@@ -124,6 +163,11 @@ impl OutgoingEvent {
     /// Events with the same text here are kept in order.
     pub fn order_key(&self) -> &str {
         &self.order_key
+    }
+
+    /// The place of its record, if that is known.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     /// Bytes that this event takes in a request to `bus`.
@@ -174,9 +218,24 @@ pub enum PublishError {
         /// Bytes of the event in a request.
         bytes: usize,
     },
+    /// The peer is away, and the event is larger than what can be parked.
+    #[error("the event has {bytes} bytes, which is more than can be parked while its peer is away")]
+    TooLargeToPark {
+        /// Bytes of the event.
+        bytes: usize,
+    },
+    /// It can't be parked in its order, because its stream record says no valid place.
+    #[error("the event's stream record has no valid sequence number")]
+    NoPlace,
     /// Not tried, because an event before it was not delivered.
     #[error("an event before this one was not delivered; both are sent again with the batch")]
     HeldBack,
+    /// The breaker could neither send nor park it.
+    #[error("the event could be neither sent nor parked ({reason}); it is sent again with the batch")]
+    GivenBack {
+        /// A stable name of the reason.
+        reason: &'static str,
+    },
     /// The deadline came first.
     #[error("no time was left before the function's deadline; the event is sent again with the batch")]
     OutOfTime,
@@ -185,7 +244,7 @@ pub enum PublishError {
 impl PublishError {
     /// Whether the event itself is at fault, so that sending it again can never work.
     pub fn is_poison(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::TooLarge { .. })
+        matches!(self, Self::Refused { .. } | Self::TooLarge { .. } | Self::TooLargeToPark { .. } | Self::NoPlace)
     }
 
     /// A word for metrics and dead letters.
@@ -197,6 +256,9 @@ impl PublishError {
             Self::Refused { .. } => "publish_refused",
             Self::TooLarge { .. } => "event_too_large",
             Self::HeldBack => "held_back",
+            Self::GivenBack { reason } => reason,
+            Self::TooLargeToPark { .. } => "too_large_to_park",
+            Self::NoPlace => "no_place",
             Self::OutOfTime => "out_of_time",
         }
     }
@@ -273,7 +335,7 @@ impl EventPublisher {
         let region = self.region.as_str();
         for item in &work.items {
             match &item.result {
-                Some(Ok(())) => {
+                Some(Ok(_)) => {
                     telemetry::EVENTBRIDGE_EVENTS_PUBLISHED_TOTAL.inc(&[region, &item.event.detail_type]);
                 }
                 Some(Err(error)) => telemetry::EVENTBRIDGE_PUBLISH_ERRORS_TOTAL.inc(&[region, error.class()]),
@@ -284,7 +346,7 @@ impl EventPublisher {
 }
 
 impl PublishEvents for EventPublisher {
-    async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Result<(), PublishError>> {
+    async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Answer> {
         let mut work = Work::new(events, &self.bus, self.budget.attempts());
         let mut failed_rounds = 0;
         loop {
@@ -364,7 +426,7 @@ struct Item {
     attempts: u32,
     /// Sent in a request of its own, to find out which entry of a refused request is at fault.
     alone: bool,
-    result: Option<Result<(), PublishError>>,
+    result: Option<Answer>,
 }
 
 impl Work {
@@ -412,7 +474,7 @@ impl Work {
             RequestAnswer::Entries(answers) => {
                 let settled = request.iter().zip(answers).map(|(index, answer)| match answer {
                     Ok(()) => {
-                        self.items[*index].result = Some(Ok(()));
+                        self.items[*index].result = Some(Ok(Taken::Sent));
                         false
                     }
                     Err(failure) => self.settle_failure(*index, failure),
@@ -472,7 +534,7 @@ impl Work {
         });
     }
 
-    fn into_results(self) -> Vec<Result<(), PublishError>> {
+    fn into_results(self) -> Vec<Answer> {
         self.items.into_iter().map(|item| item.result.unwrap_or(Err(PublishError::HeldBack))).collect()
     }
 }
@@ -501,6 +563,7 @@ mod tests {
             detail_type: "customer.updated".to_owned(),
             detail: json!({ "is": detail }).to_string(),
             order_key: key.to_owned(),
+            place: None,
         }
     }
 
@@ -545,7 +608,7 @@ mod tests {
     async fn entries_carry_what_a_bus_needs() {
         let script = Script::new().ok(answer(&[""]));
         let results = publisher(&script).0.publish(vec![event("k", "a")], soon()).await;
-        assert_eq!(results, [Ok(())]);
+        assert_eq!(results, [Ok(Taken::Sent)]);
         let expected = json!({ "Entries": [{
             "Source": "test", "DetailType": "customer.updated", "Detail": "{\"is\":\"a\"}", "EventBusName": "bus",
         }]});
@@ -564,7 +627,7 @@ mod tests {
         let script = Script::new().ok(answer(&["", "ThrottlingException", ""])).ok(answer(&[""]));
         let (publisher, sleep) = publisher(&script);
         let results = publisher.publish(vec![event("a", "1"), event("b", "2"), event("c", "3")], soon()).await;
-        assert_eq!(results, [Ok(()), Ok(()), Ok(())]);
+        assert_eq!(results, [Ok(Taken::Sent), Ok(Taken::Sent), Ok(Taken::Sent)]);
         assert_eq!(sent(&script), [vec!["1", "2", "3"], vec!["2"]]);
         let pauses = sleep.taken();
         assert_eq!(pauses.len(), 1);
@@ -587,7 +650,7 @@ mod tests {
         let events = vec![event("a", "a1"), event("a", "a2"), event("b", "b1")];
         let results = publisher(&script).0.publish(events, soon()).await;
         assert!(matches!(results[0], Err(PublishError::Throttled { .. })));
-        assert_eq!(results[1..], [Err(PublishError::HeldBack), Ok(())]);
+        assert_eq!(results[1..], [Err(PublishError::HeldBack), Ok(Taken::Sent)]);
         assert_eq!(sent(&script).len(), 3, "three attempts and no more");
     }
 
@@ -597,7 +660,7 @@ mod tests {
         let results = publisher(&script).0.publish(vec![event("a", "a1"), event("a", "a2")], soon()).await;
         let error = results[0].clone().expect_err("refused");
         assert!(error.is_poison() && error.class() == "publish_refused");
-        assert_eq!(results[1], Ok(()));
+        assert_eq!(results[1], Ok(Taken::Sent));
     }
 
     #[tokio::test]
@@ -605,7 +668,7 @@ mod tests {
         let script =
             Script::new().error(400, "ValidationException").ok(answer(&[""])).error(400, "ValidationException");
         let results = publisher(&script).0.publish(vec![event("a", "good"), event("b", "bad")], soon()).await;
-        assert_eq!(results[0], Ok(()));
+        assert_eq!(results[0], Ok(Taken::Sent));
         assert!(matches!(results[1], Err(PublishError::Refused { .. })));
         assert_eq!(sent(&script), [vec!["good", "bad"], vec!["good"], vec!["bad"]]);
     }
@@ -624,7 +687,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_error_and_a_lost_connection_are_tried_again() {
         let script = Script::new().error(500, "InternalException").lost_connection().ok(answer(&[""]));
-        assert_eq!(publisher(&script).0.publish(vec![event("a", "1")], soon()).await, [Ok(())]);
+        assert_eq!(publisher(&script).0.publish(vec![event("a", "1")], soon()).await, [Ok(Taken::Sent)]);
     }
 
     #[tokio::test]
@@ -641,7 +704,7 @@ mod tests {
         let large = event("a", &"\"".repeat(MAX_REQUEST_BYTES / 3));
         let results = publisher(&script).0.publish(vec![large, event("a", "small")], soon()).await;
         assert!(matches!(results[0], Err(PublishError::TooLarge { .. })));
-        assert_eq!(results[1], Ok(()));
+        assert_eq!(results[1], Ok(Taken::Sent));
         assert_eq!(sent(&script), [vec!["small"]]);
     }
 
@@ -718,7 +781,7 @@ mod tests {
                 let results: Vec<_> = (0..keys.len()).filter(|n| keys[*n] == key).map(|n| work.items[n].result.clone()).collect();
                 let lost = results.iter().position(|r| matches!(r, Some(Err(e)) if !e.is_poison()));
                 if let Some(lost) = lost {
-                    prop_assert!(results[lost..].iter().all(|r| !matches!(r, Some(Ok(())))), "nothing overtakes");
+                    prop_assert!(results[lost..].iter().all(|r| !matches!(r, Some(Ok(Taken::Sent)))), "nothing overtakes");
                 }
             }
         }

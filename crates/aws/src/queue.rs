@@ -11,7 +11,7 @@
 
 use crate::batch::{Delivery, Origin, Outcome, Poison, Run, bury, stop_before};
 use crate::dead_letters::SendDeadLetters;
-use crate::publisher::{OutgoingEvent, PublishError, PublishEvents};
+use crate::publisher::{OutgoingEvent, PublishError, PublishEvents, Taken};
 use contracts::Region;
 use events::Timestamp;
 use events::dead_letter::{PANIC, caught};
@@ -175,7 +175,8 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
             self.publisher.publish(events, deadline).await.into_iter().map(Some).chain(std::iter::repeat(None));
         for (item, answer) in planned.into_iter().zip(answers) {
             item.state = match answer.unwrap_or(Err(PublishError::HeldBack)) {
-                Ok(()) => State::Settled(Outcome::Published),
+                Ok(Taken::Sent) => State::Settled(Outcome::Published),
+                Ok(Taken::Parked) => State::Settled(Outcome::Parked),
                 Err(error) if error.is_poison() => State::Poisoned(Poison::because(error.class(), &error)),
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn Error, position = item.message.id, "event was not published");
@@ -190,7 +191,7 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
         for item in items {
             let outcome = item.outcome();
             *match outcome {
-                Outcome::Published => &mut published,
+                Outcome::Published | Outcome::Parked => &mut published,
                 Outcome::Skipped(_) => &mut skipped,
                 Outcome::DeadLettered(_) => &mut dead,
                 Outcome::Failed(_) => &mut failed,
@@ -264,6 +265,7 @@ mod tests {
                 raw_event_id: message.id.clone(),
                 rules: RulesId { version: 1, sha256: String::new() },
                 originals: [].into(),
+                geo: None,
                 event: JsonText::parse_or_quote("{}"),
             });
             Ok((event, message.body.clone()))

@@ -1,8 +1,8 @@
 //! One batch of a DynamoDB stream, from Lambda's JSON to the partial-batch answer.
 //!
 //! Every function that reads the tables' streams goes through [`process`], so that the promise is kept in one place:
-//! **a record is done only when every bus of the function accepted its event, there was nothing to tell, or it lies in the
-//! dead-letter queue.**
+//! **a record is done only when every bus of the function accepted its event or put it aside, there was nothing to tell, or it
+//! lies in the dead-letter queue.**
 //! Everything from the lowest record that is not done onwards is delivered again by Lambda, so a program must be safe to
 //! repeat, and what was not tried yet may be left alone.
 //!
@@ -12,15 +12,15 @@
 //! - A panic while a record is decoded or mapped is that record's fault and makes it a dead letter. The functions are
 //!   therefore built to unwind; aborting would take the whole batch down with it.
 //! - A function has one bus or more (the router has one for each peer region). They are sent to side by side, and they share
-//!   one checkpoint. While one of them is in trouble, the checkpoint stands still: the others get the same records again
-//!   with each delivery, under the same event ids, and what comes later in the shard reaches none of them until the one
-//!   recovers or the records are too old. Buses that must not hold each other up need a function each.
+//!   one checkpoint: while a bus answers that it didn't take an event, the checkpoint stands still, and the others get the
+//!   same records again with each delivery, under the same event ids. A bus that can put events aside answers that it did
+//!   ([`Taken::Parked`]), and the records are done.
 //! - What a record means is the program's business ([`StreamProgram`]); retries, bisecting and the failure destination
 //!   belong to the event source mapping.
 
 use crate::batch::{Origin, bury};
 use crate::dead_letters::SendDeadLetters;
-use crate::publisher::{OutgoingEvent, PublishError, PublishEvents};
+use crate::publisher::{Answer, OutgoingEvent, PublishError, PublishEvents, Taken};
 use contracts::Region;
 use events::dead_letter::{PANIC, caught};
 use events::domain::Skip;
@@ -53,6 +53,34 @@ impl Batch {
     /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+}
+
+/// What starts a function that reads streams and has a schedule besides.
+#[derive(Debug)]
+pub enum Work {
+    /// Records of a stream.
+    Batch(Batch),
+    /// The schedule.
+    Schedule,
+}
+
+impl<'de> Deserialize<'de> for Work {
+    /// Records make a batch; EventBridge Scheduler says that it is the source. Anything else is refused: a batch that was
+    /// taken for something else would be lost.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Event {
+            #[serde(rename = "Records")]
+            records: Option<Vec<Box<RawValue>>>,
+            source: Option<String>,
+        }
+        let event = Event::deserialize(deserializer)?;
+        match (event.records, event.source.as_deref()) {
+            (Some(records), _) => Ok(Self::Batch(Batch { records })),
+            (None, Some("aws.scheduler")) => Ok(Self::Schedule),
+            (None, _) => Err(serde::de::Error::custom("the event has neither records nor the scheduler as its source")),
+        }
     }
 }
 
@@ -203,14 +231,15 @@ struct Item {
     subject: Subject,
     state: State,
     /// What each bus answered, if the event was sent.
-    answers: Vec<Result<(), PublishError>>,
+    answers: Vec<Answer>,
 }
 
 impl Item {
     /// What became of the record as seen from one bus.
     fn outcome_at(&self, bus: usize) -> Outcome {
         match self.answers.get(bus) {
-            Some(Ok(())) => Outcome::Published,
+            Some(Ok(Taken::Sent)) => Outcome::Published,
+            Some(Ok(Taken::Parked)) => Outcome::Parked,
             Some(Err(error)) if !error.is_poison() => Outcome::Failed(error.class()),
             _ => self.outcome(),
         }
@@ -218,6 +247,7 @@ impl Item {
 
     fn outcome(&self) -> Outcome {
         match &self.state {
+            State::Published if self.answers.contains(&Ok(Taken::Parked)) => Outcome::Parked,
             State::Published => Outcome::Published,
             State::Skipped(reason) => Outcome::Skipped(reason),
             State::DeadLettered(class) => Outcome::DeadLettered(class),
@@ -322,7 +352,7 @@ async fn publish(items: &mut [Item], buses: &[impl PublishEvents], deadline: Ins
 
 /// What the answers of all buses mean together. A failure that may pass counts more than poison: the record is delivered
 /// again, and the poison shows itself again.
-fn settle(answers: &[Result<(), PublishError>], trace: Trace, place: &Place) -> State {
+fn settle(answers: &[Answer], trace: Trace, place: &Place) -> State {
     let errors = || answers.iter().filter_map(|answer| answer.as_ref().err());
     if let Some(error) = errors().find(|error| !error.is_poison()) {
         tracing::warn!(error = error as &dyn Error, position = place.0, "event was not published");
@@ -348,10 +378,11 @@ fn source_of(body: &RawValue) -> Option<String> {
 }
 
 fn report(items: &[Item], program: &impl StreamProgram, buses: usize, lowest: Option<&Place>, request_id: &str) {
-    let (mut published, mut skipped, mut dead, mut failed) = (0, 0, 0, 0);
+    let (mut published, mut parked, mut skipped, mut dead, mut failed) = (0, 0, 0, 0, 0);
     for item in items {
         *match item.outcome() {
             Outcome::Published => &mut published,
+            Outcome::Parked => &mut parked,
             Outcome::Skipped(_) => &mut skipped,
             Outcome::DeadLettered(_) => &mut dead,
             Outcome::Failed(_) => &mut failed,
@@ -365,6 +396,7 @@ fn report(items: &[Item], program: &impl StreamProgram, buses: usize, lowest: Op
         request_id,
         records = items.len(),
         published,
+        parked,
         skipped,
         dead_letters = dead,
         failed,

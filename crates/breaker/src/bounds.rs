@@ -23,16 +23,16 @@ impl Default for Bounds {
 impl Bounds {
     /// Whether `events` more may be parked.
     ///
-    /// The depth is counted from above, by the last survey and what was parked since. Before the first survey of a lot,
-    /// the age is that of the state.
+    /// The depth is counted from above, by the last survey and what was parked since. An age is known only of what a survey
+    /// saw: a breaker that has been open for long over an empty lot must take an event, because only an event can probe.
     ///
     /// # Errors
     /// Why not. The events must then be given back to the stream: they are neither sent nor dropped.
     pub fn room(&self, shared: &Shared, events: u64, now: Millis) -> Result<(), GiveBack> {
-        let oldest = if shared.survey.depth > 0 { shared.survey.oldest } else { None };
+        let oldest = shared.survey.oldest.filter(|_| shared.survey.depth > 0);
         if shared.depth().saturating_add(events) > self.max_depth {
             Err(GiveBack::ParkingFull)
-        } else if now.since(oldest.unwrap_or(shared.since)) > self.max_age {
+        } else if oldest.is_some_and(|oldest| now.since(oldest) > self.max_age) {
             Err(GiveBack::ParkingTooOld)
         } else {
             Ok(())
@@ -100,5 +100,13 @@ mod tests {
         assert_eq!(room(survey(50, Some(Millis(40_000))), 0, 1), Ok(()));
         assert_eq!(room(survey(50, Some(Millis(39_999))), 0, 1), Err(GiveBack::ParkingTooOld));
         assert_eq!(room(survey(0, Some(Millis(1))), 0, 1), Ok(()), "an empty survey has no oldest event");
+    }
+
+    /// Were it refused, nothing could probe, and the breaker would stay open for ever.
+    #[test]
+    fn a_breaker_that_has_long_been_open_over_an_empty_lot_takes_an_event() {
+        let since = Millis(0);
+        let shared = Shared { state: State::Open { until: since, step: 3 }, since, ..Shared::absent() };
+        assert_eq!(Bounds::default().room(&shared, 1, Millis(30 * 86_400_000)), Ok(()));
     }
 }

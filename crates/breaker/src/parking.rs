@@ -13,12 +13,32 @@ pub use drain::{ClearFlag, DeleteEvent, KeyDrain, KeyStep, Ramp};
 pub use park::{FollowUp, InvalidPark, ParkAnswer, ParkWrite, Stamp, Stamps};
 
 use crate::time::Millis;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 /// What events are kept in order by. Events of different keys have no order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey(pub Arc<str>);
+
+impl EventKey {
+    /// Bytes of a key that stand in a sort key as they are. A sort key has 1,024 bytes at most (DynamoDB quotas), and up to
+    /// 60 of them are not the key's.
+    const LONGEST: usize = 900;
+
+    /// The key as it stands in sort keys: itself, or its beginning and its hash.
+    fn in_sort_key(&self) -> Cow<'_, str> {
+        if self.0.len() <= Self::LONGEST {
+            return Cow::Borrowed(&self.0);
+        }
+        let beginning = &self.0[..self.0.floor_char_boundary(Self::LONGEST - 128)];
+        let hash = Sha256::digest(self.0.as_bytes());
+        let mut named = format!("{beginning}~");
+        hash.iter().for_each(|byte| named.push_str(&format!("{byte:02x}")));
+        Cow::Owned(named)
+    }
+}
 
 /// The place of an event among those of its key: the sequence number of its stream record.
 ///
@@ -103,7 +123,7 @@ impl KeyFlag {
 
     /// The sort key of the flag of `key`.
     pub fn sort_key(key: &EventKey) -> String {
-        format!("{}{}", Self::PREFIX, key.0)
+        format!("{}{}", Self::PREFIX, key.in_sort_key())
     }
 }
 
@@ -114,7 +134,7 @@ impl ParkedEvent {
     /// What the sort keys of the events of `key`, and no others, begin with. The key's length in bytes stands before it,
     /// because a key may hold a `#` itself.
     pub fn key_prefix(key: &EventKey) -> String {
-        format!("{}{}#{}#", Self::PREFIX, key.0.len(), key.0)
+        format!("{}{}#{}#", Self::PREFIX, key.0.len(), key.in_sort_key())
     }
 
     /// The sort key of the event of `key` at `position`.
@@ -138,6 +158,21 @@ mod tests {
         assert!(position("99") < position("100"));
         for bad in ["", "-1", "1a", &"1".repeat(41)] {
             assert!(Position::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_of_any_length_have_sort_keys_of_their_own() {
+        let key = |text: String| EventKey(text.into());
+        let long =
+            [key("ü".repeat(1_024)), key(format!("{}a", "x".repeat(2_047))), key(format!("{}b", "x".repeat(2_047)))];
+        let place = position("7");
+        for one in &long {
+            assert!(ParkedEvent::sort_key(one, &place).len() <= 1_024);
+            assert!(KeyFlag::sort_key(one).len() <= 1_024);
+            assert!(ParkedEvent::sort_key(one, &place).starts_with(&ParkedEvent::key_prefix(one)));
+            let alike = long.iter().filter(|other| KeyFlag::sort_key(other) == KeyFlag::sort_key(one)).count();
+            assert_eq!(alike, 1);
         }
     }
 

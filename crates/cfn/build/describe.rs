@@ -8,19 +8,8 @@ use serde_json::{Map, Value as Json};
 use crate::names::literal;
 
 /// Keywords that demand nothing of a value.
-const SILENT: [&str; 10] = [
-    "$comment",
-    "default",
-    "description",
-    "examples",
-    "format",
-    "insertionOrder",
-    "relationshipRef",
-    "title",
-    // Read beside another keyword.
-    "if",
-    "then",
-];
+const SILENT: [&str; 8] =
+    ["$comment", "default", "description", "examples", "format", "insertionOrder", "relationshipRef", "title"];
 /// Keywords of a type's own schema that aren't about its properties' values.
 const ABOUT_THE_TYPE: [&str; 17] = [
     "$schema",
@@ -151,13 +140,19 @@ impl Writer<'_> {
     /// `Schema(&[…])`, with the demands in the order in which a value is judged. `root` says that the node is the type's
     /// own schema, or an alternative of it.
     fn schema(&mut self, node: &Json, root: bool) -> String {
-        let Json::Object(map) = node else { return "Schema(&[])".to_owned() };
+        let map = node.as_object().unwrap_or_else(|| panic!("a schema that is no object isn't understood: {node}"));
         let mut demands = Vec::new();
-        self.combinations(map, root, &mut demands);
+        if !root {
+            self.combinations(map, root, &mut demands);
+        }
         self.choices(map, &mut demands);
         self.scalars(map, &mut demands);
         self.lists(map, &mut demands);
         self.objects(map, root, &mut demands);
+        // What is wrong with a resource's own properties comes first.
+        if root {
+            self.combinations(map, root, &mut demands);
+        }
         if let Some(shapes) = map.get("type").filter(|_| !root) {
             let shapes: Vec<String> = one_or_many(shapes).map(shape).collect();
             demands.push(format!("Demand::Type(&[{}])", shapes.join(", ")));
@@ -191,6 +186,8 @@ impl Writer<'_> {
                 .iter()
                 .map(|branch| match (branch.get("if"), branch.get("then")) {
                     (Some(condition), Some(then)) => {
+                        let keywords = branch.as_object().map_or(0, Map::len);
+                        assert_eq!(keywords, 2, "a branch with more than `if` and `then` isn't understood: {branch}");
                         let (condition, then) = (self.schema(condition, root), self.schema(then, root));
                         format!("Branch {{ condition: Some({condition}), then: {then} }}")
                     }
@@ -217,6 +214,7 @@ impl Writer<'_> {
             }
         }
         if let Some(constant) = map.get("const") {
+            assert!(!constant.is_array() && !constant.is_object(), "`const` is no scalar: {constant}");
             demands.push(format!("Demand::Const({})", literal(&plain(constant))));
         }
     }
@@ -240,7 +238,7 @@ impl Writer<'_> {
         }
         counts(map, &[("maxUniqueItems", "MaxUniqueItems")], demands);
         if let Some(keys) = map.get("uniqueKeys") {
-            demands.push(format!("Demand::UniqueKeys({})", texts(strings(keys))));
+            demands.push(format!("Demand::UniqueKeys({})", names(keys)));
         }
         if let Some(items) = map.get("items") {
             demands.push(format!("Demand::Items({})", self.schema(items, false)));
@@ -259,7 +257,7 @@ impl Writer<'_> {
         }
         for (keyword, demand) in [("requiredXor", "RequiredXor"), ("requiredOr", "RequiredOr")] {
             if let Some(names) = map.get(keyword) {
-                demands.push(format!("Demand::{demand}({})", texts(strings(names))));
+                demands.push(format!("Demand::{demand}({})", self::names(names)));
             }
         }
         for (keyword, demand) in [
@@ -270,12 +268,14 @@ impl Writer<'_> {
             if let Some(dependents) = map.get(keyword).and_then(Json::as_object) {
                 let dependents: Vec<String> = dependents
                     .iter()
-                    .map(|(name, others)| format!("({}, {})", literal(name), texts(strings(others))))
+                    .map(|(name, others)| format!("({}, {})", literal(name), self::names(others)))
                     .collect();
                 demands.push(format!("Demand::{demand}(&[{}])", dependents.join(", ")));
             }
         }
-        let closed = map.get("additionalProperties").is_some_and(|others| *others == false);
+        let others = map.get("additionalProperties");
+        assert!(others.is_none_or(Json::is_boolean), "a schema of additional properties isn't understood: {others:?}");
+        let closed = others.is_some_and(|others| *others == false);
         if closed || map.contains_key("properties") || map.contains_key("patternProperties") {
             demands.push(self.names(map, closed));
         }
@@ -370,6 +370,13 @@ fn paths<'a>(schema: &'a Json, key: &str) -> impl Iterator<Item = &'a str> {
 
 fn strings(json: &Json) -> impl Iterator<Item = &str> {
     json.as_array().into_iter().flatten().filter_map(Json::as_str)
+}
+
+/// A list of names that says something: at least one, and nothing but texts.
+fn names(json: &Json) -> String {
+    let given = json.as_array().map_or(0, Vec::len);
+    assert!(given > 0 && strings(json).count() == given, "a list of names isn't understood: {json}");
+    texts(strings(json))
 }
 
 fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> String {

@@ -9,7 +9,8 @@ use regex_lite::Regex;
 
 /// The schema of a property, or of a resource as a whole.
 ///
-/// Compared by identity: two properties have the same schema if it is the same place in AWS's document.
+/// Two are equal if they are one place in the program: the same place of AWS's document always is, and places that demand
+/// the same may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema(pub(crate) &'static [Demand]);
 
@@ -28,7 +29,8 @@ impl Schema {
     }
 
     /// The largest number that is accepted; none if the schema doesn't bound it.
-    pub fn maximum(&self) -> Option<f64> {
+    #[cfg(test)]
+    pub(crate) fn maximum(&self) -> Option<f64> {
         self.0.iter().find_map(|demand| if let Demand::Maximum(most) = demand { Some(*most) } else { None })
     }
 

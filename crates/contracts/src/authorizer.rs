@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::macros::program;
-use crate::{Mistake, Region, Setting};
+use crate::{Grants, Mistake, Region, Setting};
 
 program! {
     /// Configuration of `authorizer`.
@@ -19,6 +19,8 @@ program! {
             key_issuer: KeyIssuer = "JWT_KEY_ISSUER",
             /// `aud` that every token must have.
             audience: String = "JWT_AUDIENCE",
+            /// Which routes are open to whom; what it doesn't name is forbidden.
+            grants: Grants = "ROUTE_GRANTS",
         }
         resources {
             /// The shared secret of HS256: its current and its previous version are accepted.
@@ -31,6 +33,10 @@ program! {
             longest_life: Duration = "JWT_LONGEST_LIFE", Duration::from_secs(86_400), Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
             /// How long an answer may be kept by the API: a token with less time left is refused.
             answer_kept: Duration = "ANSWER_KEPT", Duration::from_secs(60), Duration::from_secs(0)..=Duration::from_secs(3600);
+            /// In which form an HTTP API with payload format 2.0 wants its answer: as its authorizer is set up.
+            http_answer: HttpAnswer = "HTTP_ANSWER", HttpAnswer::Simple, HttpAnswer::Simple..=HttpAnswer::Policy;
+            /// What the caller of an HTTP API with payload format 2.0 is answered whose token is no good.
+            bad_token: BadToken = "TOKEN_REFUSAL", BadToken::Forbidden, BadToken::Forbidden..=BadToken::Unauthorized;
         }
         contradictions: contradictions,
     }
@@ -41,6 +47,7 @@ fn contradictions(
     secret_issuer: &str,
     key_issuer: &KeyIssuer,
     _: &str,
+    _: &Grants,
     settings: &AuthorizerSettings,
 ) -> Vec<Mistake> {
     let AuthorizerSettings { longest_life, answer_kept, .. } = settings;
@@ -97,6 +104,58 @@ impl Setting for KeyIssuer {
         match self {
             Self::None => "none".to_owned(),
             Self::Url(url) => url.clone(),
+        }
+    }
+}
+
+/// The form of an answer to an HTTP API with payload format 2.0. The event doesn't say which one is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HttpAnswer {
+    /// `isAuthorized`, for the route that was asked for. An API that keeps answers must keep them by route.
+    Simple,
+    /// A policy over all routes that are open to the caller, so that it may be kept for any of them.
+    Policy,
+}
+
+impl Setting for HttpAnswer {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "simple" => Ok(Self::Simple),
+            "policy" => Ok(Self::Policy),
+            _ => Err("neither `simple` nor `policy`".to_owned()),
+        }
+    }
+
+    fn render(&self) -> String {
+        match self {
+            Self::Simple => "simple".to_owned(),
+            Self::Policy => "policy".to_owned(),
+        }
+    }
+}
+
+/// The answer to a token that is malformed, forged or over. A good token that may not use a route is always answered 403.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BadToken {
+    /// 403, by an answer that says no. It may be kept like any other, and the function hasn't failed.
+    Forbidden,
+    /// 401, by an error with the text `Unauthorized`. Nobody keeps it, and Lambda counts it as an error of the function.
+    Unauthorized,
+}
+
+impl Setting for BadToken {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "forbidden" => Ok(Self::Forbidden),
+            "unauthorized" => Ok(Self::Unauthorized),
+            _ => Err("neither `forbidden` nor `unauthorized`".to_owned()),
+        }
+    }
+
+    fn render(&self) -> String {
+        match self {
+            Self::Forbidden => "forbidden".to_owned(),
+            Self::Unauthorized => "unauthorized".to_owned(),
         }
     }
 }

@@ -15,6 +15,7 @@ pub struct Bound<V, K, A> {
     address: V,
     resources: Vec<V>,
     keys: Vec<(Option<Region>, V)>,
+    is_used: bool,
     marker: PhantomData<fn() -> (K, A)>,
 }
 
@@ -26,7 +27,12 @@ where
     /// are the ARNs that the permission covers.
     pub fn new(target: impl Into<String>, address: V, resources: Vec<V>) -> Self {
         let target = target.into();
-        Self { target, regions: Vec::new(), address, resources, keys: Vec::new(), marker: PhantomData }
+        Self { target, regions: Vec::new(), address, resources, keys: Vec::new(), is_used: true, marker: PhantomData }
+    }
+
+    /// Binds nothing: the program is told so by `address`, and gets no permission.
+    pub fn unused(address: V) -> Self {
+        Self { is_used: false, ..Self::new("", address, Vec::new()) }
     }
 
     /// Says that the resource is in these regions, and not in the program's own alone.
@@ -59,17 +65,20 @@ where
     }
 
     #[doc(hidden)]
-    pub fn need(&self, field: &'static str) -> Need<V>
+    pub fn need(&self, field: &'static str) -> Option<Need<V>>
     where
         V: Clone,
     {
+        if !self.is_used {
+            return None;
+        }
         let keys = self.keys.iter().filter(|_| !K::KEY_ACTIONS.is_empty()).map(|(region, key)| KeyNeed {
             key: key.clone(),
             actions: K::KEY_ACTIONS,
             via_service: K::SERVICE,
             region: region.clone(),
         });
-        Need {
+        Some(Need {
             field,
             verb: A::NAME,
             flow: A::FLOW,
@@ -78,20 +87,22 @@ where
             regions: self.regions.clone(),
             actions: K::ACTIONS,
             resources: self.resources.clone(),
+            on_any_because: K::ON_ANY_BECAUSE,
             keys: keys.collect(),
-        }
+        })
     }
 }
 
 impl<V: fmt::Debug, K, A> fmt::Debug for Bound<V, K, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, regions, address, resources, keys, marker: _ } = self;
+        let Self { target, regions, address, resources, keys, is_used, marker: _ } = self;
         f.debug_struct("Bound")
             .field("target", target)
             .field("regions", regions)
             .field("address", address)
             .field("resources", resources)
             .field("keys", keys)
+            .field("is_used", is_used)
             .finish()
     }
 }
@@ -133,6 +144,8 @@ pub struct Need<V> {
     pub actions: &'static [&'static str],
     /// ARNs.
     pub resources: Vec<V>,
+    /// Why the actions need every resource instead of `resources`, if they do.
+    pub on_any_because: Option<&'static str>,
     /// What it takes to use the resource's keys: one for each region.
     pub keys: Vec<KeyNeed<V>>,
 }

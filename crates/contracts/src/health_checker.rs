@@ -23,6 +23,8 @@ program! {
             bus: EventBus as Publish = "EVENT_BUS_NAME",
             /// Canary messages; the queue has the same name in each region.
             canaries: NamedQueue as Probe = "CANARY_QUEUE_NAME",
+            /// Whether each region's control planes are asked for names of tables, buses and queues. It changes no verdict.
+            control_planes: ControlPlanes as List = "CONTROL_PLANES",
         }
         settings {
             /// A probe that takes longer is degraded.

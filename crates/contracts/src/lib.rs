@@ -12,6 +12,7 @@
 
 mod bound;
 mod config;
+mod grants;
 mod macros;
 mod region;
 pub mod resource;
@@ -24,16 +25,19 @@ mod event_transformer;
 mod health_checker;
 mod stream_processor;
 
-pub use authorizer::{Authorizer, AuthorizerBinding, AuthorizerSettings, KeyIssuer};
+pub use authorizer::{Authorizer, AuthorizerBinding, AuthorizerSettings, BadToken, HttpAnswer, KeyIssuer};
 
 pub use bound::{Binding, Bound, KeyNeed, Need, Text, Variable};
 pub use cdc_consumer::{CdcConsumer, CdcConsumerBinding, CdcConsumerSettings, CredentialsFolder, KafkaSecurity};
 pub use config::{ConfigError, Mistake};
 pub use event_router::{EventRouter, EventRouterBinding, EventRouterSettings};
-pub use event_transformer::{EventTransformer, EventTransformerBinding, EventTransformerSettings};
+pub use event_transformer::{EventTransformer, EventTransformerBinding, EventTransformerSettings, GeoDatabaseFile};
+pub use grants::{Grant, Grants};
 pub use health_checker::{HealthChecker, HealthCheckerBinding, HealthCheckerSettings};
 pub use region::{InvalidRegion, Region, Regions};
-pub use resource::{Access, Allows, BusName, Flow, Kind, QueueName, QueueUrl, SecretName, TableName};
+pub use resource::{
+    Access, Allows, BusName, ControlPlaneListing, Flow, Kind, QueueName, QueueUrl, SecretName, TableName,
+};
 pub use setting::{Setting, duration};
 pub use stream_processor::{StreamProcessor, StreamProcessorBinding, StreamProcessorSettings};
 

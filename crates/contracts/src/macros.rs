@@ -100,21 +100,19 @@ macro_rules! program {
             const PROGRAM: &'static str = $name;
 
             fn variables(&self) -> Vec<crate::Variable<V>> {
-                vec![
+                let always = vec![
                     $(crate::Variable {
                         name: $required_variable,
                         value: crate::Text::Literal(crate::Setting::render(&self.$required)),
                     },)*
                     $(self.$resource.variable($resource_variable),)*
-                    $(crate::Variable {
-                        name: $setting_variable,
-                        value: crate::Text::Literal(crate::Setting::render(&self.settings.$setting)),
-                    },)*
-                ]
+                ];
+                let settings = [$(crate::macros::variable($setting_variable, &self.settings.$setting),)*];
+                always.into_iter().chain(settings.into_iter().flatten()).collect()
             }
 
             fn needs(&self) -> Vec<crate::Need<V>> {
-                vec![$(self.$resource.need(stringify!($resource)),)*]
+                [$(self.$resource.need(stringify!($resource)),)*].into_iter().flatten().collect()
             }
 
             fn mistakes(&self) -> Vec<String> {
@@ -145,6 +143,12 @@ macro_rules! call {
 }
 
 pub(crate) use {call, program};
+
+/// A setting's variable; none when its absence says the same.
+pub(crate) fn variable<V, T: crate::Setting>(name: &'static str, value: &T) -> Option<crate::Variable<V>> {
+    let written = || crate::Variable { name, value: crate::Text::Literal(value.render()) };
+    (!value.is_said_by_absence()).then(written)
+}
 
 /// Checks a setting against its range; the phrase completes "… is `text`, which is …".
 pub(crate) fn in_range<T: PartialOrd + crate::Setting>(

@@ -44,6 +44,8 @@ pub trait Allows<A: Access>: Kind {
     const ACTIONS: &'static [&'static str];
     /// IAM actions on the customer-managed key that encrypts the resource, if there is one.
     const KEY_ACTIONS: &'static [&'static str];
+    /// Why the actions can't be limited to the resource, if they can't: IAM then gets every resource, with this reason.
+    const ON_ANY_BECAUSE: Option<&'static str> = None;
 }
 
 macro_rules! access {
@@ -65,10 +67,16 @@ access! {
     Send, "sends to", Out;
     /// Write single rows under a condition.
     Write, "writes", Out;
+    /// Read one small item and write it under a condition.
+    Share, "shares its state in", Both;
+    /// Put rows aside, and take them up again in order.
+    Park, "parks events in", Both;
     /// Read a value.
     Read, "reads", In;
     /// Write something small and read it back, to see that the resource works.
     Probe, "probes", Both;
+    /// Ask for names of what there is, to see that the control plane answers.
+    List, "lists", In;
 }
 
 macro_rules! kind {
@@ -151,6 +159,27 @@ kind! {
     SecretName, |text| is_name(text, 1..=512, b"/_+=.@-"), "a secret's name (1 to 512 letters, digits, `/_+=.@-`)"
 }
 
+kind! {
+    /// The control planes of the services that programs use: DynamoDB, EventBridge and SQS.
+    ControlPlanes, "control planes" of "dynamodb",
+    /// Whether control planes are looked at: `listed` or `ignored`.
+    ControlPlaneListing, |text| matches!(text, "listed" | "ignored"), "`listed` or `ignored`"
+}
+
+impl ControlPlaneListing {
+    /// Whether they are looked at.
+    pub fn is_listed(&self) -> bool {
+        self.as_str() == "listed"
+    }
+}
+
+impl Allows<List> for ControlPlanes {
+    const ACTIONS: &'static [&'static str] = &["dynamodb:ListTables", "events:ListEventBuses", "sqs:ListQueues"];
+    const KEY_ACTIONS: &'static [&'static str] = &[];
+    const ON_ANY_BECAUSE: Option<&'static str> =
+        Some("listing names of tables, buses and queues knows no single resource");
+}
+
 impl Allows<Publish> for EventBus {
     const ACTIONS: &'static [&'static str] = &["events:PutEvents"];
     // EventBridge itself uses the bus's key; its publishers need no permission on it.
@@ -169,6 +198,17 @@ impl Allows<Write> for Table {
 
 impl Allows<Probe> for Table {
     const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem", "dynamodb:PutItem"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
+}
+
+impl Allows<Share> for Table {
+    const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem", "dynamodb:UpdateItem"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
+}
+
+impl Allows<Park> for Table {
+    const ACTIONS: &'static [&'static str] =
+        &["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"];
     const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
 }
 

@@ -14,6 +14,12 @@ pub trait Setting: Sized {
 
     /// Writes the value; `parse(render(x)) == x`.
     fn render(&self) -> String;
+
+    /// Whether the variable can be left out, because its absence says the same. Only a type that every setting has as its
+    /// default in this value may say so.
+    fn is_said_by_absence(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! unsigned {

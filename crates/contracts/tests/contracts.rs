@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use contracts::{
     Authorizer, AuthorizerBinding, AuthorizerSettings, Binding, Bound, CredentialsFolder, EventRouter,
-    EventRouterBinding, EventRouterSettings, EventTransformer, HealthChecker, HealthCheckerBinding,
-    HealthCheckerSettings, KeyIssuer, Region, Regions, Setting, StreamProcessor, Text,
+    EventRouterBinding, EventRouterSettings, EventTransformer, EventTransformerBinding, EventTransformerSettings,
+    GeoDatabaseFile, Grants, HealthChecker, HealthCheckerBinding, HealthCheckerSettings, KeyIssuer, Region, Regions,
+    Setting, StreamProcessor, Text,
 };
 
 fn region(name: &str) -> Region {
@@ -23,6 +24,8 @@ fn binding(settings: EventRouterSettings) -> EventRouterBinding<String> {
         ),
         dead_letters: Bound::new("DeadLetters", "https://queue".to_owned(), vec!["arn:queue".to_owned()])
             .encrypted_by("arn:key".to_owned()),
+        breakers: Bound::new("Breakers", "tandem-test-breakers".to_owned(), vec!["arn:breakers".to_owned()]),
+        parking: Bound::new("Parking", "tandem-test-parking".to_owned(), vec!["arn:parking".to_owned()]),
         settings,
     }
 }
@@ -63,14 +66,50 @@ fn permissions_come_from_the_declaration() {
 }
 
 #[test]
+fn a_breaker_opens_no_longer_than_it_may() {
+    let settings = EventRouterSettings {
+        breaker_open: Duration::from_secs(90),
+        breaker_open_max: Duration::from_secs(60),
+        ..Default::default()
+    };
+    assert_eq!(
+        binding(settings).mistakes(),
+        ["event-router: `BREAKER_OPEN` is `90s`, which is longer than `1m` (`BREAKER_OPEN_MAX`); make it shorter"]
+    );
+}
+
+#[test]
 fn keys_of_other_regions_say_which() {
     let queue: Bound<String, contracts::resource::NamedQueue, contracts::resource::Probe> =
         Bound::new("Canaries", "canaries".to_owned(), vec!["arn:west".to_owned(), "arn:east".to_owned()])
             .encrypted_by("key:west".to_owned())
             .encrypted_in(region("us-east-1"), "key:east".to_owned());
-    let keys = queue.need("canaries").keys;
+    let keys = queue.need("canaries").expect("it is used").keys;
     let regions: Vec<_> = keys.iter().map(|key| (key.key.as_str(), key.region.clone())).collect();
     assert_eq!(regions, [("key:west", None), ("key:east", Some(region("us-east-1")))]);
+}
+
+#[test]
+fn what_is_not_used_needs_no_permission() {
+    type Planes = Bound<String, contracts::resource::ControlPlanes, contracts::resource::List>;
+    let ignored = Planes::unused("ignored".to_owned());
+    assert_eq!(ignored.need("control_planes"), None);
+    assert_eq!(ignored.variable("CONTROL_PLANES").value, Text::Template("ignored".to_owned()), "the program is told");
+    let listed = Planes::new("names", "listed".to_owned(), Vec::new()).need("control_planes").expect("it is used");
+    assert_eq!(listed.actions, ["dynamodb:ListTables", "events:ListEventBuses", "sqs:ListQueues"]);
+    assert!(listed.on_any_because.is_some_and(|reason| reason.split(' ').count() > 3), "every resource needs a reason");
+    let refused = refused(
+        |lookup| HealthChecker::from_lookup(lookup),
+        &[
+            ("AWS_REGION", "us-west-2"),
+            ("CHECKED_REGIONS", "us-west-2"),
+            ("HEALTH_TABLE", "tandem-test-health"),
+            ("EVENT_BUS_NAME", "tandem-test-events"),
+            ("CANARY_QUEUE_NAME", "tandem-test-canaries"),
+        ],
+        &[("CONTROL_PLANES", "yes")],
+    );
+    assert_eq!(refused, ["`CONTROL_PLANES` is `yes`, which is not `listed` or `ignored`"]);
 }
 
 #[test]
@@ -81,6 +120,8 @@ fn peers_are_a_list_without_repeats() {
             "AWS_REGION" => Some("us-west-2".to_owned()),
             "PEER_EVENT_BUS_NAME" => Some("tandem-test-events".to_owned()),
             "DEAD_LETTER_QUEUE_URL" => Some("https://queue".to_owned()),
+            "BREAKERS_TABLE_NAME" => Some("tandem-test-breakers".to_owned()),
+            "PARKING_TABLE_NAME" => Some("tandem-test-parking".to_owned()),
             _ => None,
         };
         EventRouter::from_lookup(lookup).map(|config| config.peers).map_err(|error| error.to_string())
@@ -122,6 +163,35 @@ fn a_folder_of_credentials_is_a_path_or_none() {
     for wrong in ["", "None", "secrets", "./none"] {
         assert!(CredentialsFolder::parse(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_geo_database_is_a_file_or_none() {
+    let file = GeoDatabaseFile::At("/opt/geo.mmdb".to_owned());
+    for file in [GeoDatabaseFile::None, file] {
+        assert_eq!(GeoDatabaseFile::parse(&file.render()), Ok(file));
+    }
+    for wrong in ["", "None", "geo.mmdb", "./none", "/", "/opt/", "/opt//geo.mmdb", "/opt/../geo.mmdb", "/./geo.mmdb"] {
+        assert!(GeoDatabaseFile::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_setting_whose_absence_says_the_same_is_left_out() {
+    let variable = |geo_database: GeoDatabaseFile| {
+        let binding = EventTransformerBinding {
+            bus: Bound::new("Bus", "bus".to_owned(), Vec::new()),
+            dead_letters: Bound::new("DeadLetters", "https://queue".to_owned(), Vec::new()),
+            settings: EventTransformerSettings { geo_database, ..Default::default() },
+        };
+        assert_eq!(binding.mistakes(), Vec::<String>::new());
+        let variables = binding.variables();
+        variables.into_iter().find(|variable| variable.name == "GEO_DATABASE").map(|variable| variable.value)
+    };
+    assert_eq!(variable(GeoDatabaseFile::None), None);
+    let path = "/opt/geo.mmdb".to_owned();
+    assert_eq!(variable(GeoDatabaseFile::At(path.clone())), Some(Text::Literal(path)));
+    assert_eq!(EventTransformerSettings::default().geo_database, GeoDatabaseFile::None, "what its absence means");
 }
 
 #[test]
@@ -173,9 +243,11 @@ fn a_router_is_not_its_own_peer() {
         ("PEER_REGIONS", "us-east-1"),
         ("PEER_EVENT_BUS_NAME", "tandem-test-events"),
         ("DEAD_LETTER_QUEUE_URL", "https://queue"),
+        ("BREAKERS_TABLE_NAME", "tandem-test-breakers"),
+        ("PARKING_TABLE_NAME", "tandem-test-parking"),
     ];
     let refused = |changes: &[(&str, &str)]| refused(|lookup| EventRouter::from_lookup(lookup), &good, changes);
-    assert!(refused(&[]).is_empty());
+    assert_eq!(refused(&[]), [""; 0]);
     let mistakes = refused(&[("PEER_REGIONS", "us-east-1,us-west-2")]);
     assert_eq!(
         mistakes,
@@ -191,6 +263,7 @@ fn an_authorizers_settings_fit_together() {
         ("JWT_KEY_ISSUER", "https://login.example.com"),
         ("JWT_AUDIENCE", "tandem-api"),
         ("JWT_SECRET_NAME", "tandem-test-jwt"),
+        ("ROUTE_GRANTS", "POST /v1/events *"),
     ];
     let refused = |changes: &[(&str, &str)]| refused(|lookup| Authorizer::from_lookup(lookup), &good, changes);
     assert!(refused(&[]).is_empty());
@@ -205,6 +278,13 @@ fn an_authorizers_settings_fit_together() {
             "{mistakes:?}"
         );
     }
+    for (variable, bad) in [("ROUTE_GRANTS", "POST /v1/events"), ("HTTP_ANSWER", "yes"), ("TOKEN_REFUSAL", "401")] {
+        let mistakes = refused(&[(variable, bad)]);
+        assert!(
+            mistakes.len() == 1 && mistakes[0].starts_with(&format!("`{variable}` is `{bad}`, which is")),
+            "{mistakes:?}"
+        );
+    }
     // A value that can't be read is told before what it contradicts.
     assert_eq!(refused(&[("ANSWER_KEPT", "soon"), ("JWT_SECRET_ISSUER", "https://login.example.com")]).len(), 1);
 
@@ -212,6 +292,7 @@ fn an_authorizers_settings_fit_together() {
         secret_issuer: "https://login.example.com".to_owned(),
         key_issuer: KeyIssuer::Url("https://login.example.com".to_owned()),
         audience: "tandem-api".to_owned(),
+        grants: Grants::parse("POST /v1/events *").expect("grants"),
         signing_secret: Bound::new("Jwt", "tandem-test-jwt".to_owned(), Vec::new()),
         settings: AuthorizerSettings { longest_life: Duration::from_secs(60), ..Default::default() },
     };
@@ -228,6 +309,7 @@ fn a_health_checkers_settings_fit_together() {
         ("HEALTH_TABLE", "tandem-test-health"),
         ("EVENT_BUS_NAME", "tandem-test-events"),
         ("CANARY_QUEUE_NAME", "tandem-test-canaries"),
+        ("CONTROL_PLANES", "ignored"),
     ];
     let refused = |changes: &[(&str, &str)]| refused(|lookup| HealthChecker::from_lookup(lookup), &good, changes);
     assert!(refused(&[]).is_empty());
@@ -248,6 +330,7 @@ fn a_health_checkers_settings_fit_together() {
         health: Bound::new("Health", "tandem-test-health".to_owned(), Vec::new()),
         bus: Bound::new("Bus", "tandem-test-events".to_owned(), Vec::new()),
         canaries: Bound::new("Canaries", "tandem-test-canaries".to_owned(), Vec::new()),
+        control_planes: Bound::unused("ignored".to_owned()),
         settings: HealthCheckerSettings { unhealthy_after: 4, ..Default::default() },
     };
     let mistakes = bound.mistakes();

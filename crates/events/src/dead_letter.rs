@@ -49,6 +49,9 @@ pub struct DeadLetterEvent {
     pub record: JsonText,
 }
 
+/// How the source of a parked event begins; the region that it waited for follows. Its record is the envelope.
+pub const PARKED_FOR: &str = "parking for ";
+
 /// How a dead letter's record is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecordEncoding {

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::geo::Geo;
 use crate::hash::sha256_hex;
 use crate::json::{excerpt, to_json};
 use crate::text::serde_as_text;
@@ -122,8 +123,12 @@ pub struct TransformedEvent {
     pub raw_event_id: String,
     /// The rules that it was checked and normalised by.
     pub rules: RulesId,
-    /// What a value was before it was normalised, as JSON, by JSON pointer. Values that were normal already aren't here.
+    /// What a value was before it was normalised, as JSON, by JSON pointer. Values that were normal already aren't here, and
+    /// neither is an address that was truncated.
     pub originals: BTreeMap<String, JsonText>,
+    /// Where the event's address lies; absent when the rules don't ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geo: Option<Geo>,
     /// The event, normalised; what no rule speaks of is as it came.
     pub event: JsonText,
 }
@@ -243,6 +248,8 @@ violation_codes! {
     NotEventType = "not_event_type",
     /// The value is no e-mail address.
     NotEmail = "not_email",
+    /// The value is no IP address.
+    NotIpAddress = "not_ip_address",
     /// The text is shorter than it may be.
     TooShort = "too_short",
     /// The text is longer than it may be.
@@ -280,6 +287,9 @@ serde_as_text!(ViolationCode);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     fn bus_event(source: &str, detail_type: &str, detail: &str) -> String {
@@ -311,6 +321,25 @@ mod tests {
         check(&bus_event(SOURCE, "Other", "{}"), "no_raw_event");
     }
 
+    proptest! {
+        #[test]
+        fn any_text_is_handled(text in ".{0,200}") {
+            prop_assert!(RawEvent::from_bus(&text).is_err());
+        }
+
+        /// What a bus hands over with some characters left out or changed: it is read or refused.
+        #[test]
+        fn damaged_events_are_handled(at in any::<Index>(), length in 0..12_usize, insert in "[\\[\\]{}\",:0-9a-zé\\\\]{0,4}") {
+            let good = bus_event(SOURCE, DETAIL_TYPE, r#"{ "n": 9007199254740993.10, "t": "text" }"#);
+            let at = at.index(good.len());
+            let end = good.len().min(at + length);
+            let damaged = [&good[..at], &insert, &good[end..]].concat();
+            if let Ok(event) = RawEvent::from_bus(&damaged) {
+                prop_assert!(damaged.contains(event.detail.get()));
+            }
+        }
+    }
+
     #[test]
     fn json_is_the_documented_form() {
         let time: Timestamp = "2026-03-04T05:06:07Z".parse().expect("a time");
@@ -326,6 +355,7 @@ mod tests {
             raw_event_id: "bus-1".to_owned(),
             rules: rules.clone(),
             originals: [("/timestamp".to_owned(), JsonText::parse_or_quote("2026-03-04T06:06:07+01:00"))].into(),
+            geo: None,
             event: JsonText::parse_or_quote(r#"{"n":9007199254740993.10}"#),
         };
         insta::assert_snapshot!("transformed", transformed.to_json());

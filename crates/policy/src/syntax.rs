@@ -112,13 +112,14 @@ impl Pattern {
     /// Whether it is found in the text.
     pub(crate) fn finds(&self, text: &str) -> bool {
         // A verdict is whole or not there, so a panic elsewhere leaves nothing half done.
-        let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = verdicts.get(text) {
-            return *known;
-        }
-        let verdict = self.regex.is_match(text);
-        verdicts.insert(text.into(), verdict);
-        verdict
+        let verdicts = || self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = verdicts().get(text).copied();
+        // Not under the lock: templates are judged side by side.
+        known.unwrap_or_else(|| {
+            let verdict = self.regex.is_match(text);
+            verdicts().insert(text.into(), verdict);
+            verdict
+        })
     }
 }
 

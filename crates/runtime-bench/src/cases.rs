@@ -251,6 +251,8 @@ fn event_router() -> Variables {
     variables([
         ("PEER_REGIONS", "us-east-1"),
         ("PEER_EVENT_BUS_NAME", "tandem-bench-events"),
+        ("BREAKERS_TABLE_NAME", "tandem-bench-breakers"),
+        ("PARKING_TABLE_NAME", "tandem-bench-parking"),
         ("DEAD_LETTER_QUEUE_URL", DEAD_LETTERS),
     ])
 }

@@ -131,10 +131,50 @@ pub static CROSS_REGION_LATENCY_SECONDS: Histogram<2> = Histogram::new(
     JOURNEY_SECONDS,
 );
 
-/// Requests that the authorizer decided on, by what became of them: `allowed`, the class of the refusal, or `failed`.
+/// The breaker of the way to a region: 1 for the state that it is in, 0 for the others.
+pub static CIRCUIT_BREAKER_STATE: Gauge<2> = Gauge::new(
+    "circuit_breaker_state",
+    "The breaker of the way to a region: 1 for the state that it is in, 0 for the others.",
+    &["target_region", "state"],
+);
+
+/// Changes of a breaker's state.
+pub static CIRCUIT_BREAKER_TRANSITIONS_TOTAL: Counter<4> = Counter::new(
+    "circuit_breaker_transitions_total",
+    "Changes of a breaker's state, by region, both states and reason.",
+    &["target_region", "from", "to", "reason"],
+);
+
+/// Events that were parked because their peer was away, repeats included.
+pub static PARKED_EVENTS_TOTAL: Counter<1> = Counter::new(
+    "parked_events_total",
+    "Events that were parked because their peer was away, repeats included.",
+    &["target_region"],
+);
+
+/// Parked events that left, by what became of them: `sent`, `dead_letter`, or `failed` when they stay for another time.
+pub static DRAINED_EVENTS_TOTAL: Counter<2> = Counter::new(
+    "drained_events_total",
+    "Parked events that were taken up, by outcome: sent, dead_letter, or failed when they stay parked.",
+    &["target_region", "outcome"],
+);
+
+/// Events that wait for a region, as last counted.
+pub static PARKING_DEPTH: Gauge<1> =
+    Gauge::new("parking_depth", "Events that wait for a region, as last counted.", &["target_region"]);
+
+/// How long the oldest event has been waiting for a region; 0 when none waits.
+pub static PARKING_OLDEST_AGE_SECONDS: Gauge<1> = Gauge::new(
+    "parking_oldest_age_seconds",
+    "How long the oldest event has been waiting for a region, 0 when none waits.",
+    &["target_region"],
+);
+
+/// Requests that the authorizer decided on, by what became of them: `allowed`, `forbidden` for a good token that opens nothing of
+/// what was asked for, the class of the refusal, or `failed`.
 pub static AUTHORIZATIONS_TOTAL: Counter<1> = Counter::new(
     "authorizations_total",
-    "Requests that the authorizer decided on, by outcome: allowed, the class of the refusal, or failed.",
+    "Requests that the authorizer decided on, by outcome: allowed, forbidden, the class of the refusal, or failed.",
     &["outcome"],
 );
 
@@ -181,8 +221,22 @@ pub static RAW_EVENT_TRANSFORM_SECONDS: Histogram<0> = Histogram::new(
     WORK_SECONDS,
 );
 
+/// Searches for the addresses of raw events that were transformed, by how they ended (`geo_status`).
+pub static GEO_LOOKUPS_TOTAL: Counter<1> = Counter::new(
+    "geo_lookups_total",
+    "Searches for the addresses of raw events that were transformed, by status.",
+    &["status"],
+);
+
+/// Whether a starting transformer found a database of addresses that it can use: 1, or 0.
+pub static GEO_DATABASE_LOADED: Gauge<0> = Gauge::new(
+    "geo_database_loaded",
+    "Whether a starting transformer found a database of addresses that it can use: 1 or 0.",
+    &[],
+);
+
 /// Every metric, in the order in which exporters write them.
-pub static ALL: [Metric; 25] = [
+pub static ALL: [Metric; 33] = [
     LAMBDA_INVOCATIONS_TOTAL.metric(),
     LAMBDA_ERRORS_TOTAL.metric(),
     LAMBDA_DURATION_SECONDS.metric(),
@@ -200,6 +254,12 @@ pub static ALL: [Metric; 25] = [
     DEAD_LETTERS_TOTAL.metric(),
     CROSS_REGION_EVENTS_TOTAL.metric(),
     CROSS_REGION_LATENCY_SECONDS.metric(),
+    CIRCUIT_BREAKER_STATE.metric(),
+    CIRCUIT_BREAKER_TRANSITIONS_TOTAL.metric(),
+    PARKED_EVENTS_TOTAL.metric(),
+    DRAINED_EVENTS_TOTAL.metric(),
+    PARKING_DEPTH.metric(),
+    PARKING_OLDEST_AGE_SECONDS.metric(),
     AUTHORIZATIONS_TOTAL.metric(),
     TOKEN_KEY_FETCHES_TOTAL.metric(),
     HEALTH_PROBE_SECONDS.metric(),
@@ -208,6 +268,8 @@ pub static ALL: [Metric; 25] = [
     RAW_EVENTS_TOTAL.metric(),
     VALIDATION_ERRORS_TOTAL.metric(),
     RAW_EVENT_TRANSFORM_SECONDS.metric(),
+    GEO_LOOKUPS_TOTAL.metric(),
+    GEO_DATABASE_LOADED.metric(),
 ];
 
 #[cfg(test)]
@@ -237,7 +299,7 @@ mod tests {
             assert_eq!(metric.kind() == Kind::Counter, name.ends_with("_total"), "{name}");
             assert_eq!(
                 metric.kind() == Kind::Histogram,
-                name.ends_with("_seconds") && !name.contains("_lag_"),
+                name.ends_with("_seconds") && !name.contains("_lag_") && !name.contains("_age_"),
                 "{name}"
             );
             assert!(metric.help().ends_with('.'), "{name}");

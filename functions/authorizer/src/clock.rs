@@ -5,16 +5,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Tells the time.
-pub trait Clock {
+/// Tells the time. Clones are the same clock, so that tasks can have one.
+pub trait Clock: Clone + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> SystemTime;
-}
-
-impl<C: Clock> Clock for &C {
-    fn now(&self) -> SystemTime {
-        (**self).now()
-    }
 }
 
 /// The machine's clock.

@@ -2,15 +2,18 @@
 //!
 //! While it is fresh nobody waits. When it is too old the request that finds this out fetches it, and others wait for that
 //! one fetch, whether it succeeds or fails. A fetch that fails isn't repeated at once, and the old value serves on for a
-//! bounded time: the keys of an issuer that is down are better than none. What the value is, and where it comes from, isn't
+//! bounded time: the keys of an issuer that is down are better than none. Once it is known to be down, further attempts are
+//! made beside the requests, so that nobody waits for an issuer that hangs. What the value is, and where it comes from, isn't
 //! known here.
 
 use crate::clock::{Clock, has_passed};
 use std::error::Error;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 /// How long a value is kept, and how often it is fetched.
 #[derive(Clone, Copy, Debug)]
@@ -53,11 +56,21 @@ pub(crate) struct Kept<T> {
     /// When the last fetch ended, or was begun if nobody waited for its end. Locked while it runs, so that there is one at
     /// a time.
     last_fetch: Mutex<Option<SystemTime>>,
+    /// Whether the last fetch failed.
+    is_down: AtomicBool,
+    /// The attempt that runs beside the requests, if there is one. It ends by the timeout of a fetch.
+    attempt: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl<T> Kept<T> {
     pub(crate) fn new(keeping: Keeping) -> Self {
-        Self { keeping, held: RwLock::new(None), last_fetch: Mutex::new(None) }
+        Self {
+            keeping,
+            held: RwLock::new(None),
+            last_fetch: Mutex::new(None),
+            is_down: AtomicBool::new(false),
+            attempt: std::sync::Mutex::new(None),
+        }
     }
 
     /// The value, fetched if there is none that is young enough.
@@ -71,6 +84,48 @@ impl<T> Kept<T> {
     {
         let is_fresh = |held: &Held<T>| !has_passed(clock.now(), held.fetched_at, self.keeping.max_age);
         self.get_if(is_fresh, clock, fetch).await
+    }
+
+    /// The same, but while the source is known to be down an old value is given at once, and whether the source is back is
+    /// found out beside that.
+    pub(crate) async fn get_without_waiting<E>(
+        self: &Arc<Self>,
+        clock: &impl Clock,
+        fetch: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<Arc<Held<T>>, NoKeys>
+    where
+        T: Send + Sync + 'static,
+        E: Error + Send + Sync + 'static,
+    {
+        let now = clock.now();
+        let age = |held: &Held<T>, limit| has_passed(now, held.fetched_at, limit);
+        let usable = self.held().filter(|held| !age(held, STALE_LIMIT));
+        match usable {
+            Some(held) if age(&held, self.keeping.max_age) && self.is_down.load(Ordering::Relaxed) => {
+                self.attempt_beside(clock.clone(), fetch);
+                Ok(held)
+            }
+            _ => self.get(clock, fetch).await,
+        }
+    }
+
+    /// Fetches in a task, if none does already.
+    fn attempt_beside<E>(
+        self: &Arc<Self>,
+        clock: impl Clock,
+        fetch: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) where
+        T: Send + Sync + 'static,
+        E: Error + Send + Sync + 'static,
+    {
+        let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        if attempt.as_ref().is_none_or(JoinHandle::is_finished) {
+            let kept = Arc::clone(self);
+            *attempt = Some(tokio::spawn(async move {
+                // What came of it is counted and logged, and the next request sees it.
+                let _ = kept.get(&clock, fetch).await;
+            }));
+        }
     }
 
     /// A value that is newer than `seen`, if it may be fetched by now and could be; else `seen`.
@@ -113,6 +168,7 @@ impl<T> Kept<T> {
         let fetched = self.fetch(fetch).await;
         // The pause counts from the end: those who waited would else make a fetch each after one that hung for longer.
         *last_fetch = Some(clock.now());
+        self.is_down.store(fetched.is_err(), Ordering::Relaxed);
         match fetched {
             Ok(value) => {
                 let held = Arc::new(Held { value, fetched_at: clock.now() });
@@ -156,127 +212,4 @@ impl<T> Kept<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::cell::Cell;
-    use std::io;
-    use std::time::UNIX_EPOCH;
-
-    /// A clock and a source that counts its fetches; what it gives is that count.
-    #[derive(Default)]
-    struct World {
-        seconds: Cell<u64>,
-        fetches: Cell<u32>,
-        down: Cell<bool>,
-        /// How many seconds a fetch takes.
-        takes: Cell<u64>,
-    }
-
-    impl Clock for World {
-        fn now(&self) -> SystemTime {
-            UNIX_EPOCH + Duration::from_secs(1_000_000 + self.seconds.get())
-        }
-    }
-
-    impl World {
-        async fn fetch(&self) -> Result<u32, io::Error> {
-            self.fetches.set(self.fetches.get() + 1);
-            tokio::task::yield_now().await;
-            self.seconds.set(self.seconds.get() + self.takes.get());
-            if self.down.get() { Err(io::Error::other("down")) } else { Ok(self.fetches.get()) }
-        }
-
-        async fn get(&self, kept: &Kept<u32>) -> Option<u32> {
-            kept.get(self, self.fetch()).await.ok().map(|held| held.value)
-        }
-    }
-
-    fn kept() -> Kept<u32> {
-        let seconds = Duration::from_secs;
-        Kept::new(Keeping { what: "test", max_age: seconds(600), pause: seconds(30), timeout: seconds(2) })
-    }
-
-    #[tokio::test]
-    async fn a_value_is_fetched_again_when_it_is_old() {
-        let (world, kept) = (World::default(), kept());
-        for (second, value) in [(0, 1), (599, 1), (600, 2), (601, 2)] {
-            world.seconds.set(second);
-            assert_eq!(world.get(&kept).await, Some(value), "after {second} s");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_old_value_serves_while_the_source_is_down() {
-        let (world, kept) = (World::default(), kept());
-        assert_eq!(world.get(&kept).await, Some(1));
-        world.down.set(true);
-        // At 600 s and at 630 s it is tried again, in between it isn't; after a day the value is not used any more.
-        for (second, value, fetches) in
-            [(600, Some(1), 2), (629, Some(1), 2), (630, Some(1), 3), (86_399, Some(1), 4), (86_400, None, 4)]
-        {
-            world.seconds.set(second);
-            assert_eq!((world.get(&kept).await, world.fetches.get()), (value, fetches), "after {second} s");
-        }
-        world.down.set(false);
-        world.seconds.set(86_430);
-        assert_eq!(world.get(&kept).await, Some(5));
-    }
-
-    #[tokio::test]
-    async fn without_a_value_it_is_tried_each_second() {
-        let (world, kept) = (World::default(), kept());
-        world.down.set(true);
-        let error = kept.get(&world, world.fetch()).await.err().expect("there is none");
-        assert_eq!(error.source().expect("a cause").to_string(), "down");
-        assert_eq!((world.get(&kept).await, world.fetches.get()), (None, 1));
-        world.down.set(false);
-        world.seconds.set(1);
-        assert_eq!(world.get(&kept).await, Some(2));
-    }
-
-    #[tokio::test]
-    async fn a_newer_value_is_fetched_no_more_often_than_allowed() {
-        let (world, kept) = (World::default(), kept());
-        let first = kept.get(&world, world.fetch()).await.expect("fetched");
-        for (second, value) in [(29, 1), (30, 2)] {
-            world.seconds.set(second);
-            assert_eq!(kept.newer(&first, &world, world.fetch()).await.expect("held").value, value);
-        }
-        assert_eq!(kept.newer(&first, &world, world.fetch()).await.expect("held").value, 2);
-        assert_eq!(world.fetches.get(), 2, "what is newer already isn't fetched");
-    }
-
-    #[tokio::test]
-    async fn many_requests_make_one_fetch() {
-        let (world, kept) = (World::default(), kept());
-        let (one, two, three) = tokio::join!(world.get(&kept), world.get(&kept), world.get(&kept));
-        assert_eq!((one, two, three, world.fetches.get()), (Some(1), Some(1), Some(1), 1));
-    }
-
-    #[tokio::test]
-    async fn those_who_wait_share_a_fetch_that_fails() {
-        let (world, kept) = (World::default(), kept());
-        world.down.set(true);
-        world.takes.set(2);
-        let (one, two, three) = tokio::join!(world.get(&kept), world.get(&kept), world.get(&kept));
-        assert_eq!((one, two, three, world.fetches.get()), (None, None, None, 1));
-    }
-
-    #[tokio::test]
-    async fn a_clock_that_was_set_back_keeps_nothing_alive() {
-        let (world, kept) = (World::default(), kept());
-        world.seconds.set(5_000);
-        assert_eq!(world.get(&kept).await, Some(1));
-        world.seconds.set(4_000);
-        assert_eq!(world.get(&kept).await, Some(2));
-    }
-
-    #[tokio::test]
-    async fn a_fetch_that_hangs_is_given_up() {
-        let seconds = Duration::from_secs;
-        let timeout = Duration::from_millis(20);
-        let kept: Kept<u32> = Kept::new(Keeping { what: "test", max_age: seconds(600), pause: seconds(30), timeout });
-        let hangs = std::future::pending::<Result<u32, io::Error>>();
-        assert!(kept.get(&World::default(), hangs).await.is_err());
-    }
-}
+mod tests;

@@ -1,9 +1,8 @@
-//! The bootstrap of the authorizer: logging, configuration, clients, the secret, then Lambda's loop.
+//! The bootstrap of the authorizer: logging, configuration, clients, all keys, then Lambda's loop.
 
 use authorizer::Handler;
 use authorizer::clock::MachineClock;
 use authorizer::key_server::KeyServer;
-use authorizer::verify::Verifier;
 use aws::{CallBudget, Secret, sdk_config};
 use contracts::{Authorizer, KeyIssuer};
 use std::error::Error;
@@ -27,20 +26,19 @@ async fn run() -> Result<(), lambda_runtime::Error> {
         KeyIssuer::None => None,
         KeyIssuer::Url(url) => Some(KeyServer::of_issuer(url)?),
     };
-    let verifier = Verifier::new(config, secret, keys, MachineClock)?;
+    let handler = &Handler::new(config, secret, keys, MachineClock)?;
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
-    prepare(&verifier).await;
-    let handler = &Handler::new(verifier);
+    prepare(handler).await;
     lambda::run(async |event| handler.handle(event, &mut std::io::stdout()).await).await?;
     Ok(())
 }
 
-/// Reads the secret before the first request. Without it the function starts all the same: the request tries again, and
+/// Fetches all keys before the first request. Without them the function starts all the same: the request tries again, and
 /// an answer of 500 says more than a function that doesn't start.
-async fn prepare(verifier: &Verifier<Secret, KeyServer, MachineClock>) {
+async fn prepare(handler: &Handler<Secret, KeyServer, MachineClock>) {
     let started = Instant::now();
-    if let Err(error) = verifier.prepare().await {
-        tracing::warn!(error = &error as &dyn Error, "the secret could not be read at start");
+    for error in handler.prepare().await {
+        tracing::warn!(error = &error as &dyn Error, "keys could not be fetched at start");
     }
-    telemetry::INIT_STAGE_SECONDS.observe_duration(&["secret"], started.elapsed());
+    telemetry::INIT_STAGE_SECONDS.observe_duration(&["keys"], started.elapsed());
 }

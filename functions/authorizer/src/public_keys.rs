@@ -28,7 +28,7 @@ const KEEPING: Keeping = Keeping {
 };
 
 /// Where an issuer's key set comes from.
-pub trait FetchKeys: Sync {
+pub trait FetchKeys: Send + Sync + 'static {
     /// Why there is none.
     type Error: Error + Send + Sync + 'static;
 
@@ -37,14 +37,6 @@ pub trait FetchKeys: Sync {
     /// # Errors
     /// When there is no answer, or it is no key set.
     fn fetch(&self) -> impl Future<Output = Result<KeySet, Self::Error>> + Send;
-}
-
-impl<F: FetchKeys> FetchKeys for &F {
-    type Error = F::Error;
-
-    fn fetch(&self) -> impl Future<Output = Result<KeySet, Self::Error>> + Send {
-        (**self).fetch()
-    }
 }
 
 /// The usable keys of a set.
@@ -122,24 +114,35 @@ fn unsigned(text: &str) -> Option<Vec<u8>> {
 
 /// Fetches and keeps an issuer's keys.
 pub(crate) struct PublicKeys<F> {
-    source: F,
-    kept: Kept<KeySet>,
+    source: Arc<F>,
+    kept: Arc<Kept<KeySet>>,
 }
 
 impl<F: FetchKeys> PublicKeys<F> {
     pub(crate) fn new(source: F) -> Self {
-        Self { source, kept: Kept::new(KEEPING) }
+        Self { source: Arc::new(source), kept: Arc::new(Kept::new(KEEPING)) }
+    }
+
+    /// Fetches the keys if there are none that are young enough.
+    pub(crate) async fn prepare(&self, clock: &impl Clock) -> Result<(), NoKeys> {
+        self.kept.get(clock, self.fetch()).await.map(drop)
     }
 
     /// The key with this id. A key that isn't known is looked for again, as often as is allowed.
     pub(crate) async fn find(&self, key_id: &str, clock: &impl Clock) -> Result<Option<PublicKey>, NoKeys> {
         let find = |held: &Arc<Held<KeySet>>| held.value.get(key_id).cloned();
-        let held = self.kept.get(clock, self.source.fetch()).await?;
+        let held = self.kept.get_without_waiting(clock, self.fetch()).await?;
         if let Some(key) = find(&held) {
             return Ok(Some(key));
         }
-        let newer = self.kept.newer(&held, clock, self.source.fetch()).await?;
+        let newer = self.kept.newer(&held, clock, self.fetch()).await?;
         Ok(find(&newer))
+    }
+
+    /// A fetch that a task may make.
+    fn fetch(&self) -> impl Future<Output = Result<KeySet, F::Error>> + Send + 'static {
+        let source = Arc::clone(&self.source);
+        async move { source.fetch().await }
     }
 }
 

@@ -17,6 +17,9 @@ pub enum Refusal {
     /// It demands an extension of the format.
     #[error("the token demands an extension that is not understood")]
     UnknownExtension,
+    /// It is for another purpose, such as logging somebody out.
+    #[error("the token is of another type than those that say who calls")]
+    WrongType,
     /// A claim that every token must have isn't there.
     #[error("the token lacks a required claim")]
     MissingClaim,
@@ -53,12 +56,38 @@ pub enum Refusal {
     /// A role is empty or holds a comma.
     #[error("the token has a role that is empty or holds a comma")]
     MalformedRole,
+    /// A user, role or tenant holds characters that people don't see.
+    #[error("the token names a user, role or tenant with characters that can't be seen")]
+    Illegible,
     /// Its tenant is an empty text.
     #[error("the token has an empty tenant")]
     EmptyTenant,
 }
 
 impl Refusal {
+    /// Each of them.
+    pub const ALL: [Self; 19] = [
+        Self::NoToken,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::UnknownExtension,
+        Self::WrongType,
+        Self::MissingClaim,
+        Self::WrongIssuer,
+        Self::WrongAudience,
+        Self::WrongAlgorithm,
+        Self::UnknownKey,
+        Self::WrongSignature,
+        Self::Expired,
+        Self::ExpiresTooSoon,
+        Self::NotYetValid,
+        Self::IssuedInFuture,
+        Self::LivesTooLong,
+        Self::MalformedRole,
+        Self::Illegible,
+        Self::EmptyTenant,
+    ];
+
     /// A word for metrics.
     pub const fn class(self) -> &'static str {
         match self {
@@ -66,6 +95,7 @@ impl Refusal {
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::UnknownExtension => "unknown_extension",
+            Self::WrongType => "wrong_type",
             Self::MissingClaim => "missing_claim",
             Self::WrongIssuer => "wrong_issuer",
             Self::WrongAudience => "wrong_audience",
@@ -78,6 +108,7 @@ impl Refusal {
             Self::IssuedInFuture => "issued_in_future",
             Self::LivesTooLong => "lives_too_long",
             Self::MalformedRole => "malformed_role",
+            Self::Illegible => "illegible",
             Self::EmptyTenant => "empty_tenant",
         }
     }

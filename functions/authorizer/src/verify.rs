@@ -4,13 +4,14 @@
 //! algorithm is only compared. The two issuers are different, which the configuration makes sure of, so a public key can
 //! never serve as a shared secret.
 
+use crate::claims::{Caller, Claims};
 use crate::clock::{Clock, epoch_seconds};
 use crate::crypto;
 use crate::kept::NoKeys;
 use crate::public_keys::{FetchKeys, PublicKeys};
 use crate::refusal::Refusal;
 use crate::secret_keys::SecretKeys;
-use crate::token::{Caller, Claims, Token, TokenHeader};
+use crate::token::{Token, TokenHeader};
 use aws::secrets::ReadSecret;
 use contracts::{Authorizer, AuthorizerSettings, KeyIssuer};
 use jsonwebtoken::errors::ErrorKind;
@@ -66,12 +67,19 @@ impl<S: ReadSecret, F: FetchKeys, C: Clock> Verifier<S, F, C> {
         })
     }
 
-    /// Reads the secret, so that the first request needn't.
-    ///
-    /// # Errors
-    /// When it can't be used. The first request tries again.
-    pub async fn prepare(&self) -> Result<(), NoKeys> {
-        self.secret_keys.get(&self.clock).await.map(drop)
+    /// Fetches the secret and the public keys at the same time, so that the first request needn't. Gives what could not be
+    /// had; the first request that needs it tries again.
+    pub async fn prepare(&self) -> Vec<NoKeys> {
+        let public_keys = async {
+            match &self.public_keys {
+                Some(keys) => Box::pin(keys.prepare(&self.clock)).await,
+                None => Ok(()),
+            }
+        };
+        // Boxed, because the compiler gives up on a future that contains all those below it.
+        let secret = async { Box::pin(self.secret_keys.get(&self.clock)).await.map(drop) };
+        let (secret, public_keys) = tokio::join!(secret, public_keys);
+        [secret, public_keys].into_iter().filter_map(Result::err).collect()
     }
 
     /// Who makes a request with this `Authorization` header.

@@ -6,40 +6,47 @@
 //! never sealed for a region that it has already been in.
 //!
 //! What happens to a batch (order, retries, dead letters, the deadline) is [`aws::stream`]'s business. A record
-//! is done when all peers took it. While one of them is away, the batch is given back to Lambda from there on, and the
-//! other peers get those events again, with the same ids: nothing is parked here.
-//! All peers share the stream's one checkpoint. With three regions or more, an outage of one peer therefore also holds up
-//! what the others get, from the first event that it didn't take until it recovers or Lambda gives the records up.
+//! is done when each peer took its event or has it parked. Between the function and each peer's bus stands a breaker
+//! ([`guard`]): while a peer is away, its events are parked in a table of this region, in order, and neither the stream nor the
+//! other peers wait for it. A schedule starts the drain ([`drain`]), which probes the peer and sends what waits.
 
-use aws::OutgoingEvent;
+pub mod drain;
+pub mod guard;
+
 use aws::dead_letters::SendDeadLetters;
-use aws::publisher::PublishEvents;
+use aws::publisher::{OutgoingEvent, Place, PublishEvents};
+use aws::routes::{RouteStore, StoreError};
 use aws::stream::{
-    Batch, BatchResponse, Delivery, Function, Outcome, Plan, Poison, Publication, StreamProgram, Subject,
+    BatchResponse, Delivery, Function, Outcome, Plan, Poison, Publication, StreamProgram, Subject, Work, stop_before,
 };
 use contracts::{EventRouter, Region};
 use events::domain::Mapped;
 use events::stream::Record;
 use events::{DomainEvent, Timestamp, cross_region};
+use futures::future::join_all;
 use lambda_runtime::LambdaEvent;
 use std::io::Write;
 use std::time::Duration;
+use telemetry::invocation::{Ending, Invocation};
+
+use crate::guard::Guarded;
 
 /// The function, over its ports.
 #[derive(Debug)]
-pub struct Handler<P, D>(Function<Routes, P, D>);
+pub struct Handler<P, S, D>(Function<Routes, Guarded<P, S, D>, D>);
 
-impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
-    /// A handler for the streams of `region` that sends to the bus of each peer, which is behind the peer's publisher.
+impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Handler<P, S, D> {
+    /// A handler for the streams of `region` that sends by these ways, one to each peer.
     ///
     /// Work stops `deadline_margin` before the function's deadline, which leaves time for the answer.
     pub fn new(
         region: Region,
-        peers: impl IntoIterator<Item = (Region, P)>,
+        ways: impl IntoIterator<Item = Guarded<P, S, D>>,
         deadline_margin: Duration,
         dead_letters: D,
     ) -> Self {
-        let (peers, buses) = peers.into_iter().unzip();
+        let buses: Vec<Guarded<P, S, D>> = ways.into_iter().collect();
+        let peers = buses.iter().map(|way| way.peer().clone()).collect();
         Self(Function {
             name: EventRouter::NAME,
             version: env!("CARGO_PKG_VERSION"),
@@ -51,12 +58,38 @@ impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
         })
     }
 
-    /// Handles one batch. `metrics` is stdout in Lambda.
-    pub async fn handle(&self, event: LambdaEvent<Batch>, metrics: &mut impl Write) -> BatchResponse {
-        let (batch, context) = event.into_parts();
+    /// Handles one batch, or drains what is parked when the schedule asks for it. `metrics` is stdout in Lambda.
+    ///
+    /// # Errors
+    /// A drain couldn't work with its tables. Batches are given back instead.
+    pub async fn handle(
+        &self,
+        event: LambdaEvent<Work>,
+        metrics: &mut impl Write,
+    ) -> Result<BatchResponse, StoreError> {
+        let (work, context) = event.into_parts();
         let function = &context.env_config.function_name;
-        let delivery = Delivery { function, request_id: &context.request_id, deadline: context.deadline() };
-        self.0.handle(batch, delivery, metrics).await
+        match work {
+            Work::Batch(batch) => {
+                let delivery = Delivery { function, request_id: &context.request_id, deadline: context.deadline() };
+                Ok(self.0.handle(batch, delivery, metrics).await)
+            }
+            Work::Schedule => {
+                let measured = Invocation::begin(function);
+                let deadline = stop_before(context.deadline(), self.0.deadline_margin);
+                // All ways side by side: a peer that is away must not take the others' time.
+                let ended = join_all(self.0.buses.iter().map(|way| Box::pin(way.drain(deadline)))).await;
+                let broken = ended.into_iter().find_map(Result::err);
+                measured.end(if broken.is_some() { Ending::Failed } else { Ending::Complete }, metrics);
+                // It is written by now. A process that handles batches from here on would else repeat old figures.
+                for way in &self.0.buses {
+                    let peer = [way.peer().as_str()];
+                    telemetry::PARKING_DEPTH.remove(&peer);
+                    telemetry::PARKING_OLDEST_AGE_SECONDS.remove(&peer);
+                }
+                broken.map_or_else(|| Ok(BatchResponse::default()), Err)
+            }
+        }
     }
 }
 
@@ -69,13 +102,18 @@ struct Routes {
 }
 
 impl Routes {
-    fn seal(&self, event: &DomainEvent, peer: &Region) -> Result<OutgoingEvent, Poison> {
+    fn seal(&self, event: &DomainEvent, record: &Record, peer: &Region) -> Result<OutgoingEvent, Poison> {
         let sealed = cross_region::seal(event, &self.region, peer, Timestamp::now());
         let envelope = sealed.map_err(|error| Poison {
             trace: Some(Box::new(event.trace.clone())),
             ..Poison::because(error.class(), &error)
         })?;
-        Ok(OutgoingEvent::cross_region(&envelope))
+        let place = Place {
+            event_id: event.event_id,
+            sequence_number: record.sequence_number().to_owned(),
+            happened_at: event.timestamp,
+        };
+        Ok(OutgoingEvent::cross_region(&envelope).at(place))
     }
 }
 
@@ -86,7 +124,7 @@ impl StreamProgram for Routes {
             Mapped::Skipped(skip) => return Ok(Plan::Skip(skip)),
             Mapped::Event(event) => event,
         };
-        let events: Result<Vec<_>, _> = self.peers.iter().map(|peer| self.seal(&event, peer)).collect();
+        let events: Result<Vec<_>, _> = self.peers.iter().map(|peer| self.seal(&event, record, peer)).collect();
         Ok(Plan::Publish(Box::new(Publication { events: events?, committed_at: event.timestamp, trace: event.trace })))
     }
 

@@ -1,9 +1,11 @@
 //! The event router over fake ports: what reaches the peers' buses, and what becomes of the rest.
 
 use aws::PublishError;
-use aws::fakes::{FakeBus, FakeChange, FakeDeadLetters, FakeRow};
-use aws::stream::Batch;
+use aws::fakes::{FakeBus, FakeChange, FakeDeadLetters, FakeRoute, FakeRow};
+use aws::stream::Work;
+use breaker::{Bounds, Settings};
 use event_router::Handler;
+use event_router::guard::Guarded;
 use events::Region;
 use events::cross_region::{self, Envelope};
 use events::domain::{DomainEvent, Mapped};
@@ -17,6 +19,7 @@ struct World {
     peers: usize,
     bus: FakeBus,
     second_bus: FakeBus,
+    routes: [FakeRoute; 2],
     dead_letters: FakeDeadLetters,
 }
 
@@ -26,6 +29,7 @@ impl Default for World {
             peers: 1,
             bus: FakeBus::default(),
             second_bus: FakeBus::default(),
+            routes: Default::default(),
             dead_letters: FakeDeadLetters::default(),
         }
     }
@@ -39,10 +43,14 @@ impl World {
 
     async fn handle_as(&self, function: &str, records: &[Value], time_left: Duration) -> Option<String> {
         let margin = Duration::from_secs(2);
-        let peers = [("us-east-1", &self.bus), ("eu-west-1", &self.second_bus)];
-        let peers = peers.into_iter().take(self.peers).map(|(peer, bus)| (region(peer), bus));
-        let handler = Handler::new(region("us-west-2"), peers, margin, &self.dead_letters);
-        let response = handler.handle(lambda_event(records, function, time_left), &mut Vec::new()).await;
+        let own = region("us-west-2");
+        let peers = [("us-east-1", &self.bus), ("eu-west-1", &self.second_bus)].into_iter().zip(&self.routes);
+        let ways = peers
+            .take(self.peers)
+            .map(|((peer, bus), route)| way([own.clone(), region(peer)], bus, route, &self.dead_letters));
+        let handler = Handler::new(own.clone(), ways, margin, &self.dead_letters);
+        let response =
+            handler.handle(lambda_event(records, function, time_left), &mut Vec::new()).await.expect("an answer");
         response.deliver_again_from().map(ToOwned::to_owned)
     }
 
@@ -103,11 +111,12 @@ async fn what_came_from_the_peer_never_goes_back() {
 
 #[tokio::test]
 async fn an_event_is_not_sent_where_it_has_been() {
-    let (bus, dead_letters) = (FakeBus::default(), FakeDeadLetters::default());
+    let (bus, route, dead_letters) = (FakeBus::default(), FakeRoute::default(), FakeDeadLetters::default());
     let own = region("us-west-2");
-    let handler = Handler::new(own.clone(), [(own, &bus)], Duration::from_secs(2), &dead_letters);
+    let circle = way([own.clone(), own.clone()], &bus, &route, &dead_letters);
+    let handler = Handler::new(own, [circle], Duration::from_secs(2), &dead_letters);
     let event = lambda_event(&[change().record()], "tandem-test-circle", Duration::from_secs(60));
-    assert!(handler.handle(event, &mut Vec::new()).await.is_complete());
+    assert!(handler.handle(event, &mut Vec::new()).await.expect("an answer").is_complete());
     assert!(bus.accepted().is_empty());
     let letter = &dead_letters.kept()[0];
     assert_eq!(letter.program, "event-router");
@@ -218,11 +227,13 @@ async fn each_peer_has_its_own_count() {
     let (west, first, second) = (region("ap-south-1"), FakeBus::default(), FakeBus::default());
     let dead_letters = FakeDeadLetters::default();
     second.fail_on("", unavailable());
-    let peers = [(region("us-east-1"), &first), (region("eu-west-1"), &second)];
-    let handler = Handler::new(west, peers, Duration::from_secs(2), &dead_letters);
+    let routes: [FakeRoute; 2] = Default::default();
+    let ways = [("us-east-1", &first, &routes[0]), ("eu-west-1", &second, &routes[1])]
+        .map(|(peer, bus, route)| way([west.clone(), region(peer)], bus, route, &dead_letters));
+    let handler = Handler::new(west, ways, Duration::from_secs(2), &dead_letters);
     let batch = [FakeChange::new("ap-south-1").record()];
     let event = lambda_event(&batch, "tandem-test-counts", Duration::from_secs(60));
-    assert!(!handler.handle(event, &mut Vec::new()).await.is_complete());
+    assert!(!handler.handle(event, &mut Vec::new()).await.expect("an answer").is_complete());
     let count = |peer, outcome| telemetry::CROSS_REGION_EVENTS_TOTAL.get(&["ap-south-1", peer, outcome]);
     assert_eq!((count("us-east-1", "published"), count("us-east-1", "failed")), (1, 0));
     assert_eq!((count("eu-west-1", "published"), count("eu-west-1", "failed")), (0, 1));
@@ -239,7 +250,16 @@ fn region(name: &str) -> Region {
     Region::new(name).expect("a region")
 }
 
-fn lambda_event(records: &[Value], function: &str, time_left: Duration) -> LambdaEvent<Batch> {
+fn way<'a>(
+    ends: [Region; 2],
+    bus: &'a FakeBus,
+    route: &'a FakeRoute,
+    dead_letters: &'a FakeDeadLetters,
+) -> Guarded<&'a FakeBus, &'a FakeRoute, &'a FakeDeadLetters> {
+    Guarded::new(ends, bus, route, dead_letters, Settings::default(), Bounds::default())
+}
+
+fn lambda_event(records: &[Value], function: &str, time_left: Duration) -> LambdaEvent<Work> {
     let batch = serde_json::from_str(&json!({ "Records": records }).to_string()).expect("a batch");
     let mut context = Context::default();
     let deadline = (SystemTime::now() + time_left).duration_since(UNIX_EPOCH).expect("after 1970");

@@ -3,11 +3,13 @@
 //! A normal form is its own normal form. No kind looks at another value, a clock or a configuration.
 
 mod email;
+mod ip_address;
 mod number;
 mod text;
 mod timestamp;
 mod uuid;
 
+pub(crate) use email::LocalPart;
 pub(crate) use number::{Decimal, NumberRule};
 pub(crate) use text::{Pattern, TextRule, composed};
 
@@ -23,7 +25,8 @@ pub(crate) use uuid::version;
 pub(crate) enum Kind {
     Anything,
     Boolean,
-    Email,
+    Email(LocalPart),
+    IpAddress,
     Timestamp,
     Uuid,
     Text(TextRule),
@@ -59,7 +62,10 @@ impl Kind {
                 Value::Number(number) => rule.check(number).map(|()| None),
                 _ => Err(vec![wrong_type("a number")]),
             },
-            Self::Email => of_text(value, |text| email::normalise(text).map_err(|mistake| vec![mistake])),
+            Self::Email(local) => {
+                of_text(value, |text| email::normalise(text, *local).map_err(|mistake| vec![mistake]))
+            }
+            Self::IpAddress => of_text(value, |text| ip_address::normalise(text).map_err(|mistake| vec![mistake])),
             Self::Timestamp => of_text(value, |text| timestamp::normalise(text).map_err(|mistake| vec![mistake])),
             Self::Uuid => of_text(value, |text| uuid::normalise(text).map_err(|mistake| vec![mistake])),
             Self::Text(rule) => of_text(value, |text| rule.normalise(text)),

@@ -2,12 +2,14 @@
 //!
 //! Its source is a queue that a rule of the bus fills. Every message has one of three fates: a `transformed` event on the
 //! bus, a `validation_failed` event with all that is wrong and the original, or the dead-letter queue, when it is no raw
-//! event at all or its event is larger than a bus takes. What counts as valid is said in [`rules`]; nothing else than the message and the rules decides, so a
-//! message that is delivered again gives the same event.
+//! event at all or its event is larger than a bus takes. What counts as valid is said in [`rules`]; nothing else than the
+//! message, the rules and the database of addresses ([`geo`]) decides, so a message that is delivered again gives the same
+//! event.
 //!
 //! What happens to a batch (retries, dead letters, the deadline) is [`aws::queue`]'s business.
 
 mod document;
+pub mod geo;
 mod kinds;
 pub mod rules;
 pub mod transform;
@@ -18,7 +20,9 @@ use aws::dead_letters::SendDeadLetters;
 use aws::publisher::PublishEvents;
 use aws::queue::{Batch, BatchResponse, Function, Message, QueueProgram};
 use contracts::{EventTransformer, Region};
+use events::geo::GeoStatus;
 use events::raw::{RawEvent, ViolationCode};
+use geo::GeoDatabase;
 use lambda_runtime::LambdaEvent;
 use rules::RuleSet;
 use std::io::Write;
@@ -30,13 +34,15 @@ use transform::{Verdict, Window, transform};
 pub struct Handler<P, D>(Function<Transformer, P, D>);
 
 impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
-    /// A handler in `region` that holds raw events to `rules` and publishes to the bus behind `publisher`.
+    /// A handler in `region` that holds raw events to `rules`, looks addresses up in `database` and publishes to the bus
+    /// behind `publisher`.
     ///
     /// Work stops `deadline_margin` before the function's deadline, which leaves time for the answer.
     pub fn new(
         region: Region,
         rules: RuleSet,
         window: Window,
+        database: Option<GeoDatabase>,
         deadline_margin: Duration,
         publisher: P,
         dead_letters: D,
@@ -44,7 +50,7 @@ impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
         Self(Function {
             name: EventTransformer::NAME,
             version: env!("CARGO_PKG_VERSION"),
-            program: Transformer { region: region.clone(), rules, window },
+            program: Transformer { region: region.clone(), rules, window, database },
             region,
             deadline_margin,
             publisher,
@@ -67,28 +73,40 @@ struct Transformer {
     region: Region,
     rules: RuleSet,
     window: Window,
+    database: Option<GeoDatabase>,
+}
+
+/// What is counted of an event once it is told.
+#[derive(Debug, Default)]
+struct Note {
+    /// The mistakes in it; none when it was transformed.
+    mistakes: Vec<ViolationCode>,
+    /// How the search for its address ended, if there was one.
+    geo_status: Option<GeoStatus>,
 }
 
 impl QueueProgram for Transformer {
-    /// The mistakes in the event; none when it was transformed.
-    type Note = Vec<ViolationCode>;
+    type Note = Note;
 
     fn plan(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison> {
         let started = Instant::now();
         let raw = RawEvent::from_bus(&message.body).map_err(|error| Poison::because(error.class(), &error))?;
-        let planned = match transform(&raw, &self.region, &self.rules, &self.window) {
-            Verdict::Transformed(event) => (OutgoingEvent::transformed(&event), Vec::new()),
+        let planned = match transform(&raw, &self.region, &self.rules, &self.window, self.database.as_ref()) {
+            Verdict::Transformed(event) => {
+                let geo_status = event.geo.as_ref().map(|geo| geo.geo_status);
+                (OutgoingEvent::transformed(&event), Note { geo_status, ..Note::default() })
+            }
             Verdict::Refused(refusal) => {
                 let mistakes = refusal.errors.iter().map(|violation| violation.code).collect();
-                (OutgoingEvent::validation_failed(&refusal), mistakes)
+                (OutgoingEvent::validation_failed(&refusal), Note { mistakes, ..Note::default() })
             }
         };
         telemetry::RAW_EVENT_TRANSFORM_SECONDS.observe_duration(&[], started.elapsed());
         Ok(planned)
     }
 
-    fn settled(&self, mistakes: Option<&Self::Note>, outcome: Outcome) {
-        let mistakes = mistakes.map_or(&[][..], Vec::as_slice);
+    fn settled(&self, note: Option<&Self::Note>, outcome: Outcome) {
+        let mistakes = note.map_or(&[][..], |note| &note.mistakes);
         telemetry::RAW_EVENTS_TOTAL.inc(&[match outcome {
             Outcome::Published if mistakes.is_empty() => "transformed",
             Outcome::Published => "invalid",
@@ -97,6 +115,9 @@ impl QueueProgram for Transformer {
         if outcome == Outcome::Published {
             // Not where they are found: an event that is delivered again would count each time.
             mistakes.iter().for_each(|code| telemetry::VALIDATION_ERRORS_TOTAL.inc(&[code.as_str()]));
+            if let Some(status) = note.and_then(|note| note.geo_status) {
+                telemetry::GEO_LOOKUPS_TOTAL.inc(&[status.as_str()]);
+            }
         }
     }
 }

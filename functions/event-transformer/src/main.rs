@@ -2,9 +2,9 @@
 
 use aws::{CallBudget, DeadLetters, EventPublisher, sdk_config};
 use contracts::EventTransformer;
-use event_transformer::Handler;
 use event_transformer::rules::RuleSet;
 use event_transformer::transform::Window;
+use event_transformer::{Handler, geo};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -19,13 +19,16 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     let rules = RuleSet::embedded()?;
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["rules"], started.elapsed());
     let started = Instant::now();
+    let database = geo::open(&config.settings.geo_database);
+    telemetry::INIT_STAGE_SECONDS.observe_duration(&["geo"], started.elapsed());
+    let started = Instant::now();
     let budget = CallBudget::within(config.settings.publish_timeout);
     let sdk = sdk_config(&config.region, &budget)?;
     let publisher = EventPublisher::new(&sdk, config.region.clone(), config.bus.clone(), budget);
     let dead_letters = DeadLetters::new(&sdk, config.dead_letters.clone());
     let window = Window { oldest: config.settings.oldest, furthest_ahead: config.settings.furthest_ahead };
     let margin = config.settings.deadline_margin;
-    let handler = Handler::new(config.region, rules, window, margin, publisher, dead_letters);
+    let handler = Handler::new(config.region, rules, window, database, margin, publisher, dead_letters);
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
     let handler = &handler;
     lambda::run(async |event| Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await))

@@ -1,12 +1,14 @@
 #![doc = include_str!("../RULES.md")]
 //!
-//! This module reads the file and checks it; [`crate::transform`] holds events to it.
+//! This module reads the file and checks it; [`mod@crate::transform`] holds events to it.
+
+mod file;
 
 use crate::document::Pointer;
-use crate::kinds::{Decimal, Kind, NumberRule, Pattern, TextRule, composed};
+use crate::geo::GeoRule;
+use crate::kinds::Kind;
 use events::raw::RulesId;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use file::{File, compile, compile_geo, compile_versions};
 use std::collections::BTreeMap;
 
 /// The rules that the function is built with.
@@ -15,6 +17,8 @@ const EMBEDDED: &str = include_str!("../rules.json");
 const DEFAULT_MAX_LENGTH: usize = 1_024;
 /// The most that a rule may allow; what has a pattern is matched against it.
 const LONGEST_TEXT: usize = 65_536;
+/// Versions of UUIDs that an event's id may have, unless the file allows fewer: by chance, by name, by time.
+const EVENT_ID_VERSIONS: [u8; 3] = [4, 5, 7];
 /// The members that every event needs, with rules of their own.
 pub(crate) const OWN_MEMBERS: [&str; 4] = ["event_id", "event_type", "source_region", "timestamp"];
 
@@ -25,6 +29,8 @@ pub struct RuleSet {
     every_event: Vec<Rule>,
     /// With those of `every_event` that a type has none of its own for.
     event_types: BTreeMap<String, Vec<Rule>>,
+    event_id_versions: Vec<u8>,
+    geo: Option<GeoRule>,
 }
 
 /// A rule for one value.
@@ -54,6 +60,7 @@ impl RuleSet {
         if file.version == 0 {
             mistakes.push("`version` is 0; versions count from 1".to_owned());
         }
+        let event_id_versions = compile_versions(file.event_id_versions.as_deref(), &mut mistakes);
         let every_event = compile("every_event", &file.every_event, &mut mistakes);
         let mut event_types = BTreeMap::new();
         for (name, rules) in &file.event_types {
@@ -66,15 +73,27 @@ impl RuleSet {
             all.append(&mut own);
             event_types.insert(name.clone(), all);
         }
+        let lists = std::iter::once(&every_event).chain(event_types.values());
+        let geo = file.geo.as_ref().and_then(|geo| compile_geo(geo, lists.flatten(), &mut mistakes));
         if !mistakes.is_empty() {
             return Err(RulesError::Mistakes(mistakes));
         }
-        Ok(Self { id: RulesId::of_file(file.version, text), every_event, event_types })
+        Ok(Self { id: RulesId::of_file(file.version, text), every_event, event_types, event_id_versions, geo })
     }
 
     /// Version and hash.
     pub fn id(&self) -> &RulesId {
         &self.id
+    }
+
+    /// The versions of UUIDs that an event's id may have.
+    pub(crate) fn event_id_versions(&self) -> &[u8] {
+        &self.event_id_versions
+    }
+
+    /// Where an event's address is; none when nobody asks where it lies.
+    pub(crate) fn geo(&self) -> Option<&GeoRule> {
+        self.geo.as_ref()
     }
 
     /// The rules for an event of this type; none for an event whose type isn't known.
@@ -101,213 +120,5 @@ pub enum RulesError {
     Mistakes(Vec<String>),
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    version: u32,
-    every_event: Vec<FileRule>,
-    event_types: BTreeMap<String, Vec<FileRule>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileRule {
-    pointer: String,
-    #[serde(default)]
-    required: bool,
-    #[serde(default)]
-    is: FileKind,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum FileKind {
-    #[default]
-    Anything,
-    Boolean,
-    Email,
-    Timestamp,
-    Uuid,
-    Text(FileText),
-    Number(FileNumber),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileText {
-    min_length: Option<usize>,
-    max_length: Option<usize>,
-    allowed: Option<Vec<String>>,
-    pattern: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileNumber {
-    // Raw, because a bound may have more digits than a floating-point number.
-    minimum: Option<Box<RawValue>>,
-    maximum: Option<Box<RawValue>>,
-    #[serde(default)]
-    whole: bool,
-}
-
-/// Compiles the rules of one list; what is wrong with them goes to `mistakes`.
-fn compile(list: &str, rules: &[FileRule], mistakes: &mut Vec<String>) -> Vec<Rule> {
-    let mut compiled: Vec<Rule> = Vec::new();
-    for rule in rules {
-        let mut mistake = |problem: String| mistakes.push(format!("{list}, `{}`: {problem}", rule.pointer));
-        let kind = compile_kind(&rule.is, &mut mistake);
-        let Some(pointer) = Pointer::parse(&rule.pointer) else {
-            mistake("not a JSON pointer such as `/data/email`".to_owned());
-            continue;
-        };
-        if rule.pointer.is_empty() || OWN_MEMBERS.iter().any(|member| pointer == Pointer::member(member)) {
-            mistake("the event itself and its four own members have fixed rules".to_owned());
-        }
-        if compiled.iter().any(|other| other.pointer == pointer) {
-            mistake("there are two rules for this value".to_owned());
-        }
-        compiled.push(Rule { pointer, required: rule.required, kind });
-    }
-    compiled
-}
-
-fn compile_kind(kind: &FileKind, mistake: &mut impl FnMut(String)) -> Kind {
-    match kind {
-        FileKind::Anything => Kind::Anything,
-        FileKind::Boolean => Kind::Boolean,
-        FileKind::Email => Kind::Email,
-        FileKind::Timestamp => Kind::Timestamp,
-        FileKind::Uuid => Kind::Uuid,
-        FileKind::Text(text) => Kind::Text(compile_text(text, mistake)),
-        FileKind::Number(number) => Kind::Number(compile_number(number, mistake)),
-    }
-}
-
-fn compile_text(text: &FileText, mistake: &mut impl FnMut(String)) -> TextRule {
-    let min_length = text.min_length.unwrap_or(0);
-    let max_length = text.max_length.unwrap_or(DEFAULT_MAX_LENGTH);
-    if max_length > LONGEST_TEXT {
-        mistake(format!("`max_length` is {max_length}; at most {LONGEST_TEXT} can be allowed"));
-    }
-    if min_length > max_length {
-        mistake(format!("no text has at least {min_length} and at most {max_length} characters"));
-    }
-    if text.allowed.as_ref().is_some_and(Vec::is_empty) {
-        mistake("`allowed` is empty; leave it out to allow any text".to_owned());
-    }
-    let allowed = text.allowed.iter().flatten().map(|word| composed(word)).collect();
-    let pattern = text.pattern.as_ref().and_then(|pattern| {
-        Pattern::new(pattern).map_err(|error| mistake(format!("`{pattern}` can't be used as a pattern: {error}"))).ok()
-    });
-    TextRule { min_length, max_length, allowed, pattern }
-}
-
-fn compile_number(number: &FileNumber, mistake: &mut impl FnMut(String)) -> NumberRule {
-    let mut bound = |name: &str, value: &Option<Box<RawValue>>| {
-        let text = value.as_ref()?.get();
-        let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
-        if !is_number {
-            mistake(format!("`{name}` is no number"));
-        }
-        is_number.then(|| Decimal::parse(text))
-    };
-    let (minimum, maximum) = (bound("minimum", &number.minimum), bound("maximum", &number.maximum));
-    if let (Some(minimum), Some(maximum)) = (&minimum, &maximum)
-        && minimum > maximum
-    {
-        mistake("`minimum` is above `maximum`".to_owned());
-    }
-    NumberRule { minimum, maximum, whole: number.whole }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(rules: &str) -> String {
-        format!(r#"{{"version":7,"every_event":[{rules}],"event_types":{{}}}}"#)
-    }
-
-    fn mistakes(text: &str) -> Vec<String> {
-        match RuleSet::parse(text) {
-            Ok(_) => Vec::new(),
-            Err(RulesError::Mistakes(mistakes)) => mistakes,
-            Err(error @ RulesError::Malformed(_)) => panic!("{error:?}"),
-        }
-    }
-
-    #[test]
-    fn the_version_rises_with_every_change_of_the_file() {
-        let rules = RuleSet::embedded().expect("good rules");
-        let sha256 = "94bb388a447c6898d758b3a0251349b3ce2179c15e2951a16a28b8c65bce6491".to_owned();
-        // Whoever changes rules.json raises its `version` and then writes both down here.
-        assert_eq!(*rules.id(), RulesId { version: 1, sha256 });
-    }
-
-    #[test]
-    fn a_types_own_rule_counts_before_the_general_one() {
-        let rules = RuleSet::parse(
-            r#"{"version":1,"every_event":[{"pointer":"/a","is":"email"},{"pointer":"/b","is":"uuid"}],
-                "event_types":{"t":[{"pointer":"/a","required":true},{"pointer":"/c"}]}}"#,
-        )
-        .expect("good rules");
-        let of = |event_type| {
-            let rules = rules.of(event_type).iter();
-            rules.map(|rule| (rule.pointer.to_string(), rule.required)).collect::<Vec<_>>()
-        };
-        let told = |pairs: &[(&str, bool)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), *b)).collect::<Vec<_>>();
-        assert_eq!(of(Some("t")), told(&[("/b", false), ("/a", true), ("/c", false)]));
-        assert_eq!(of(Some("other")), told(&[("/a", false), ("/b", false)]));
-        assert_eq!(of(None), of(Some("other")));
-    }
-
-    #[test]
-    fn wrong_rules_are_refused_with_their_place() {
-        for (rules, expected) in [
-            (r#"{"pointer":"data"}"#, "every_event, `data`: not a JSON pointer"),
-            (r#"{"pointer":""}"#, "fixed rules"),
-            (r#"{"pointer":"/timestamp"}"#, "fixed rules"),
-            (r#"{"pointer":"/a"},{"pointer":"/a","is":"uuid"}"#, "two rules"),
-            (r#"{"pointer":"/a","is":{"text":{"pattern":"("}}}"#, "can't be used as a pattern"),
-            (r#"{"pointer":"/a","is":{"text":{"min_length":5,"max_length":4}}}"#, "at least 5 and at most 4"),
-            (r#"{"pointer":"/a","is":{"text":{"max_length":65537}}}"#, "at most 65536"),
-            (r#"{"pointer":"/a","is":{"text":{"allowed":[]}}}"#, "`allowed` is empty"),
-            (r#"{"pointer":"/a","is":{"number":{"minimum":"1"}}}"#, "`minimum` is no number"),
-            (r#"{"pointer":"/a","is":{"number":{"minimum":2,"maximum":1.99}}}"#, "above `maximum`"),
-        ] {
-            let found = mistakes(&file(rules));
-            assert!(found.len() == 1 && found[0].contains(expected), "{rules}: {found:?}");
-        }
-        assert!(mistakes(r#"{"version":0,"every_event":[],"event_types":{}}"#)[0].contains("count from 1"));
-        assert!(mistakes(r#"{"version":1,"every_event":[],"event_types":{"no type":[]}}"#)[0].contains("`no type`"));
-    }
-
-    #[test]
-    fn all_mistakes_at_once() {
-        assert_eq!(mistakes(&file(r#"{"pointer":"a"},{"pointer":"b"},{"pointer":"/timestamp"}"#)).len(), 3);
-    }
-
-    #[test]
-    fn unknown_words_are_refused() {
-        for rules in [
-            r#"{"pointer":"/a","requires":true}"#,
-            r#"{"pointer":"/a","is":"url"}"#,
-            r#"{"pointer":"/a","is":{"text":{"pattern":"a","length":1}}}"#,
-            r#"{"pointer":"/a","is":{"number":{"min":1}}}"#,
-            r#"{"required":true}"#,
-        ] {
-            assert!(matches!(RuleSet::parse(&file(rules)), Err(RulesError::Malformed(_))), "{rules}");
-        }
-    }
-
-    #[test]
-    fn names_of_event_types() {
-        for good in ["a", "customer.registered", "Order_placed-2", &"x".repeat(128)] {
-            assert!(is_event_type(good), "{good}");
-        }
-        for bad in ["", "1a", ".a", "a b", "a/b", "é", &"x".repeat(129)] {
-            assert!(!is_event_type(bad), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -1,12 +1,14 @@
 //! Raw event in, transformed event or refusal out: a pure function.
 //!
-//! The same raw event, rules and window give the same bytes, also when the event is delivered again or replayed from an
-//! archive. The one clock that counts is the bus's: an event is too old or too far ahead as seen from the moment when the
+//! The same raw event, rules, window and database of addresses give the same bytes, also when the event is delivered again
+//! or replayed from an archive. What was used of them stands in the result. The one clock that counts is the bus's: an event is too old or too far ahead as seen from the moment when the
 //! bus got it, however long it waited since.
 
 use crate::document::{self, Pointer, Value};
+use crate::geo::{self, GeoDatabase, Precision};
 use crate::kinds::{self, Kind, Mistake, wrong_type};
 use crate::rules::{RuleSet, is_event_type};
+use events::geo::Geo;
 use events::raw::{RawEvent, TransformedEvent, ValidationFailed, Violation, ViolationCode};
 use events::{EventId, JsonText, Region, Timestamp};
 use jiff::SignedDuration;
@@ -14,8 +16,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Versions of UUIDs that an event's id may have: by chance, by name, by time.
-const EVENT_ID_VERSIONS: [usize; 3] = [4, 5, 7];
 /// A text that is longer than this isn't repeated beside the original of a refused event.
 const LONGEST_REPEATED: usize = 128;
 
@@ -37,9 +37,16 @@ pub enum Verdict {
     Refused(Box<ValidationFailed>),
 }
 
-/// Checks and normalises a raw event in `region`.
-pub fn transform(raw: &RawEvent<'_>, region: &Region, rules: &RuleSet, window: &Window) -> Verdict {
-    let mut check = Check { rules, violations: Vec::new(), originals: BTreeMap::new() };
+/// Checks and normalises a raw event in `region`. Without a database nobody knows where addresses lie, and nothing else is
+/// different.
+pub fn transform(
+    raw: &RawEvent<'_>,
+    region: &Region,
+    rules: &RuleSet,
+    window: &Window,
+    database: Option<&GeoDatabase>,
+) -> Verdict {
+    let mut check = Check { rules, database, violations: Vec::new(), originals: BTreeMap::new() };
     let verdict = match document::read(raw.detail) {
         Ok((document, defects)) => {
             defects.into_iter().for_each(|defect| check.defect(defect));
@@ -62,6 +69,7 @@ pub fn transform(raw: &RawEvent<'_>, region: &Region, rules: &RuleSet, window: &
             raw_event_id: raw.bus_event_id.clone(),
             rules,
             originals: check.originals,
+            geo: valid.geo,
             event: valid.event,
         })),
         Err([event_id, event_type]) => Verdict::Refused(Box::new(ValidationFailed {
@@ -83,12 +91,14 @@ struct Valid {
     event_type: String,
     source_region: Region,
     timestamp: Timestamp,
+    geo: Option<Geo>,
     event: JsonText,
 }
 
 /// Collects what is wrong and what was changed.
 struct Check<'r> {
     rules: &'r RuleSet,
+    database: Option<&'r GeoDatabase>,
     violations: Vec<Violation>,
     originals: BTreeMap<String, JsonText>,
 }
@@ -106,7 +116,8 @@ impl Check<'_> {
             return Err([None, None]);
         }
         let as_written = [text_at(&event, "event_id"), text_at(&event, "event_type")];
-        let event_id = self.member(&mut event, "event_id", event_id);
+        let versions = self.rules.event_id_versions();
+        let event_id = self.member(&mut event, "event_id", |text| event_id(text, versions));
         let event_type =
             self.member(&mut event, "event_type", |text| event_type(text).map(|name| (name.clone(), name)));
         let source_region = self.member(&mut event, "source_region", region);
@@ -114,6 +125,8 @@ impl Check<'_> {
             let instant = kinds::instant(text)?;
             within(instant, raw.received_at, window).map(|()| (instant, instant.to_string()))
         });
+        // Before the rules, so that none of them meets more of an address than is kept.
+        let geo = self.locate(&mut event);
         for rule in self.rules.of(event_type.as_deref()) {
             self.rule(&mut event, &rule.pointer, rule.required, &rule.kind);
         }
@@ -122,7 +135,7 @@ impl Check<'_> {
                 let mut text = String::with_capacity(raw.detail.get().len());
                 event.write(&mut text);
                 let event = JsonText::parse(text).expect("invariant: a document writes JSON");
-                Ok(Valid { event_id, event_type, source_region, timestamp, event })
+                Ok(Valid { event_id, event_type, source_region, timestamp, geo, event })
             }
             _ => Err(as_written.map(|text| text.filter(|text| text.len() <= LONGEST_REPEATED))),
         }
@@ -152,6 +165,22 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    /// Finds out where the event's address lies, and leaves of the address what is kept.
+    fn locate(&mut self, event: &mut Value<'_>) -> Option<Geo> {
+        let rule = self.rules.geo()?;
+        let located = geo::locate(event, rule, self.database);
+        let before = event.find(&rule.address).and_then(Value::as_text);
+        let changed = located.kept.map(|kept| kept.to_string()).filter(|kept| before.as_deref() != Some(kept));
+        match rule.precision {
+            Precision::Whole => self.change(event, &rule.address, changed),
+            // What is cut off must not stay among the originals.
+            Precision::Network => {
+                changed.and_then(|kept| event.replace(&rule.address, &kept));
+            }
+        }
+        Some(located.geo)
     }
 
     fn rule(&mut self, event: &mut Value<'_>, pointer: &Pointer, required: bool, kind: &Kind) {
@@ -199,11 +228,14 @@ fn text_at(event: &Value<'_>, name: &str) -> Option<String> {
     event.find(&Pointer::member(name)).and_then(Value::as_text).map(Cow::into_owned)
 }
 
-fn event_id(text: &str) -> Result<(EventId, String), Mistake> {
-    let accepted = kinds::version(text).is_some_and(|version| EVENT_ID_VERSIONS.contains(&version));
+fn event_id(text: &str, versions: &[u8]) -> Result<(EventId, String), Mistake> {
+    let accepted = kinds::version(text).is_some_and(|version| versions.contains(&version));
     let id = text.parse::<EventId>().ok().filter(|_| accepted);
-    let message = "expected a hyphenated UUID of version 4, 5 or 7 (RFC 9562)";
-    id.map(|id| (id, id.to_string())).ok_or_else(|| Mistake::new(ViolationCode::NotUuid, message))
+    id.map(|id| (id, id.to_string())).ok_or_else(|| {
+        let versions: Vec<String> = versions.iter().map(u8::to_string).collect();
+        let message = format!("expected a hyphenated UUID of version {} (RFC 9562)", versions.join(" or "));
+        Mistake::new(ViolationCode::NotUuid, message)
+    })
 }
 
 fn event_type(text: &str) -> Result<String, Mistake> {

@@ -1,12 +1,16 @@
 //! The event transformer over fake ports: what reaches the bus, and what becomes of the rest.
 
+mod mmdb;
+
 use aws::PublishError;
 use aws::fakes::{FakeBus, FakeDeadLetters};
 use aws::queue::Batch;
 use event_transformer::Handler;
+use event_transformer::geo::GeoDatabase;
 use event_transformer::rules::RuleSet;
 use event_transformer::transform::Window;
 use events::Region;
+use events::geo::GeoStatus;
 use events::raw::{TransformedEvent, ValidationFailed, ViolationCode};
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::{Value, json};
@@ -18,6 +22,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 struct World {
     bus: FakeBus,
     dead_letters: FakeDeadLetters,
+    /// The bytes of the database of addresses, if there is one.
+    geo_database: Option<Vec<u8>>,
 }
 
 impl World {
@@ -32,7 +38,9 @@ impl World {
         let rules = RuleSet::embedded().expect("good rules");
         let window = Window { oldest: Duration::from_secs(7 * 86_400), furthest_ahead: Duration::from_secs(300) };
         let margin = Duration::from_secs(2);
-        let handler = Handler::new(region, rules, window, margin, &self.bus, &self.dead_letters);
+        let bytes = self.geo_database.clone();
+        let database = bytes.map(|bytes| GeoDatabase::from_bytes(bytes).expect("a database"));
+        let handler = Handler::new(region, rules, window, database, margin, &self.bus, &self.dead_letters);
         let mut metrics = Vec::new();
         let response = handler.handle(lambda_event(bodies, function, time_left), &mut metrics).await;
         (response.deliver_again().map(ToOwned::to_owned).collect(), String::from_utf8(metrics).expect("text"))
@@ -186,6 +194,28 @@ async fn mistakes_are_counted_when_they_are_told() {
     world.bus.recover();
     assert!(world.handle(std::slice::from_ref(&body)).await.is_empty());
     assert_eq!(counted(), 1);
+}
+
+/// A status that no other test of this process has.
+#[tokio::test]
+async fn an_event_tells_where_its_address_lies() {
+    let networks = [("8.0.0.0/7", mmdb::geoip2("US", "NA"))];
+    let world = World { geo_database: Some(mmdb::database("Test-Country", &networks)), ..World::default() };
+    let counted = || telemetry::GEO_LOOKUPS_TOTAL.get(&["hit"]);
+    let body = message(&order("C-1").replace("\"unknown\"", "\"ip_address\": \"9.1.2.3\", \"unknown\""));
+    world.bus.fail_on("C-1", unavailable());
+    assert_eq!(world.handle(std::slice::from_ref(&body)).await, ["m-0"]);
+    assert_eq!(counted(), 0, "it comes again");
+    world.bus.recover();
+    assert!(world.handle(std::slice::from_ref(&body)).await.is_empty());
+    assert_eq!(counted(), 1);
+    let event = world.transformed(0);
+    let geo = event.geo.expect("asked for");
+    assert_eq!((geo.geo_status, geo.country), (GeoStatus::Hit, "US".parse().ok()));
+    let database = geo.database.expect("there was one");
+    assert_eq!((database.name.as_str(), database.build_epoch), ("Test-Country", mmdb::BUILD_EPOCH));
+    assert!(event.event.as_str().contains(r#""ip_address":"9.1.2.0""#), "{}", event.event);
+    assert!(!world.bus.accepted()[0].detail().contains("9.1.2.3"));
 }
 
 #[tokio::test]

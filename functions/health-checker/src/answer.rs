@@ -2,11 +2,13 @@
 //!
 //! It says how the region is and when that was found out, and nothing about its parts: anybody may ask.
 
-use crate::report::{Health, rfc3339_text};
 use crate::verdict::Verdict;
 use contracts::Region;
+use events::Timestamp;
+use events::health::Health;
 use serde::Serialize;
 use serde_json::json;
+use std::time::SystemTime;
 
 /// An HTTP response, as API Gateway takes it from a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,4 +42,9 @@ impl HttpAnswer {
             body: body.to_string(),
         }
     }
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+fn rfc3339_text(time: SystemTime) -> String {
+    format!("{:.3}", Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH))
 }

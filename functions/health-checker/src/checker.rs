@@ -4,15 +4,20 @@
 //! spoils what is said of another. The checks before are read meanwhile. The verdicts are kept in the own region, and the
 //! outcome is told on the own region's bus, whatever became of the rest: a store that is down is a reason to tell.
 //! A verdict that was made without knowing the checks before overwrites none that is kept.
+//!
+//! Control planes are looked at where that is wanted, for people who read the event. Whatever comes of it, verdicts are the
+//! same: a region whose tables can't be listed may well serve them.
 
 use crate::clock::{Clock, within};
-use crate::report::{Health, HealthCheckEvent, ProbeReport, RegionReport};
 use crate::verdict::{Hysteresis, Verdict};
 use aws::health::{AnnounceHealth, HealthError, KeepVerdicts, Keeping, KeptText, ProbeRegion, ProbedService};
 use contracts::{HealthChecker, HealthCheckerSettings, Region};
-use futures::future::{join, join_all};
+use events::Timestamp;
+use events::health::{Health, HealthCheckEvent, ProbeReport, RegionReport};
+use futures::future::{join, join_all, join3};
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -42,6 +47,8 @@ pub struct Checker<P, K, A, C> {
     clock: C,
     settings: HealthCheckerSettings,
     hysteresis: Hysteresis,
+    /// Whether control planes are looked at too.
+    lists: bool,
     /// What this process last made or read, and when.
     copies: Mutex<BTreeMap<Region, Remembered>>,
 }
@@ -87,6 +94,7 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
                 expiry: verdict_expiry,
                 interval: check_interval,
             },
+            lists: config.control_planes.is_listed(),
             copies: Mutex::default(),
         }
     }
@@ -102,18 +110,21 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
     pub async fn check(&self) -> HealthCheckEvent {
         let checked_at = self.clock.now();
         let observe = join_all(self.probes.iter().map(|(region, probes)| self.observe(region, probes)));
+        let list = join_all(self.probes.iter().map(|(region, probes)| self.list(region, probes)));
         let load = join_all(self.probes.iter().map(|(region, _)| self.before(region)));
-        let (observed, before) = join(observe, load).await;
+        let (observed, listed, before) = join3(observe, list, load).await;
         let mut regions = Vec::with_capacity(self.probes.len());
         let mut verdicts = Vec::with_capacity(self.probes.len());
-        for (((region, _), probes), before) in self.probes.iter().zip(observed).zip(before) {
-            let worst = RegionReport::worst(&probes);
+        for ((((region, _), probes), control_planes), before) in
+            self.probes.iter().zip(observed).zip(listed).zip(before)
+        {
+            let worst = probes.iter().map(|probe| probe.status).max().unwrap_or(Health::Healthy);
             let verdict = Verdict::after(before.verdict.as_ref(), worst, checked_at, self.hysteresis);
-            regions.push(RegionReport { region: region.clone(), verdict: verdict.health, probes });
+            regions.push(RegionReport { region: region.clone(), verdict: verdict.health, probes, control_planes });
             verdicts.push((region, verdict, before));
         }
-        let overall = regions.iter().map(|report| report.verdict).max().unwrap_or(Health::Healthy);
-        let event = HealthCheckEvent { checked_at, observer_region: self.region.clone(), overall, regions };
+        let began = Timestamp::try_from(checked_at).unwrap_or(Timestamp::UNIX_EPOCH);
+        let event = HealthCheckEvent::new(began, self.region.clone(), regions);
         let keep = join_all(verdicts.into_iter().map(|(region, verdict, before)| self.keep(region, verdict, before)));
         join(keep, self.tell(&event)).await;
         event
@@ -150,19 +161,46 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
     }
 
     async fn probe(&self, region: &Region, probes: &P, service: ProbedService) -> ProbeReport {
-        let limit = self.settings.probe_timeout;
+        let report = self.report(service, probes.probe(service)).await;
+        let (region, name, status) = (region.as_str(), service.as_str(), report.status.as_str());
+        telemetry::HEALTH_PROBE_SECONDS.observe_duration(&[region, name], report.latency);
+        telemetry::HEALTH_PROBES_TOTAL.inc(&[region, name, status]);
+        if let Some(error) = &report.error {
+            tracing::warn!(region, service = name, error, "a probe failed");
+        }
+        report
+    }
+
+    /// What the control planes of a region say, if that is wanted. It has its own limit like a probe, runs beside the probes
+    /// and changes no verdict.
+    async fn list(&self, region: &Region, probes: &P) -> Vec<ProbeReport> {
+        if !self.lists {
+            return Vec::new();
+        }
+        let reports = join_all(ProbedService::ALL.map(|service| self.report(service, probes.list(service)))).await;
+        for ProbeReport { service, error, .. } in &reports {
+            if let Some(error) = error {
+                let (region, service) = (region.as_str(), service.as_str());
+                tracing::info!(region, service, error, "a control plane did not answer, which changes no verdict");
+            }
+        }
+        reports
+    }
+
+    /// Waits for `work` as long as a probe may take, and says how it went.
+    async fn report(
+        &self,
+        service: ProbedService,
+        work: impl Future<Output = Result<Duration, HealthError>>,
+    ) -> ProbeReport {
         let started = self.clock.elapsed();
-        let outcome = within(&self.clock, limit, probes.probe(service)).await;
+        let outcome = within(&self.clock, self.settings.probe_timeout, work).await;
         let (latency, status) = match outcome {
             Ok(slowest) if slowest > self.settings.degraded_latency => (slowest, Health::Degraded),
             Ok(slowest) => (slowest, Health::Healthy),
             Err(_) => (self.clock.elapsed().saturating_sub(started), Health::Unhealthy),
         };
-        let service = service.as_str();
-        telemetry::HEALTH_PROBE_SECONDS.observe_duration(&[region.as_str(), service], latency);
-        telemetry::HEALTH_PROBES_TOTAL.inc(&[region.as_str(), service, status.as_str()]);
         let error = outcome.err().map(|error| {
-            tracing::warn!(region = region.as_str(), service, error = &error as &dyn Error, "a probe failed");
             let mut text = error.to_string();
             text.truncate(text.floor_char_boundary(MAX_ERROR_BYTES));
             text

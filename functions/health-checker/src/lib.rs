@@ -9,14 +9,13 @@
 pub mod answer;
 pub mod checker;
 pub mod clock;
-pub mod report;
 pub mod verdict;
 
 use crate::answer::HttpAnswer;
 use crate::checker::Checker;
 use crate::clock::Clock;
-use crate::report::HealthCheckEvent;
 use aws::health::{AnnounceHealth, KeepVerdicts, ProbeRegion};
+use events::health::HealthCheckEvent;
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde_json::Value;

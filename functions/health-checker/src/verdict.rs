@@ -5,7 +5,7 @@
 //! A check that is delivered twice counts once.
 //! This is arithmetic; nothing is measured or stored here.
 
-use crate::report::Health;
+use events::health::Health;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -69,19 +69,28 @@ pub(crate) fn add<B: Binding<Value<String>>>(
                 .log_format(LogFormat::Json)
                 .system_log_level(SystemLogLevel::Warn),
         );
+    if let Some((layer, version)) = scope.environment.functions().layer_of(program) {
+        function = function.layers([layer_version(scope, layer, version)]);
+    }
     if let Some(reserved) = settings.reserved_concurrency {
         function = function.reserved_concurrent_executions(reserved);
     }
-    let mut exceptions =
-        vec![("CKV_AWS_117", why_outside_a_vpc(program)), ("CKV_AWS_116", trigger.what_takes_failures())];
+    let takes_failures = trigger.what_takes_failures();
+    let mut exceptions = vec![("CKV_AWS_117", why_outside_a_vpc(program)), ("CKV_AWS_116", takes_failures.as_str())];
     if settings.reserved_concurrency.is_none() {
         exceptions.push(("CKV_AWS_115", "this environment sets no concurrency aside for it: it shares the account's"));
     }
     let function = scope.add(logical_id, accepted(function, &exceptions));
-    let reads_streams = matches!(trigger, Trigger::Streams(_));
+    let reads_streams = trigger.reads_streams();
     scope.watch(logical_id, Subject::Function { function: name, timeout: settings.timeout, reads_streams });
     trigger.connect(scope, logical_id, &function, program);
     function
+}
+
+/// A layer's version in the stack's own region and account. Nobody declares it here: what is in it isn't ours to ship.
+fn layer_version(scope: &Scope<'_>, layer: &str, version: u32) -> Value<String> {
+    let name = scope.environment.name(layer);
+    cfn::sub(&format!("arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:layer:{name}:{version}"))
 }
 
 /// Why a function isn't in the region's network: it would reach nothing there that it can't reach without.

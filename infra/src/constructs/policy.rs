@@ -168,11 +168,13 @@ pub(crate) fn statements_of(program: &str, needs: &[Need<Value<String>>]) -> Vec
     let mut statements: Vec<Statement> = Vec::new();
     let mut keys: Vec<KeyUse<'_>> = Vec::new();
     for need in needs {
-        let Need { field, verb, kind, target, actions, resources, .. } = need;
-        statements.push(
-            Statement::allow(pascal_case(field), actions.iter().copied(), resources.iter().cloned())
-                .because(format!("`{program}` {verb} {kind} `{target}` (need `{field}`)")),
-        );
+        let Need { field, verb, kind, target, actions, resources, on_any_because, .. } = need;
+        let (sid, actions) = (pascal_case(field), actions.iter().copied());
+        let statement = match on_any_because {
+            Some(reason) => Statement::allow_on_any(sid, actions, *reason),
+            None => Statement::allow(sid, actions, resources.iter().cloned()),
+        };
+        statements.push(statement.because(format!("`{program}` {verb} {kind} `{target}` (need `{field}`)")));
         for key in &need.keys {
             let same = |known: &&mut KeyUse<'_>| {
                 known.need.key == key.key

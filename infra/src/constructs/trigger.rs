@@ -29,6 +29,8 @@ pub(crate) enum Trigger<'a> {
     Schedule(Schedule<'a>),
     /// Calls that wait for the answer; who may call is said where the caller is.
     Calls,
+    /// Two ways.
+    Both(&'a Trigger<'a>, &'a Trigger<'a>),
 }
 
 /// The streams of tables.
@@ -81,6 +83,7 @@ impl Trigger<'_> {
                         "dynamodb:ListStreams",
                     ],
                     resources: streams.tables.iter().map(|(_, stream)| stream.clone()).collect(),
+                    on_any_because: None,
                     keys: vec![key_need(key, "dynamodb", &["kms:Decrypt"])],
                 },
                 send("give_up_to", "gives up to", streams.give_up_to, key),
@@ -94,21 +97,33 @@ impl Trigger<'_> {
                 regions: Vec::new(),
                 actions: &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
                 resources: vec![work.queue.arn().into()],
+                on_any_because: None,
                 keys: vec![key_need(key, "sqs", &["kms:Decrypt"])],
             }],
             Self::Schedule(schedule) => vec![send("failures", "gives up to", schedule.failures, key)],
             Self::Calls => Vec::new(),
+            Self::Both(one, other) => one.needs(key).into_iter().chain(other.needs(key)).collect(),
+        }
+    }
+
+    /// Whether it reads streams, so that it can fall behind.
+    pub(crate) fn reads_streams(&self) -> bool {
+        match self {
+            Self::Streams(_) => true,
+            Self::Queue(_) | Self::Schedule(_) | Self::Calls => false,
+            Self::Both(one, other) => one.reads_streams() || other.reads_streams(),
         }
     }
 
     /// What takes its failures, since a dead-letter queue of the function itself would take only those of
     /// asynchronous calls, without the error.
-    pub(crate) fn what_takes_failures(&self) -> &'static str {
+    pub(crate) fn what_takes_failures(&self) -> String {
         match self {
-            Self::Streams(_) => "the event source mapping has an on-failure destination",
-            Self::Queue(_) => "the queue it works on has a dead-letter queue",
-            Self::Schedule(_) => "its asynchronous invocations have an on-failure destination",
-            Self::Calls => "it is only called by those who wait for the answer",
+            Self::Streams(_) => "the event source mapping has an on-failure destination".to_owned(),
+            Self::Queue(_) => "the queue it works on has a dead-letter queue".to_owned(),
+            Self::Schedule(_) => "its asynchronous invocations have an on-failure destination".to_owned(),
+            Self::Calls => "it is only called by those who wait for the answer".to_owned(),
+            Self::Both(one, other) => format!("{}, and {}", one.what_takes_failures(), other.what_takes_failures()),
         }
     }
 
@@ -130,6 +145,10 @@ impl Trigger<'_> {
             Self::Queue(work) => map_queue(scope, logical_id, function, program, work),
             Self::Schedule(schedule) => start_by_time(scope, logical_id, function, program, schedule),
             Self::Calls => {}
+            Self::Both(one, other) => {
+                one.connect(scope, logical_id, function, program);
+                other.connect(scope, logical_id, function, program);
+            }
         }
     }
 }
@@ -152,6 +171,7 @@ fn send(field: &'static str, verb: &'static str, queue: &Queue, key: &Value<Arn<
         regions: Vec::new(),
         actions: &["sqs:SendMessage"],
         resources: vec![queue.arn().into()],
+        on_any_because: None,
         keys: vec![key_need(key, "sqs", &["kms:Decrypt", "kms:GenerateDataKey"])],
     }
 }
@@ -233,6 +253,7 @@ fn start_by_time(
         regions: Vec::new(),
         actions: &["lambda:InvokeFunction"],
         resources: vec![function.arn().into()],
+        on_any_because: None,
         keys: Vec::new(),
     });
     let description = format!("what the schedule of {} may do in {}", program.name(), scope.region);

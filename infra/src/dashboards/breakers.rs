@@ -1,7 +1,4 @@
-//! What the breakers between regions act on: failures of publishing to a peer, and the tables that hold breakers and
-//! parked events.
-//!
-//! The programs measure no state of a breaker, so no graph shows one.
+//! The breakers between regions: their states, what they act on, and the events that wait.
 
 use contracts::Region;
 use serde_json::Value as Json;
@@ -37,6 +34,48 @@ pub(super) fn dashboard(environment: &Environment) -> Json {
                 Unit::Count,
                 "Why a peer's bus did not take events, per minute.",
                 own_lines(environment, &router, "eventbridge_publish_errors_total", "Sum", &["class", "region"]),
+            ),
+            Graph::new(
+                "State of the breakers",
+                Unit::Count,
+                "1 for the state that a breaker is in.",
+                own_lines(environment, &router, "circuit_breaker_state", "Maximum", &["state", "target_region"]),
+            ),
+            Graph::new(
+                "Changes of state",
+                Unit::Count,
+                "Per minute, with the reason.",
+                own_lines(
+                    environment,
+                    &router,
+                    "circuit_breaker_transitions_total",
+                    "Sum",
+                    &["from", "reason", "target_region", "to"],
+                ),
+            ),
+            Graph::new(
+                "Events that wait",
+                Unit::Count,
+                "As counted once a minute.",
+                own_lines(environment, &router, "parking_depth", "Maximum", &["target_region"]),
+            ),
+            Graph::new(
+                "Age of the oldest event that waits",
+                Unit::Seconds,
+                "At a quarter of an hour somebody is called; after 12 hours no more are parked.",
+                own_lines(environment, &router, "parking_oldest_age_seconds", "Maximum", &["target_region"]),
+            ),
+            Graph::new(
+                "Events parked",
+                Unit::Count,
+                "Per minute, repeats included.",
+                own_lines(environment, &router, "parked_events_total", "Sum", &["target_region"]),
+            ),
+            Graph::new(
+                "Parked events taken up",
+                Unit::Count,
+                "Per minute, by what became of them.",
+                own_lines(environment, &router, "drained_events_total", "Sum", &["outcome", "target_region"]),
             ),
             Graph::new(
                 "Writes to the tables of breakers and parked events",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::{KeyIssuer, Region, Setting};
+use contracts::{BadToken, Grant, KeyIssuer, Region, Setting};
 
 use super::reader::Section;
 use super::regions::{RegionSettings, region};
@@ -20,6 +20,10 @@ pub struct ApiSettings {
     pub audience: String,
     /// How long the authorizer's answer is kept for the same token and route, up to an hour; 0 s asks each time.
     pub answer_kept: Duration,
+    /// Which routes are open to which roles; none: every good token opens the route for events.
+    pub grants: Vec<Grant>,
+    /// What a caller is answered whose token is no good: 403, which is left out, or 401.
+    pub bad_token: BadToken,
     /// Requests a second that each region serves.
     pub rate: u32,
     /// Requests beyond the rate that are served at once.
@@ -34,6 +38,8 @@ impl ApiSettings {
         let key_issuer = section.optional("key_issuer", &key_issuer());
         let audience = section.required("audience", &words());
         let answer_kept = section.required("answer_kept", &seconds(Duration::ZERO..=Duration::from_secs(3600)));
+        let grants = section.list("grants", &grant());
+        let bad_token = section.optional("bad_token", &bad_token());
         let rate = section.required("rate", &whole(1..=10_000));
         let burst = section.required("burst", &whole(1..=5_000));
         let origins = section.list("origins", &origin());
@@ -42,6 +48,8 @@ impl ApiSettings {
             key_issuer: key_issuer?.unwrap_or(KeyIssuer::None),
             audience: audience?,
             answer_kept: answer_kept?,
+            grants: grants?,
+            bad_token: bad_token?.unwrap_or(BadToken::Forbidden),
             rate: rate?,
             burst: burst?,
             origins: origins?,
@@ -151,6 +159,17 @@ fn words() -> Rule<String> {
 
 fn key_issuer() -> Rule<KeyIssuer> {
     text("write the issuer's `https` URL, or leave it out", KeyIssuer::parse)
+}
+
+fn grant() -> Rule<Grant> {
+    text(
+        "write method, path and roles: \"POST /v1/events writer,admin\"; `*` is any method, any role or, at the end of a path, everything below",
+        Grant::parse,
+    )
+}
+
+fn bad_token() -> Rule<BadToken> {
+    text("write \"forbidden\" (403) or \"unauthorized\" (401, which Lambda counts as an error)", BadToken::parse)
 }
 
 fn origin() -> Rule<String> {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use contracts::{Authorizer, EventRouter, EventTransformer, HealthChecker, StreamProcessor};
 
+use super::Target;
+use super::geo::GeoSource;
 use super::reader::Section;
-use super::rule::{duration, memory, minutes, one_of, seconds, whole};
+use super::rule::{duration, flag, memory, minutes, one_of, seconds, whole};
 use super::units::MemorySize;
 
 /// The longest that Lambda lets a function run.
@@ -122,6 +124,8 @@ pub struct TransformerSettings {
     pub batch_size: u32,
     /// Invocations that the queue may cause at the same time, 2 to 1,000.
     pub concurrency: u32,
+    /// The database of addresses.
+    pub geo: GeoSource,
 }
 
 /// The health checker, which a schedule starts.
@@ -132,6 +136,9 @@ pub struct HealthCheckerSettings {
     pub function: FunctionSettings,
     /// Time between two checks, whole minutes up to an hour.
     pub every: Duration,
+    /// Whether each check also asks control planes for names of tables, buses and queues; no, if left out. It changes no
+    /// verdict, and lets the function see names of the whole account.
+    pub list_control_planes: bool,
 }
 
 /// Settings of every function.
@@ -161,6 +168,14 @@ impl Functions {
             Program::Authorizer => &self.authorizer,
         }
     }
+
+    /// The layer that a function has: what its name ends with after system and environment, and its version.
+    pub fn layer_of(&self, program: Program) -> Option<(&'static str, u32)> {
+        match program {
+            Program::EventTransformer => self.event_transformer.geo.layer_version().map(|version| ("geo", version)),
+            Program::StreamProcessor | Program::EventRouter | Program::HealthChecker | Program::Authorizer => None,
+        }
+    }
 }
 
 /// How a function reads a table's stream.
@@ -178,10 +193,10 @@ pub struct StreamSettings {
 }
 
 /// Settings of every function.
-pub(super) fn read(section: &mut Section<'_>) -> Option<Functions> {
+pub(super) fn read(section: &mut Section<'_>, target: Option<Target>) -> Option<Functions> {
     let stream_processor = section.section(Program::StreamProcessor.name(), stream_function);
     let event_router = section.section(Program::EventRouter.name(), stream_function);
-    let event_transformer = section.section(Program::EventTransformer.name(), transformer);
+    let event_transformer = section.section(Program::EventTransformer.name(), |section| transformer(section, target));
     let health_checker = section.section(Program::HealthChecker.name(), health_checker);
     let authorizer = section.section(Program::Authorizer.name(), authorizer);
     Some(Functions {
@@ -200,29 +215,36 @@ fn stream_function(section: &mut Section<'_>) -> Option<StreamFunction> {
     Some(StreamFunction { function: function?, publish: publish?, stream: stream? })
 }
 
-fn transformer(section: &mut Section<'_>) -> Option<TransformerSettings> {
+fn transformer(section: &mut Section<'_>, target: Option<Target>) -> Option<TransformerSettings> {
     let function = function(section, LONGEST_RUN);
     let publish = publish(section, function.as_ref());
     let batch_size = section.required("batch_size", &whole(1..=10));
     let concurrency = section.required("concurrency", &whole(2..=1_000));
+    let geo = GeoSource::read(section, target);
     Some(TransformerSettings {
         function: function?,
         publish: publish?,
         batch_size: batch_size?,
         concurrency: concurrency?,
+        geo: geo?,
     })
 }
 
 fn health_checker(section: &mut Section<'_>) -> Option<HealthCheckerSettings> {
     let function = function(section, LONGEST_RUN);
     let every = section.required("every", &minutes(1..=60));
+    let list_control_planes = section.optional("list_control_planes", &flag());
     if let (Some(function), Some(every)) = (&function, every)
         && function.timeout > every
     {
         section.mistake("timeout", "which is longer than `every`: checks would overlap", "lower it, or raise `every`");
         return None;
     }
-    Some(HealthCheckerSettings { function: function?, every: every? })
+    Some(HealthCheckerSettings {
+        function: function?,
+        every: every?,
+        list_control_planes: list_control_planes?.unwrap_or(false),
+    })
 }
 
 /// A caller waits for the authorizer, and API Gateway for 10 seconds at most.

@@ -86,6 +86,16 @@ fn optional_keys_are_taken_when_they_are_there() {
     let github = environment.github().expect("a section");
     assert_eq!((github.branch.as_str(), github.provider), ("release", OidcProvider::Existing));
     assert_eq!(environment.domain().map(|domain| domain.name.as_str()), Some("events.staging.example.com"));
+    let geo = |name: &str, lines: &str| {
+        let text = with_line(&committed(name), "[functions.event-transformer] concurrency", lines);
+        parse(name, &text).expect("a good file").functions().event_transformer.geo.clone()
+    };
+    assert_eq!(geo("sandbox", "concurrency = 4"), GeoSource::None);
+    let file = "concurrency = 4\ngeo_database = \"/opt/geo.mmdb\"";
+    let path = || "/opt/geo.mmdb".to_owned();
+    assert_eq!(geo("sandbox", file), GeoSource::Machine { path: path() });
+    let layer = geo("staging", &format!("{file}\ngeo_layer_version = 3"));
+    assert_eq!(layer, GeoSource::Layer { path: path(), version: 3 });
     let ports = committed("sandbox").replace("# [local]", "[local]").replace("# kafka_port", "kafka_port");
     assert_eq!(parse("sandbox", &ports).expect("a good file").local().kafka_port, Some(9092));
 }
@@ -234,9 +244,43 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("checks that overlap", "sandbox", "[functions.health-checker] timeout", "timeout = \"61s\""),
     ("parts of a minute", "sandbox", "every", "every = \"90s\""),
     ("messages of more than a batch", "sandbox", "[functions.event-transformer] batch_size", "batch_size = 11"),
+    (
+        "layer without a file",
+        "staging",
+        "[functions.event-transformer] concurrency",
+        "concurrency = 4\ngeo_layer_version = 1",
+    ),
+    (
+        "file without a layer",
+        "staging",
+        "[functions.event-transformer] concurrency",
+        "concurrency = 4\ngeo_database = \"/opt/geo.mmdb\"",
+    ),
+    (
+        "file that no layer has",
+        "staging",
+        "[functions.event-transformer] concurrency",
+        "concurrency = 4\ngeo_database = \"/var/geo.mmdb\"\ngeo_layer_version = 1",
+    ),
+    (
+        "file and layer that are none",
+        "staging",
+        "[functions.event-transformer] concurrency",
+        "concurrency = 4\ngeo_database = \"geo.mmdb\"\ngeo_layer_version = 0",
+    ),
+    ("none as a file", "sandbox", "concurrency", "concurrency = 4\ngeo_database = \"none\""),
+    (
+        "layer on this machine",
+        "sandbox",
+        "concurrency",
+        "concurrency = 4\ngeo_database = \"/opt/geo.mmdb\"\ngeo_layer_version = 1",
+    ),
     ("one worker only", "sandbox", "concurrency", "concurrency = 1"),
     ("issuer without TLS", "staging", "key_issuer", "key_issuer = \"http://login.example.com\""),
     ("answers kept for days", "staging", "answer_kept", "answer_kept = \"2d\""),
+    ("grant without a role", "staging", "rate", "rate = 10\ngrants = [\"POST /v1/events\"]"),
+    ("grant with a star in the middle", "staging", "rate", "rate = 10\ngrants = [\"GET /v1/*/events *\"]"),
+    ("bad tokens that are welcome", "staging", "rate", "rate = 10\nbad_token = \"welcome\""),
     ("no witness", "sandbox", "witness", ""),
     ("witness among the regions", "sandbox", "witness", "witness = \"us-east-1\""),
     ("witness across an ocean", "sandbox", "witness", "witness = \"eu-west-1\""),

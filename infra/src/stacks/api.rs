@@ -21,7 +21,7 @@ mod stage;
 
 use cfn::apigatewayv2::{self, api};
 use cfn::{AnyFunction, Handle, Value, lambda};
-use contracts::Region;
+use contracts::{Grant, Grants, HttpAnswer, Region, Setting};
 
 use crate::constructs::queue::whole_seconds;
 use crate::constructs::{Scope, function, key};
@@ -39,6 +39,18 @@ const PLACE: (&str, &str) = ("api", "api");
 
 /// Seconds for which a browser remembers what it may send.
 const PREFLIGHT_KEPT: i64 = 3600;
+
+/// The form in which the authorizer answers: yes or no, for the route that is part of what an answer is kept by.
+pub(crate) const ANSWER: HttpAnswer = HttpAnswer::Simple;
+
+/// Which routes are open to whom. Where the environment says nothing, every good token opens the route for events.
+pub(crate) fn grants(environment: &Environment) -> Grants {
+    let events = format!("{} {} *", routes::EVENTS_METHOD, routes::EVENTS_PATH);
+    match environment.api().grants.as_slice() {
+        [] => Grants::new([Grant::parse(&events).expect("method, path and everybody are a grant")]),
+        grants => Grants::new(grants.iter().cloned()),
+    }
+}
 
 /// The stack of one region.
 pub(crate) fn stack(environment: &Environment, region: &Region) -> StackInstance {
@@ -117,7 +129,7 @@ fn authorizer(scope: &mut Scope<'_>, api: &Handle<apigatewayv2::Api>) -> Handle<
     let declared = apigatewayv2::Authorizer::new(api.reference(), "REQUEST", scope.environment.name(program.name()))
         .authorizer_uri(uri)
         .authorizer_payload_format_version("2.0")
-        .enable_simple_responses(true)
+        .enable_simple_responses(ANSWER == HttpAnswer::Simple)
         // Both are the cache's key: an answer that was kept for one route doesn't open another. A request without a
         // token is refused before the function is asked.
         .identity_source(["$request.header.Authorization", "$context.routeKey"])
@@ -175,6 +187,26 @@ mod tests {
         assert_eq!(authorizer["AuthorizerResultTtlInSeconds"], 60);
         assert_eq!(authorizer["AuthorizerPayloadFormatVersion"], "2.0");
         assert_eq!(authorizer["EnableSimpleResponses"], true);
+    }
+
+    /// A route that no grant names is there in vain: everybody is refused.
+    #[test]
+    fn every_guarded_route_is_granted_to_somebody() {
+        for environment in [fixtures::staging(), fixtures::sandbox()] {
+            let template = home(&environment);
+            let routes = template["Resources"].as_object().expect("resources").values();
+            let guarded = routes.filter(|resource| resource["Properties"]["AuthorizationType"] == "CUSTOM");
+            let keys: Vec<&str> =
+                guarded.map(|route| route["Properties"]["RouteKey"].as_str().expect("a key")).collect();
+            assert_eq!(keys, ["POST /v1/events"]);
+            let grants = grants(&environment);
+            assert!(keys.iter().all(|key| grants.of_roles(&[]).any(|grant| grant.covers_route(key))));
+            assert!(!grants.of_roles(&[]).any(|grant| grant.covers_route("POST /v1/something-else")));
+        }
+        let granted = grants(&fixtures::with_grants());
+        let opens =
+            |role: &str| granted.of_roles(&[role.to_owned()]).any(|grant| grant.covers_route("POST /v1/events"));
+        assert!(opens("writer") && !opens("reader"), "what the environment says counts instead");
     }
 
     #[test]

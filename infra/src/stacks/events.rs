@@ -20,7 +20,7 @@ use crate::constructs::trigger::{Schedule, Streams, Trigger, WorkQueue};
 use crate::constructs::{Scope, bus, key, role, stateful, table};
 use crate::consumer::{self, KafkaEndpoints};
 use crate::environment::Environment;
-use crate::stacks::{cluster, secrets, state};
+use crate::stacks::{api, cluster, secrets, state};
 use crate::system::{Source, StackInstance, Subject};
 
 /// Keys of synthetic rows start with this; the observer sees their events and no others.
@@ -156,6 +156,9 @@ fn stream_processor(
     function::add(scope, "StreamProcessor", &binding, shared, &trigger);
 }
 
+/// How often parked events are taken up.
+const DRAIN_EVERY: Duration = Duration::from_secs(60);
+
 fn event_router(scope: &mut Scope<'_>, streams: &[(Entity, Value<String>)], shared: &Shared<'_>) {
     let letters = queue_of_role(scope, "EventRouterDeadLetters", "event-router-dead-letters", shared);
     let failures = pointers_of_role(scope, "EventRouterFailures", "event-router-failures", shared);
@@ -165,13 +168,20 @@ fn event_router(scope: &mut Scope<'_>, streams: &[(Entity, Value<String>)], shar
         peers: Regions::new(peers.iter().copied().cloned()).expect("an environment has two regions or more, each once"),
         peer_bus: bus::publish_in(scope, peers),
         dead_letters: letters.send(),
+        breakers: state::share_breakers(scope, shared.key),
+        parking: state::park_events(scope, shared.key),
         settings: EventRouterSettings {
             publish_timeout: settings.publish.publish_timeout,
             deadline_margin: settings.publish.deadline_margin,
+            ..EventRouterSettings::default()
         },
     };
-    let trigger = Trigger::Streams(Streams { tables: streams, settings: &settings.stream, give_up_to: &failures });
-    function::add(scope, "EventRouter", &binding, shared, &trigger);
+    let streams = Trigger::Streams(Streams { tables: streams, settings: &settings.stream, give_up_to: &failures });
+    // Parked events are taken up by the clock: a peer that comes back must not wait for the next change.
+    let undelivered = queue_of_role(scope, "EventRouterUndelivered", "event-router-undelivered", shared);
+    let drains = queue_of_role(scope, "EventRouterDrainFailures", "event-router-drain-failures", shared);
+    let drain = Trigger::Schedule(Schedule { every: DRAIN_EVERY, undelivered: &undelivered, failures: &drains });
+    function::add(scope, "EventRouter", &binding, shared, &Trigger::Both(&streams, &drain));
 }
 
 /// Raw events wait in a queue for the transformer: nothing is lost while it is down, and one bad event holds up none.
@@ -193,6 +203,7 @@ fn event_transformer(scope: &mut Scope<'_>, bus: &Handle<cfn::events::EventBus>,
         settings: EventTransformerSettings {
             publish_timeout: settings.publish.publish_timeout,
             deadline_margin: settings.publish.deadline_margin,
+            geo_database: settings.geo.file(),
             ..EventTransformerSettings::default()
         },
     };
@@ -215,6 +226,7 @@ fn health_checker(scope: &mut Scope<'_>, shared: &Shared<'_>) {
         health: state::probe_health(scope, shared.key, &peers),
         bus: bus::publish_in(scope, scope.environment.from_region(scope.region)),
         canaries: probe_canaries(scope, &canaries, shared.key, &peers),
+        control_planes: control_planes(scope, settings.list_control_planes),
         settings: HealthCheckerSettings {
             // Two checks may be missed before the verdict means nothing any more.
             verdict_expiry: 3 * settings.every,
@@ -224,6 +236,15 @@ fn health_checker(scope: &mut Scope<'_>, shared: &Shared<'_>) {
     };
     let trigger = Trigger::Schedule(Schedule { every: settings.every, undelivered: &undelivered, failures: &failures });
     function::add(scope, "HealthChecker", &binding, shared, &trigger);
+}
+
+/// The control planes of every region, if they are to be looked at. Listing knows no single resource.
+fn control_planes(scope: &Scope<'_>, listed: bool) -> Bound<Value<String>, resource::ControlPlanes, resource::List> {
+    if !listed {
+        return Bound::unused("ignored".into());
+    }
+    Bound::new("names of what there is", "listed".into(), Vec::new())
+        .in_regions(scope.environment.from_region(scope.region))
 }
 
 /// The canary queue's name without system and environment, the same in each region.
@@ -246,13 +267,19 @@ fn probe_canaries(
 }
 
 fn authorizer(scope: &mut Scope<'_>, shared: &Shared<'_>) {
-    let api = scope.environment.api();
+    let settings = scope.environment.api();
     let binding = AuthorizerBinding {
-        secret_issuer: api.secret_issuer.clone(),
-        key_issuer: api.key_issuer.clone(),
-        audience: api.audience.clone(),
+        secret_issuer: settings.secret_issuer.clone(),
+        key_issuer: settings.key_issuer.clone(),
+        audience: settings.audience.clone(),
+        grants: api::grants(scope.environment),
         signing_secret: secrets::read_jwt(scope, shared.key),
-        settings: AuthorizerSettings { answer_kept: api.answer_kept, ..AuthorizerSettings::default() },
+        settings: AuthorizerSettings {
+            answer_kept: settings.answer_kept,
+            http_answer: api::ANSWER,
+            bad_token: settings.bad_token,
+            ..AuthorizerSettings::default()
+        },
     };
     function::add(scope, "Authorizer", &binding, shared, &Trigger::Calls);
 }

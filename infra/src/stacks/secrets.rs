@@ -68,6 +68,7 @@ pub(crate) fn read_for_pods(scope: &Scope<'_>, key: &Value<Arn<kms::Key>>) -> Ve
         regions: Vec::new(),
         actions: &["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
         resources: names.iter().map(|name| arn(scope, name)).collect(),
+        on_any_because: None,
         keys: vec![KeyNeed {
             key: key.clone().into(),
             actions: &["kms:Decrypt"],

@@ -13,11 +13,17 @@ use crate::system::StackInstance;
 /// Verdicts and canary rows of the health checker.
 const HEALTH: &str = "health";
 
+/// State of the breakers.
+const BREAKERS: &str = "breakers";
+
+/// Events that wait for a breaker to close.
+const PARKING: &str = "parking";
+
 const TABLES: [Regional; 4] = [
     // Breaker and probe lease for each (from, to, target).
-    Regional { logical_id: "Breakers", name: "breakers", sorted: false, expires: false },
-    // Events that wait for a breaker to close, in order per key.
-    Regional { logical_id: "Parking", name: "parking", sorted: true, expires: false },
+    Regional { logical_id: "Breakers", name: BREAKERS, sorted: false, expires: false },
+    // In order per key.
+    Regional { logical_id: "Parking", name: PARKING, sorted: true, expires: false },
     // What was already done, so that a redelivery does nothing.
     Regional { logical_id: "Idempotency", name: "idempotency", sorted: false, expires: true },
     Regional { logical_id: "Health", name: HEALTH, sorted: false, expires: true },
@@ -31,6 +37,31 @@ pub(crate) fn stack(environment: &Environment, region: &Region) -> StackInstance
         table::add_regional(&mut scope, table, &key);
     }
     scope.finish()
+}
+
+/// Sharing the state of breakers in the region.
+pub(crate) fn share_breakers(
+    scope: &Scope<'_>,
+    key: &Value<Arn<kms::Key>>,
+) -> Bound<Value<String>, resource::Table, resource::Share> {
+    let (name, arns) = regional(scope, BREAKERS);
+    Bound::new(BREAKERS, name, arns).encrypted_by(key.clone().into())
+}
+
+/// Parking events in the region.
+pub(crate) fn park_events(
+    scope: &Scope<'_>,
+    key: &Value<Arn<kms::Key>>,
+) -> Bound<Value<String>, resource::Table, resource::Park> {
+    let (name, arns) = regional(scope, PARKING);
+    Bound::new(PARKING, name, arns).encrypted_by(key.clone().into())
+}
+
+/// Name and ARN of a table of this region.
+fn regional(scope: &Scope<'_>, table: &str) -> (Value<String>, Vec<Value<String>>) {
+    let name = scope.environment.name(table);
+    let arn = scope.arn_in(scope.region, "dynamodb", &format!("table/{name}"));
+    (name.as_str().into(), vec![arn])
 }
 
 /// Probing the health table of every region; `peers` are the other regions with their keys.

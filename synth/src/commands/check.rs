@@ -196,28 +196,27 @@ fn judge(systems: &[(&Environment, System)], rules: &Rules) -> Result<Vec<Told>,
     });
     let parts: Vec<Part<'_>> = between.chain(inside).collect();
     let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, Vec<Told>)>, Problem> {
+    let work = || -> Vec<(usize, Result<Vec<Told>, Problem>)> {
         let mut told = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(part) = parts.get(index) else { return Ok(told) };
-            told.push((index, part.judge(rules)?));
+            let Some(part) = parts.get(index) else { return told };
+            told.push((index, part.judge(rules)));
         }
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(parts.len()).max(1);
-    let results = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        let others = others.into_iter();
-        let others = others.map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        others.chain([own]).collect::<Vec<_>>()
+    let mut told = std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let mut told = work();
+        for thread in threads {
+            told.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        told
     });
-    let mut told: Vec<(usize, Vec<Told>)> = Vec::with_capacity(parts.len());
-    for result in results {
-        told.extend(result.map_err(|problem| guard::unusable(&problem))?);
-    }
+    // The first problem by order, whoever met it.
     told.sort_by_key(|(index, _)| *index);
-    Ok(told.into_iter().flat_map(|(_, told)| told).collect())
+    let told: Result<Vec<Vec<Told>>, Problem> = told.into_iter().map(|(_, told)| told).collect();
+    Ok(told.map_err(|problem| guard::unusable(&problem))?.into_iter().flatten().collect())
 }
 
 /// Something that is judged by itself; with the name of its environment.

@@ -59,6 +59,7 @@ struct Clients {
     dynamodb: aws_sdk_dynamodb::Client,
     lambda: aws_sdk_lambda::Client,
     sqs: aws_sdk_sqs::Client,
+    eventbridge: aws_sdk_eventbridge::Client,
 }
 
 impl Clouds {
@@ -126,6 +127,22 @@ impl Clouds {
         self.clients_of(region).map(|clients| &clients.sqs)
     }
 
+    /// Lambda in `region`.
+    ///
+    /// # Errors
+    /// The environment has no such region.
+    pub fn lambda(&self, region: &str) -> Result<&aws_sdk_lambda::Client, Error> {
+        self.clients_of(region).map(|clients| &clients.lambda)
+    }
+
+    /// EventBridge in `region`.
+    ///
+    /// # Errors
+    /// The environment has no such region.
+    pub fn eventbridge(&self, region: &str) -> Result<&aws_sdk_eventbridge::Client, Error> {
+        self.clients_of(region).map(|clients| &clients.eventbridge)
+    }
+
     fn clients_of(&self, region: &str) -> Result<&Clients, Error> {
         let unknown = || Error::internal(format!("there are no clients for region {region}"));
         self.regions.get(region).ok_or_else(unknown)
@@ -158,6 +175,7 @@ impl Clients {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
+            eventbridge: aws_sdk_eventbridge::Client::new(&config),
         }
     }
 }
@@ -168,7 +186,7 @@ impl Clients {
 struct Described(String);
 
 /// The words of the service where there are some, else the whole chain.
-fn describe<E>(error: &SdkError<E>) -> Box<dyn std::error::Error + Send + Sync>
+pub(crate) fn describe<E>(error: &SdkError<E>) -> Box<dyn std::error::Error + Send + Sync>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {

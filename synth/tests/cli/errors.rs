@@ -62,11 +62,41 @@ fn the_local_platform_is_for_local_environments() {
 
 #[test]
 fn a_placeholder_account_is_not_deployed_to() {
-    for line in
-        ["deploy --env staging --yes", "destroy --env staging --yes", "status --env staging", "smoke --env staging"]
-    {
+    for line in [
+        "deploy --env staging --yes",
+        "destroy --env staging --yes",
+        "status --env staging",
+        "smoke --env staging",
+        "redrive --env staging",
+    ] {
         let ended = synth(line);
         assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{line}: {}", ended.err);
         assert!(ended.err.contains("`account` is \"000000000000\""), "{line}: {}", ended.err);
+    }
+}
+
+#[test]
+fn what_can_be_replayed_is_said_before_anything_is_asked() {
+    for (line, says) in [
+        (
+            "redrive --queue nothing",
+            "usage error: there is no dead-letter queue `nothing` in us-west-2\n  hint: there are: event-bus-dead-letters, ",
+        ),
+        ("redrive --queue event-router-failures --dry-run", "refused: `event-router-failures` can't be replayed: "),
+        ("redrive --queue raw-events-dead-letters --filter program=x", "usage error: `raw-events-dead-letters` holds "),
+        (
+            "redrive --queue observer-dead-letters --region eu-west-1",
+            "usage error: environment `sandbox` has no region",
+        ),
+        ("redrive --dry-run", "error: the following required arguments were not provided:\n  --queue"),
+        (
+            "redrive --queue x --filter class=x",
+            "error: invalid value 'class=x' for '--filter <KEY=VALUE>': a letter can't",
+        ),
+    ] {
+        let ended = synth(line);
+        assert_eq!(ended.out, "", "{line}");
+        assert!(ended.err.starts_with(says), "{line}: {}", ended.err);
+        assert_eq!(ended.code, if says.starts_with("refused") { 5 } else { 1 }, "{line}");
     }
 }

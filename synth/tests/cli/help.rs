@@ -16,6 +16,7 @@ fn every_command_teaches() {
         "status",
         "destroy",
         "smoke",
+        "redrive",
         "local",
         "local up",
         "local down",

@@ -88,6 +88,11 @@ impl Aws {
         self.send("GET", path, &[], "").good(path).json()
     }
 
+    /// Tells the emulator to do something.
+    pub(crate) fn local_post(&self, path: &str) {
+        self.send("POST", path, &[], "").good(path);
+    }
+
     fn signed(&self, service: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let scope = format!("{}/{service}/aws4_request", self.region);
         let signature =

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -127,11 +127,11 @@ impl Checkout {
     pub(crate) fn change_a_line_of_the_stream_processor(&self) {
         let path = self.root.join("functions/stream-processor/src/main.rs");
         let text = fs::read_to_string(&path).expect("the function's source");
-        let (before, after) = text.split_once("init_logging(").expect("the function sets up its log");
-        let (call, rest) = after.split_once(";\n").expect("a statement");
+        let mark = "let started = Instant::now();\n";
+        let (before, after) = text.split_once(mark).expect("the function measures its start");
         let nonce = std::process::id();
         let line = format!("    tracing::info!(\"a line that a test added: {nonce}\");\n");
-        fs::write(&path, format!("{before}init_logging({call};\n{line}{rest}")).expect("the source is written");
+        fs::write(&path, format!("{before}{mark}{line}{after}")).expect("the source is written");
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -203,13 +203,26 @@ impl Running {
     }
 
     /// Waits for the good end and reads the answer.
-    pub(crate) fn answer(mut self) -> Json {
+    pub(crate) fn answer(self) -> Json {
+        let (answer, status) = self.end();
+        assert!(status.success(), "ended with {status}\n{answer:#}");
+        answer
+    }
+
+    /// Waits for the end, be it good or bad, and reads the answer.
+    pub(crate) fn end(mut self) -> (Json, ExitStatus) {
         let mut out = String::new();
         self.child.stdout.take().expect("a pipe").read_to_string(&mut out).expect("UTF-8");
         let status = self.child.wait().expect("it is ours");
         self.seen.extend(self.lines.iter());
-        assert!(status.success(), "ended with {status}\n{out}\n{}", self.seen.join("\n"));
-        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}\n{out}"))
+        let answer = serde_json::from_str(&out)
+            .unwrap_or_else(|error| panic!("ended with {status}: {error}\n{out}\n{}", self.seen.join("\n")));
+        (answer, status)
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_none()
     }
 }
 
@@ -218,17 +231,29 @@ pub(crate) fn kill(pid: u32) {
     send(Pid::from_raw(i32::try_from(pid).expect("a pid")), Signal::SIGKILL).expect("the process lives");
 }
 
+/// The processes of a function that reach the emulator at this port.
+pub(crate) fn function_processes(function: &str, port: u16) -> Vec<u32> {
+    let name = format!("AWS_LAMBDA_FUNCTION_NAME={function}");
+    let endpoint = format!("AWS_ENDPOINT_URL=http://127.0.0.1:{port}");
+    processes_with(|variables| [&name, &endpoint].iter().all(|wanted| variables.contains(&wanted.as_bytes())))
+}
+
 /// The processes that carry a platform's marker in their environment.
 pub(crate) fn marked_processes(id: &str) -> Vec<u32> {
     let marker = format!("TANDEM_PLATFORM={id}");
-    let is_marked = |folder: PathBuf| {
+    processes_with(|variables| variables.contains(&marker.as_bytes()))
+}
+
+/// The processes whose environment is wanted.
+fn processes_with(wanted: impl Fn(&[&[u8]]) -> bool) -> Vec<u32> {
+    let is_wanted = |folder: PathBuf| {
         let environment = fs::read(folder.join("environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == marker.as_bytes())
+        wanted(&environment.split(|byte| *byte == 0).collect::<Vec<_>>())
     };
     fs::read_dir("/proc")
         .expect("Linux")
         .flatten()
-        .filter(|entry| is_marked(entry.path()))
+        .filter(|entry| is_wanted(entry.path()))
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
 }

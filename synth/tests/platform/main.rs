@@ -4,10 +4,12 @@
 
 mod api;
 mod aws;
+mod breaker;
 mod changes;
 mod checkout;
 mod least_privilege;
 mod queues;
+mod rows;
 
 use std::net::TcpStream;
 use std::thread;
@@ -37,8 +39,10 @@ fn the_system_comes_up_proves_itself_and_leaves_nothing() {
     step("nothing changed", || nothing_changed_means_no_write(&checkout));
     step("one changed function", || one_changed_function_is_one_updated_function(&checkout));
     step("kill of the consumer", || a_killed_consumer_loses_and_repeats_nothing(&checkout));
+    step("50 kills of functions", || killed_functions_lose_nothing(&checkout));
     step("kill of the emulator", || a_lost_emulator_is_said_and_restored(&checkout));
     step("events by the API", || api::events_come_in(&checkout));
+    step("loss of the peer region", || breaker::events_wait_for_a_lost_region(&checkout));
     step("least privilege", || least_privilege::every_statement_is_missed(&checkout));
     step("smoke", || every_change_arrives_once(&checkout, 30));
     step("destroy", || nothing_is_left(&checkout));
@@ -159,6 +163,35 @@ fn a_killed_consumer_loses_and_repeats_nothing(checkout: &Checkout) {
     all_arrived_once(&report, count);
     let restarted = pid(&checkout.answer(&["status"]), "consumer-us-west-2");
     assert_ne!(consumer, restarted, "the platform has started another consumer");
+}
+
+/// `kill -9` of functions in the middle of their batches, under a stream of changes: each arrives everywhere. An event
+/// whose batch was killed after the bus had it comes again, under the same id, by which receivers know it.
+fn killed_functions_lose_nothing(checkout: &Checkout) {
+    const KILLS: usize = 50;
+    let count = 5000;
+    let port = checkout.port_of("emulator");
+    let functions = ["tandem-sandbox-event-router", "tandem-sandbox-stream-processor"];
+    let mut smoke = checkout.start(&["smoke", "--count", &count.to_string(), "--format", "json"]);
+    let mut kills = 0;
+    while kills < KILLS && smoke.goes_on() {
+        let victims = checkout::function_processes(functions[kills % functions.len()], port);
+        if let Some(victim) = victims.get(kills % victims.len().max(1)) {
+            checkout::kill(*victim);
+            kills += 1;
+        }
+        thread::sleep(Duration::from_millis(300));
+    }
+    let (report, _) = smoke.end();
+    assert_eq!(kills, KILLS, "the stream of changes was over too early: {report:#}");
+    assert_eq!((&report["loop_count"], &report["wrong_count"]), (&0.into(), &0.into()), "{report:#}");
+    let hops = report["hops"].as_array().expect("hops");
+    assert_eq!(hops.len(), 4, "{report:#}");
+    for hop in hops {
+        assert_eq!(hop["arrived"], count, "{report:#}");
+    }
+    let repeats: Vec<String> = hops.iter().map(|hop| hop["duplicates"].to_string()).collect();
+    say(&format!("  {kills} kills, everything arrived; repeats at the four hops: {}", repeats.join(", ")));
 }
 
 fn a_lost_emulator_is_said_and_restored(checkout: &Checkout) {

@@ -91,6 +91,20 @@ impl Witness {
         })
     }
 
+    /// The versions of a key in the events of the peer's changes, in the order in which each arrived first.
+    pub(crate) fn versions_of(&mut self, key: &str) -> Vec<String> {
+        self.inbox.fetch();
+        let mut versions: Vec<String> = Vec::new();
+        for body in &self.inbox.bodies {
+            let event: Json = serde_json::from_str(body).expect("an event");
+            let version = event["detail"]["version"].as_str().unwrap_or_default();
+            if event["detail"]["key"] == key && !versions.iter().any(|known| known == version) {
+                versions.push(version.to_owned());
+            }
+        }
+        versions
+    }
+
     /// Takes rule and queue away again.
     pub(crate) fn end(self) {
         let Self { inbox: Inbox { aws, url, .. }, bus } = self;

@@ -248,20 +248,19 @@ impl Checker<'_> {
 
     fn names(&self, names: &'static Names, map: &Map<String, Json>, path: &Path<'_>, found: &mut Vec<Violation>) {
         for (name, value) in map {
-            let path = path.property(name);
+            let inside = path.property(name);
             let property = names.property(name);
             if let Some(schema) = property {
-                self.node(schema, value, &path, found);
+                self.node(schema, value, &inside, found);
             }
             let mut known = property.is_some();
             for (_, schema) in names.patterns.iter().filter(|(wanted, _)| pattern::finds(*wanted, name)) {
                 known = true;
-                self.node(schema, value, &path, found);
+                self.node(schema, value, &inside, found);
             }
             if !known && names.closed {
                 let rule = if names.patterns.is_empty() { "unknown-property" } else { "pattern" };
-                let above = path.above.unwrap_or(&Path::ROOT);
-                self.report(rule, format!("`{name}` is not a name that is accepted here"), above, found);
+                self.report(rule, format!("`{name}` is not a name that is accepted here"), path, found);
             }
         }
     }

@@ -40,6 +40,72 @@ fn a_violation_tells_where_what_and_how_to_repair() {
     assert!(told.ends_with("`45` is not accepted [enum]\n  hint: the nearest accepted values are 30 and 60"), "{told}");
 }
 
+/// What the schemas demand beyond single values, each by a resource of raw properties.
+#[test]
+fn every_kind_of_demand_is_judged() {
+    let of = |properties: serde_json::Value| {
+        let mut set = cfn::Properties::new();
+        for (name, value) in properties.as_object().expect("properties") {
+            set.set(name, value.clone());
+        }
+        set
+    };
+    let table = |more: serde_json::Value| {
+        let mut all = json!({
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "Replicas": [{"Region": "us-west-2"}], "BillingMode": "PAY_PER_REQUEST",
+        });
+        all.as_object_mut().expect("properties").extend(more.as_object().expect("properties").clone());
+        broken(|stack| drop(stack.add("Table", GlobalTable::from_properties(of(all)).retain())))
+    };
+    let only = |found: Vec<String>, rule: &str| -> Vec<String> {
+        found.into_iter().filter(|one| one.starts_with(rule)).collect()
+    };
+    assert_eq!(table(json!({})), NOTHING);
+    // `const` in `prefixItems`: the first part of a key is its hash.
+    let range_first = json!({"KeySchema": [{"AttributeName": "pk", "KeyType": "RANGE"}]});
+    assert_eq!(only(table(range_first), "enum"), ["enum Table KeySchema/0/KeyType"]);
+    // `uniqueKeys`.
+    let twins = json!({"AttributeDefinitions": [
+        {"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "pk", "AttributeType": "N"},
+    ]});
+    assert_eq!(only(table(twins), "unique"), ["unique Table AttributeDefinitions/1"]);
+    // `if` and `then`: a local index needs a second attribute and a second part of the key.
+    let index = json!({"LocalSecondaryIndexes": [{
+        "IndexName": "by-name", "Projection": {"ProjectionType": "ALL"},
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "pk", "KeyType": "RANGE"}],
+    }]});
+    assert_eq!(
+        only(table(index), "length"),
+        ["length Table AttributeDefinitions", "length Table KeySchema"],
+        "both are too short"
+    );
+    // `dependencies`.
+    let recovery = json!({"Replicas": [{
+        "Region": "us-west-2", "PointInTimeRecoverySpecification": {"RecoveryPeriodInDays": 7},
+    }]});
+    assert_eq!(only(table(recovery), "required"), ["required Table Replicas/0/PointInTimeRecoverySpecification"]);
+    // `enumCaseInsensitive`.
+    let address = |domain: &str| {
+        let properties = of(json!({"Domain": domain}));
+        broken(|stack| drop(stack.add("Address", ec2::EIP::from_properties(properties))))
+    };
+    assert_eq!((address("VPC"), address("mars")), (vec![], vec!["enum Address Domain".to_owned()]));
+    // `oneOf`.
+    let record = |zone: serde_json::Value| {
+        let mut all = json!({"Name": "a.example.com", "Type": "A", "TTL": "60", "ResourceRecords": ["192.0.2.1"]});
+        all.as_object_mut().expect("properties").extend(zone.as_object().expect("properties").clone());
+        broken(|stack| drop(stack.add("Record", cfn::route53::RecordSet::from_properties(of(all)))))
+    };
+    let (by_id, by_name) = (json!({"HostedZoneId": "Z1"}), json!({"HostedZoneName": "example.com."}));
+    assert_eq!((record(by_id), record(by_name)), (vec![], vec![]));
+    let both = json!({"HostedZoneId": "Z1", "HostedZoneName": "example.com."});
+    // The schema says it twice, by `oneOf` and by `requiredXor`.
+    assert_eq!(record(json!({})), ["required Record", "one-of Record"]);
+    assert_eq!(record(both), ["excluded Record", "one-of Record"]);
+}
+
 #[test]
 fn numbers_have_ranges() {
     let queue =

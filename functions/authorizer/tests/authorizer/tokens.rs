@@ -1,23 +1,11 @@
 //! Which tokens are accepted: one line a rule.
 
 use crate::world::{
-    AUDIENCE, NOW, RsaKey, SECRET, SECRET_ISSUER, World, claims, outcome, secret_token, sign_by_secret,
+    AUDIENCE, NOW, RsaKey, SECRET, SECRET_ISSUER, World, claims, outcome, secret_token, sign_by_secret, with,
 };
 use authorizer::token::MAX_TOKEN_BYTES;
 use authorizer::verify::KeysWithoutIssuer;
-use serde_json::{Value, json};
-
-/// `base` with some members changed; null takes one away.
-fn with(mut base: Value, changes: &Value) -> Value {
-    let members = base.as_object_mut().expect("an object");
-    for (name, value) in changes.as_object().expect("an object") {
-        match value {
-            Value::Null => drop(members.remove(name)),
-            value => drop(members.insert(name.clone(), value.clone())),
-        }
-    }
-    base
-}
+use serde_json::json;
 
 #[tokio::test]
 async fn claims_decide_with_both_kinds_of_signatures() {

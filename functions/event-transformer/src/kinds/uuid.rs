@@ -14,12 +14,12 @@ pub(super) fn normalise(text: &str) -> Result<String, Mistake> {
 }
 
 /// The version of a UUID of RFC 9562's variant, from 1 to 8; none for anything else, nil and max among them.
-pub(crate) fn version(text: &str) -> Option<usize> {
+pub(crate) fn version(text: &str) -> Option<u8> {
     if text.len() != HYPHENATED_BYTES {
         return None;
     }
     let uuid = Uuid::try_parse(text).ok().filter(|uuid| uuid.get_variant() == Variant::RFC4122)?;
-    Some(uuid.get_version_num()).filter(|version| (1..=8).contains(version))
+    u8::try_from(uuid.get_version_num()).ok().filter(|version| (1..=8).contains(version))
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
+mod geo;
+
 use super::*;
 use crate::document::tests::any_json;
+use crate::geo::mmdb;
+use events::geo::GeoStatus;
 use events::raw::RulesId;
 use proptest::prelude::*;
 use serde_json::Value as Json;
@@ -8,6 +12,7 @@ use serde_json::value::RawValue;
 
 const RULES: &str = r#"{
   "version": 7,
+  "geo": { "address": "/data/ip" },
   "every_event": [{ "pointer": "/data/email", "is": "email" }],
   "event_types": {
     "customer.registered": [
@@ -27,15 +32,29 @@ const RULES: &str = r#"{
 
 const WINDOW: Window = Window { oldest: Duration::from_secs(3600), furthest_ahead: Duration::from_secs(300) };
 
+/// Who has which network is made up. One of the networks is smaller than what is kept of an address.
+fn database() -> GeoDatabase {
+    let networks = [
+        ("8.0.0.0/7", mmdb::geoip2("US", "NA")),
+        ("8.8.0.128/25", mmdb::geoip2("CA", "NA")),
+        ("2a00::/12", mmdb::geoip2("DE", "EU")),
+    ];
+    GeoDatabase::from_bytes(mmdb::database("Test-Country", &networks)).expect("a database")
+}
+
 fn verdict_on(detail: &str) -> Verdict {
+    verdict_by(RULES, Some(&database()), detail)
+}
+
+fn verdict_by(rules: &str, database: Option<&GeoDatabase>, detail: &str) -> Verdict {
     let detail = RawValue::from_string(detail.to_owned()).expect("JSON");
     let raw = RawEvent {
         bus_event_id: "bus-1".to_owned(),
         received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
         detail: &detail,
     };
-    let rules = RuleSet::parse(RULES).expect("good rules");
-    transform(&raw, &Region::new("us-west-2").expect("a region"), &rules, &WINDOW)
+    let rules = RuleSet::parse(rules).expect("good rules");
+    transform(&raw, &Region::new("us-west-2").expect("a region"), &rules, &WINDOW, database)
 }
 
 fn transformed(detail: &str) -> TransformedEvent {
@@ -111,6 +130,7 @@ fn a_good_event_is_told_with_its_rules() {
         raw_event_id: "bus-1".to_owned(),
         rules: RulesId { version: 7, ..RuleSet::parse(RULES).expect("good rules").id().clone() },
         originals: [].into(),
+        geo: Some(Geo::of_status(GeoStatus::NoAddress, Some(database().id().clone()))),
         event: JsonText::parse(event().to_string()).expect("JSON"),
     };
     assert_eq!(found, expected);
@@ -164,6 +184,18 @@ fn the_four_members_of_every_event() {
         transformed(&with("timestamp", good));
         check("timestamp", bad, code);
     }
+}
+
+#[test]
+fn rules_can_allow_fewer_versions_of_ids() {
+    let rules = RULES.replace(r#""version": 7,"#, r#""version": 7, "event_id_versions": [5, 7],"#);
+    let verdict = |id: &str| verdict_by(&rules, None, &with("event_id", id));
+    for good in ["2ed6657d-e927-568b-95e1-2665a8aea6a2", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"] {
+        assert!(matches!(verdict(good), Verdict::Transformed(_)), "{good}");
+    }
+    let Verdict::Refused(refusal) = verdict("919108f7-52d1-4320-9bac-f847db4148a8") else { panic!("version 4") };
+    assert_eq!(refusal.errors[0].code, ViolationCode::NotUuid);
+    assert!(refusal.errors[0].message.contains("version 5 or 7 "), "{}", refusal.errors[0].message);
 }
 
 #[test]
@@ -313,16 +345,23 @@ fn any_event() -> impl Strategy<Value = String> {
         format!("{}{fraction}{sign}{:02}:{:02}", &text[..19], minutes / 60, minutes % 60)
     });
     let email = "[a-zA-Z.]{1,6}@[a-zA-Zü]{1,6}\\.[a-zA-Z]{2,3}";
+    let address = prop_oneof![
+        "[89]\\.8\\.[0-2]\\.[0-9]{1,2}",
+        "(8\\.8\\.0|10\\.0\\.0|192\\.0\\.2)\\.(1[0-9]{2})",
+        "(2a00|2a11|fe80|2002)(:[0-9A-F]{1,4}){7}",
+        "::ffff:8\\.8\\.4\\.[1-9]",
+        "[0-9a-f.:]{0,12}",
+    ];
     let name = "[a-zA-Ze\u{301}\u{308}ë]{1,8}";
     let event_type = prop_oneof![Just("customer.registered"), Just("page.viewed")];
     let id = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[457][0-9a-f]{3}-[89abAB][0-9a-f]{3}-[0-9a-fA-F]{12}";
-    (timestamp, email, name, event_type, id, any_json(), any::<bool>()).prop_map(
-        |(timestamp, email, name, event_type, id, anything, since)| {
+    (timestamp, email, name, event_type, id, any_json(), any::<bool>(), address).prop_map(
+        |(timestamp, email, name, event_type, id, anything, since, address)| {
             let since = if since { format!(r#","since":"{timestamp}""#) } else { String::new() };
             format!(
                 r#"{{ "event_id":"{id}","event_type":"{event_type}", "anything": {anything},
                 "source_region":"us-east-1","timestamp":"{timestamp}",
-                "data":{{"email":"{email}","name":"{name}","tags":[{anything}]{since}}} }}"#
+                "data":{{"email":"{email}","name":"{name}","ip":"{address}","tags":[{anything}]{since}}} }}"#
             )
         },
     )
@@ -335,6 +374,7 @@ proptest! {
             let twice = transformed(once.event.as_str());
             prop_assert_eq!(&twice.event, &once.event);
             prop_assert!(twice.originals.is_empty());
+            prop_assert_eq!(&twice.geo, &once.geo);
             prop_assert_eq!(
                 (twice.event_id, twice.timestamp, &twice.event_type),
                 (once.event_id, once.timestamp, &once.event_type)
@@ -370,6 +410,10 @@ proptest! {
             for (pointer, original) in &event.originals {
                 *after.pointer_mut(pointer).expect("there") = serde_json::from_str(original.as_str()).expect("JSON");
             }
+            // But for the address, which nobody shall have back.
+            prop_assert!(!event.originals.contains_key("/data/ip"));
+            let address = before.pointer("/data/ip").expect("there");
+            *after.pointer_mut("/data/ip").expect("there") = address.clone();
             prop_assert_eq!(after, before);
         }
     }

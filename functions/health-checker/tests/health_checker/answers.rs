@@ -1,7 +1,7 @@
 //! What the health endpoint says.
 
 use crate::world::Behaviour::{FailsAfter, Hangs, Takes};
-use crate::world::{OWN, World};
+use crate::world::{OWN, PEER, World};
 use serde_json::json;
 use std::time::Duration;
 
@@ -41,6 +41,24 @@ fn without_a_check_nobody_knows() {
     let world = World::new();
     let expected = json!({ "region": OWN, "status": "unknown", "checked_at": null });
     assert_eq!(world.ask(&world.process()), (503, expected));
+}
+
+#[test]
+fn an_answer_asks_no_region() {
+    let world = World::new();
+    let process = world.process();
+    world.check(&process);
+    world.set_all(PEER, Hangs);
+    world.set_all(OWN, Hangs);
+    let calls = (world.calls(OWN), world.calls(PEER));
+    for process in [&process, &world.process()] {
+        let before = health_checker::clock::Clock::elapsed(&world.time);
+        assert_eq!(world.ask(process).0, 200, "it tells the last verdict");
+        let took = health_checker::clock::Clock::elapsed(&world.time) - before;
+        // A copy costs nothing, and a process without one reads the own region's store once.
+        assert!(took <= Duration::from_millis(20), "{took:?}");
+    }
+    assert_eq!((world.calls(OWN), world.calls(PEER)), calls);
 }
 
 #[test]

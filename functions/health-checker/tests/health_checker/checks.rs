@@ -3,6 +3,7 @@
 use crate::world::Behaviour::{FailsAfter, Hangs, Takes, TakesTimes};
 use crate::world::{OWN, PEER, THIRD, World};
 use aws::health::ProbedService;
+use events::health::HealthCheckEvent;
 use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -24,6 +25,7 @@ fn all_is_well() {
         { "service": "sqs", "status": "healthy", "latency_ms": 20 },
     ]);
     let expected = json!({
+        "version": 1,
         "checked_at": "2027-01-15T08:00:00.000Z",
         "observer_region": OWN,
         "overall": "healthy",
@@ -33,6 +35,8 @@ fn all_is_well() {
         ],
     });
     assert_eq!(outcome, expected);
+    let read = HealthCheckEvent::parse(&expected.to_string()).expect("whoever hears of it can read it");
+    assert_eq!(serde_json::to_value(read).expect("JSON"), expected);
     assert_eq!(world.told(), [expected], "one event tells of all regions");
     assert_eq!(took, Duration::from_millis(40), "the probes all at once, then keeping and telling at once");
 }
@@ -94,6 +98,57 @@ fn a_region_that_hangs_spoils_and_delays_nothing_else() {
     assert_eq!(summary(&outcome, 1).0, "unhealthy");
     assert_eq!(outcome["overall"], "unhealthy");
     assert_eq!(summary(&outcome, 0).0, "healthy");
+}
+
+/// With `CONTROL_PLANES` = `listed`.
+fn listing(world: &World) -> crate::world::Process {
+    world.process_with(&[("CONTROL_PLANES", "listed")])
+}
+
+#[test]
+fn control_planes_are_told_of_and_change_no_verdict() {
+    for (behaviour, status) in
+        [(Takes(20), "healthy"), (Takes(900), "degraded"), (FailsAfter(5), "unhealthy"), (Hangs, "unhealthy")]
+    {
+        let world = World::new();
+        world.set_control_planes(OWN, behaviour);
+        world.set_control_planes(PEER, behaviour);
+        let process = listing(&world);
+        // However long it lasts.
+        for _ in 0..4 {
+            let (outcome, took) = world.check_a_minute_later(&process);
+            assert_eq!(outcome["overall"], "healthy", "{behaviour:?}");
+            for region in [0, 1] {
+                assert_eq!(summary(&outcome, region), ("healthy".to_owned(), vec!["healthy".to_owned(); 3]));
+                let planes = outcome["regions"][region]["control_planes"].as_array().expect("control planes");
+                let told: Vec<&Value> = planes.iter().map(|plane| &plane["status"]).collect();
+                assert_eq!(told, [status; 3], "{behaviour:?}");
+            }
+            assert!(took <= Duration::from_millis(3_020), "they are asked beside the probes: {took:?}");
+        }
+        assert_eq!(world.ask(&process).0, 200, "{behaviour:?}");
+    }
+}
+
+#[test]
+fn control_planes_that_answer_save_nobody() {
+    let world = World::new();
+    world.set_all(PEER, FailsAfter(10));
+    let process = listing(&world);
+    world.check(&process);
+    let (outcome, _) = world.check_a_minute_later(&process);
+    assert_eq!(summary(&outcome, 1).0, "unhealthy");
+    assert_eq!(outcome["regions"][1]["control_planes"][0]["status"], "healthy");
+}
+
+#[test]
+fn control_planes_are_left_alone_unless_they_are_wanted() {
+    let world = World::new();
+    let (outcome, _) = world.check(&world.process());
+    assert_eq!(outcome["regions"][0].get("control_planes"), None);
+    assert_eq!((world.calls(OWN), world.calls(PEER)), (3, 3), "the probes only");
+    world.check(&listing(&world));
+    assert_eq!((world.calls(OWN), world.calls(PEER)), (9, 9));
 }
 
 #[test]

@@ -56,10 +56,20 @@ impl Behaviour {
 pub(crate) struct FakeRegion {
     time: VirtualTime,
     services: Arc<Mutex<BTreeMap<ProbedService, Behaviour>>>,
+    control_planes: Arc<Mutex<Behaviour>>,
+    /// How often anything in the region was called.
+    calls: Arc<Mutex<usize>>,
 }
 
 impl ProbeRegion for FakeRegion {
+    async fn list(&self, _: ProbedService) -> Result<Duration, HealthError> {
+        *self.calls.lock().expect("not poisoned") += 1;
+        let behaviour = *self.control_planes.lock().expect("not poisoned");
+        behaviour.happen(self.time.clone()).await
+    }
+
     async fn probe(&self, service: ProbedService) -> Result<Duration, HealthError> {
+        *self.calls.lock().expect("not poisoned") += 1;
         let behaviour = self.services.lock().expect("not poisoned")[&service];
         behaviour.happen(self.time.clone()).await
     }
@@ -144,7 +154,12 @@ impl World {
         let well = Behaviour::Takes(20);
         let region = || {
             let services = ProbedService::ALL.into_iter().map(|service| (service, well)).collect();
-            FakeRegion { time: time.clone(), services: Arc::new(Mutex::new(services)) }
+            FakeRegion {
+                time: time.clone(),
+                services: Arc::new(Mutex::new(services)),
+                control_planes: Arc::new(Mutex::new(well)),
+                calls: Arc::default(),
+            }
         };
         let behaviour = || Arc::new(Mutex::new(well));
         Self {
@@ -169,6 +184,16 @@ impl World {
     /// From now on all services of a region do this.
     pub(crate) fn set_all(&self, region: &str, behaviour: Behaviour) {
         ProbedService::ALL.into_iter().for_each(|service| self.set(region, service, behaviour));
+    }
+
+    /// From now on the control planes of a region do this.
+    pub(crate) fn set_control_planes(&self, region: &str, behaviour: Behaviour) {
+        *self.regions[region].control_planes.lock().expect("not poisoned") = behaviour;
+    }
+
+    /// How often anything in a region was called, its store and bus aside.
+    pub(crate) fn calls(&self, region: &str) -> usize {
+        *self.regions[region].calls.lock().expect("not poisoned")
     }
 
     pub(crate) fn set_store(&self, behaviour: Behaviour) {
@@ -198,6 +223,7 @@ impl World {
                 "HEALTH_TABLE" => Some("tandem-test-health".to_owned()),
                 "EVENT_BUS_NAME" => Some("tandem-test-events".to_owned()),
                 "CANARY_QUEUE_NAME" => Some("tandem-test-canaries".to_owned()),
+                "CONTROL_PLANES" => Some("ignored".to_owned()),
                 _ => None,
             })
         };

@@ -150,13 +150,15 @@ fn managed_policy(
 fn parts(statements: Vec<Statement>) -> Vec<Vec<Statement>> {
     let mut parts: Vec<(Length, Vec<Statement>)> = Vec::new();
     for statement in statements {
-        match parts.last_mut() {
-            Some((length, part)) if length.with(&statement).0 <= MANAGED_CHARACTERS => {
-                *length = length.with(&statement);
+        if let Some((length, part)) = parts.last_mut() {
+            let longer = length.with(&statement);
+            if longer.0 <= MANAGED_CHARACTERS {
+                *length = longer;
                 part.push(statement);
+                continue;
             }
-            _ => parts.push((Length::of([&statement]), vec![statement])),
         }
+        parts.push((Length::of([&statement]), vec![statement]));
     }
     parts.into_iter().map(|(_, part)| part).collect()
 }
@@ -209,7 +211,12 @@ pub(super) fn characters(json: &Json) -> usize {
 /// What the patterns of resources are filled with.
 fn names_of(scope: &Scope<'_>, instances: &[&StackInstance]) -> Names {
     let environment = scope.environment;
-    let roles: BTreeSet<String> = instances.iter().flat_map(|instance| roles_in(instance)).collect();
+    let all: BTreeSet<String> = instances.iter().flat_map(|instance| roles_in(instance)).collect();
+    // `a-b-*` says nothing beside `a-*`, and the template has to stay short.
+    let covered = |role: &String| {
+        all.iter().any(|other| other != role && other.strip_suffix('*').is_some_and(|start| role.starts_with(start)))
+    };
+    let roles = all.iter().filter(|role| !covered(role)).cloned().collect();
     let secrets = match &environment.kafka().cluster {
         KafkaCluster::Platform => Vec::new(),
         KafkaCluster::Existing { credentials_secret, schema_registry_secret, .. } => {
@@ -428,6 +435,14 @@ mod tests {
         assert_eq!(sids, [vec!["First"], vec!["Second", "Third"]]);
         for part in parts {
             assert!(characters(&document(part)) <= MANAGED_CHARACTERS);
+        }
+    }
+
+    #[test]
+    fn the_length_of_some_statements_is_that_of_their_document() {
+        for count in 0..4 {
+            let statements: Vec<Statement> = (0..count).map(|number| statement(&format!("S{number}"), 3)).collect();
+            assert_eq!(Length::of(&statements).0, characters(&document(statements)), "of {count}");
         }
     }
 

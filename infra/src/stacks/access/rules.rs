@@ -286,6 +286,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     on("KeyTags", &["kms:TagResource"], &["kms:*:{account}:key/*"], "a key that is made with tags has no id yet"),
     on("Functions", &["lambda:*"], &["lambda:*:{account}:function:{name}-*"], NAMED),
+    on("Layers", &["lambda:GetLayerVersion"], &["lambda:*:{account}:layer:{name}-*"], NAMED),
     guarded(
         Guard::OwnFunctions,
         &on(

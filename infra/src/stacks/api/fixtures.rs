@@ -43,6 +43,11 @@ pub(crate) fn with_origins() -> Environment {
     parse("staging", &STAGING.replacen("[api]", origins, 1))
 }
 
+/// Staging where events are for writers.
+pub(crate) fn with_grants() -> Environment {
+    parse("staging", &STAGING.replacen("[api]", "[api]\ngrants = [\"POST /v1/events writer\"]", 1))
+}
+
 fn parse(name: &str, text: &str) -> Environment {
     Environment::parse(&format!("{name}.toml"), text).unwrap_or_else(|mistakes| panic!("{name}: {mistakes:#?}"))
 }

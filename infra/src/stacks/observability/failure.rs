@@ -97,6 +97,8 @@ pub(super) enum Failure {
     PublishFailing,
     /// Events reach a peer's bus too late.
     CrossRegionSlow,
+    /// Events have been parked for long.
+    ParkedLong,
     /// The authorizer can't decide.
     AuthorizerFailing,
     /// The keys that tokens are checked with can't be fetched.
@@ -202,6 +204,9 @@ impl Failure {
             Self::PublishFailing => ("publish-failing", Ticket, "A bus does not take the function's events."),
             Self::CrossRegionSlow => {
                 ("cross-region-slow", Ticket, "One event in a hundred takes a minute or more to reach the peer's bus.")
+            }
+            Self::ParkedLong => {
+                ("parked-long", PagesForRegion, "Events have been waiting for a peer for a quarter of an hour.")
             }
             Self::AuthorizerFailing => {
                 ("authorizer-failing", PagesForRegion, "The authorizer cannot decide, so callers are turned away.")

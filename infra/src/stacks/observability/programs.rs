@@ -33,6 +33,7 @@ fn of_program(environment: &Environment, region: &Region, program: Program) -> V
         Program::EventRouter => {
             let mut alarms = vec![publish_failing(program, &function)];
             alarms.extend(environment.peers(region).map(|peer| cross_region_slow(&function, region, peer)));
+            alarms.extend(environment.peers(region).map(|peer| parked_long(&function, peer)));
             alarms
         }
         Program::HealthChecker => of_health_checker(environment, region, &function),
@@ -60,6 +61,18 @@ fn cross_region_slow(function: &str, region: &Region, peer: &Region) -> Alarm {
         failure: Failure::CrossRegionSlow,
         measure: Measure::Metric(Metric::new(PROGRAM_METRICS, "cross_region_latency_seconds", dimensions, Stat::P99)),
         breach: Breach::five_minutes(When::AtLeast(60.0), 3),
+        silence: Silence::Good,
+    }
+}
+
+fn parked_long(function: &str, peer: &Region) -> Alarm {
+    let dimensions = [("function", function), ("target_region", peer.as_str())];
+    Alarm {
+        thing: format!("{}-{peer}", Program::EventRouter.name()),
+        failure: Failure::ParkedLong,
+        measure: Measure::Metric(Metric::new(PROGRAM_METRICS, "parking_oldest_age_seconds", dimensions, Stat::Maximum)),
+        breach: Breach::minutes(When::AtLeast(900.0), 2, 3),
+        // The drain tells it each minute; that it runs at all, the schedule's alarms say.
         silence: Silence::Good,
     }
 }

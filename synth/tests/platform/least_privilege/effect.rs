@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::api::Api;
 use crate::aws::Aws;
+use crate::breaker;
 use crate::checkout::{Checkout, Running};
 use crate::queues::{Inbox, Witness};
 use crate::{BUS, HOME, PEER};
@@ -31,6 +32,10 @@ pub(super) enum Effect {
     Log { program: &'static str, since: f64 },
     /// The row with this key has this version.
     Row { entity: Entity, key: String, version: String },
+    /// An event with this text waits in the parking table.
+    Parked { text: String },
+    /// The key has no parked events any more.
+    NoFlag { key: String },
     /// A smoke test that passes.
     Smoke(Running),
 }
@@ -98,6 +103,8 @@ impl<'a> Scene<'a> {
                 let request = json!({"TableName": table, "Key": {"pk": {"S": key}}, "ConsistentRead": true});
                 self.home.call("dynamodb", "GetItem", &request)["Item"]["ver"]["S"] == version.as_str()
             }
+            Effect::Parked { text } => breaker::sort_keys(&self.home).iter().any(|key| key.contains(text.as_str())),
+            Effect::NoFlag { key } => !breaker::sort_keys(&self.home).iter().any(|known| known.contains(key.as_str())),
             Effect::Smoke(run) => run.has_ended_well(),
         }
     }

@@ -7,12 +7,14 @@ use super::effect::{Effect, Scene};
 use super::now;
 use crate::api::raw_event;
 use crate::aws::Aws;
+use crate::breaker;
 use crate::changes::send_partial;
+use crate::rows::{TABLE, put_row, row};
 
-const TABLE: &str = "tandem-sandbox-customers";
 const RAW_EVENTS: &str = "tandem-sandbox-raw-events";
 const HEALTH_CHECKER: &str = "tandem-sandbox-health-checker";
 const AUTHORIZER: &str = "tandem-sandbox-authorizer";
+const EVENT_ROUTER: &str = "tandem-sandbox-event-router";
 
 /// Something that happens to the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +40,18 @@ pub(super) enum Stimulus {
     CheckAtStart,
     /// One that nobody waits for, and that fails.
     FailingCheck,
-    /// A time of a schedule.
-    Tick,
+    /// A start of the event router that nobody waits for, and that fails.
+    FailingStart,
+    /// A time of a program's schedule.
+    Tick(&'static str),
     /// The same, for a function that the schedule may not start.
-    UndeliveredTick,
+    UndeliveredTick(&'static str),
+    /// A row that the event router parks, because the breaker is forced open.
+    ParkedRow,
+    /// A row of which the event router looks whether its key has parked events.
+    CheckedRow,
+    /// A run of the drain over a key whose events are all gone.
+    Drain,
     /// Changes in Kafka: an insert, an update and a deletion for each table.
     Changes,
     /// An insert, and an update that holds only some columns.
@@ -58,8 +68,10 @@ pub(super) enum Prepared {
     },
     /// The health checker's variables.
     Variables(Json),
-    /// Schedules that a stimulus makes.
-    Schedules,
+    /// Schedules of a program that a stimulus makes.
+    Schedules(&'static str),
+    /// The breaker's record.
+    Breaker,
 }
 
 impl Stimulus {
@@ -70,6 +82,9 @@ impl Stimulus {
         match (program, sid, action) {
             ("event-transformer", "KeyThroughSqs", Some("kms:GenerateDataKey")) => return Some(Self::Garbage),
             ("health-checker", "Canaries", Some("sqs:GetQueueUrl")) => return Some(Self::CheckAtStart),
+            ("event-router", "Breakers", Some("dynamodb:UpdateItem"))
+            | ("event-router", "Parking", Some("dynamodb:PutItem")) => return Some(Self::ParkedRow),
+            ("event-router", "Parking", Some("dynamodb:DeleteItem" | "dynamodb:Query")) => return Some(Self::Drain),
             ("consumer", table, Some("dynamodb:UpdateItem")) => {
                 let entity = Entity::ALL.into_iter().find(|entity| entity.as_str() == table.to_lowercase())?;
                 return Some(Self::PartialChange(entity));
@@ -80,7 +95,11 @@ impl Stimulus {
             ("stream-processor", "Log" | "Bus" | "Streams" | "KeyThroughDynamodb") => Self::Row,
             ("stream-processor", "DeadLetters" | "KeyThroughSqs") => Self::BrokenRow("stream-processor"),
             ("stream-processor", "GiveUpTo") => Self::GivenUpRow("stream-processor", "Bus"),
-            ("event-router", "Log" | "PeerBus" | "Streams" | "KeyThroughDynamodb") => Self::RoutedRow,
+            ("event-router", "Log" | "PeerBus" | "Streams" | "KeyThroughDynamodb" | "Breakers") => Self::RoutedRow,
+            ("event-router", "Parking") => Self::CheckedRow,
+            ("event-router", "Failures") => Self::FailingStart,
+            ("event-router-schedule", "Function") => Self::Tick("event-router"),
+            ("event-router-schedule", "Undelivered" | "KeyThroughSqs") => Self::UndeliveredTick("event-router"),
             ("event-router", "DeadLetters" | "KeyThroughSqs") => Self::BrokenRow("event-router"),
             ("event-router", "GiveUpTo") => Self::GivenUpRow("event-router", "PeerBus"),
             ("event-transformer", "Log" | "Bus" | "Messages" | "KeyThroughSqs") | ("publisher", "PublishRawEvents") => {
@@ -99,8 +118,8 @@ impl Stimulus {
                 | "KeyThroughSqsUsEast1",
             ) => Self::Check,
             ("health-checker", "Failures") => Self::FailingCheck,
-            ("health-checker-schedule", "Function") => Self::Tick,
-            ("health-checker-schedule", "Undelivered" | "KeyThroughSqs") => Self::UndeliveredTick,
+            ("health-checker-schedule", "Function") => Self::Tick("health-checker"),
+            ("health-checker-schedule", "Undelivered" | "KeyThroughSqs") => Self::UndeliveredTick("health-checker"),
             ("authorizer", "Log" | "SigningSecret" | "KeyThroughSecretsmanager") => Self::RequestAtStart,
             ("consumer", "Customers" | "Orders" | "Products" | "KeyThroughDynamodb") => Self::Changes,
             _ => return None,
@@ -111,7 +130,7 @@ impl Stimulus {
     pub(super) fn also_without(&self) -> &[&'static str] {
         match self {
             Self::GivenUpRow(_, publishes) => std::slice::from_ref(publishes),
-            Self::UndeliveredTick => &["Function"],
+            Self::UndeliveredTick(_) => &["Function"],
             _ => &[],
         }
     }
@@ -144,7 +163,8 @@ impl Stimulus {
                 set_variables(aws, HEALTH_CHECKER, &wrong);
                 Prepared::Variables(variables)
             }
-            Self::Tick | Self::UndeliveredTick => Prepared::Schedules,
+            Self::Tick(program) | Self::UndeliveredTick(program) => Prepared::Schedules(program),
+            Self::ParkedRow | Self::CheckedRow | Self::Drain => Prepared::Breaker,
             _ => Prepared::Nothing,
         }
     }
@@ -201,16 +221,39 @@ impl Stimulus {
                 aws.rest("lambda", ("POST", &path), &[("x-amz-invocation-type", "Event")], Some(&json!({})));
                 Effect::MoreMessages { queue, than }
             }
-            Self::Tick => {
-                let since = now();
-                add_schedule(&aws, &mark);
-                Effect::Log { program: "health-checker", since }
-            }
-            Self::UndeliveredTick => {
-                let queue = format!("{HEALTH_CHECKER}-undelivered");
+            Self::FailingStart => {
+                let queue = format!("{EVENT_ROUTER}-drain-failures");
                 let than = scene.inbox(&queue).count();
-                add_schedule(&aws, &mark);
+                let path = format!("/2015-03-31/functions/{EVENT_ROUTER}/invocations");
+                aws.rest("lambda", ("POST", &path), &[("x-amz-invocation-type", "Event")], Some(&json!({})));
                 Effect::MoreMessages { queue, than }
+            }
+            Self::Tick(program) => {
+                let since = now();
+                add_schedule(&aws, program, &mark);
+                Effect::Log { program, since }
+            }
+            Self::UndeliveredTick(program) => {
+                let queue = format!("tandem-sandbox-{program}-undelivered");
+                let than = scene.inbox(&queue).count();
+                add_schedule(&aws, program, &mark);
+                Effect::MoreMessages { queue, than }
+            }
+            Self::ParkedRow => {
+                breaker::put(&aws, "forced_open", "in_use");
+                put_row(&aws, &row(&mark));
+                Effect::Parked { text: mark }
+            }
+            Self::CheckedRow => {
+                breaker::put(&aws, "closed", "in_use");
+                put_row(&aws, &row(&mark));
+                Effect::Routed { text: mark }
+            }
+            Self::Drain => {
+                breaker::put(&aws, "closed", "in_use");
+                breaker::flag(&aws, &mark);
+                breaker::start_drain(&aws);
+                Effect::NoFlag { key: mark }
             }
             Self::PartialChange(entity) => {
                 let version = send_partial(scene.checkout(), entity, &mark);
@@ -231,7 +274,9 @@ impl Prepared {
                 aws.rest("lambda", ("PUT", &path), &[], Some(&json!({"MaximumRetryAttempts": retries})));
             }
             Self::Variables(variables) => set_variables(aws, HEALTH_CHECKER, &variables),
-            Self::Schedules => remove_schedules(aws),
+            Self::Schedules(program) => remove_schedules(aws, program),
+            // What was parked meanwhile is drained, and the lot declared empty.
+            Self::Breaker => breaker::put(aws, "closed", "in_use"),
         }
     }
 }
@@ -251,28 +296,9 @@ fn set_variables(aws: &Aws, function: &str, variables: &Json) {
     aws.rest("lambda", ("PUT", &path), &[], Some(&json!({"Environment": {"Variables": variables}})));
 }
 
-fn put_row(aws: &Aws, row: &Json) {
-    aws.call("dynamodb", "PutItem", &json!({"TableName": TABLE, "Item": row}));
-}
-
-/// A row as the consumer writes it.
-fn row(key: &str) -> Json {
-    let text = |text: &str| json!({"S": text});
-    let number = json!({"N": "0"});
-    let trace = json!({
-        "task": text("a-test"), "table": text("dbo.customers"), "change_sequence": text(""),
-        "stream_position": text(""), "topic": text("qlik.customers"), "partition": number, "offset": number,
-    });
-    json!({
-        "pk": text(key), "src": text("a-test"), "ver": text("0000000000|0|"), "ep": {"N": "1"},
-        "origin_region": text(crate::HOME), "event_id": text(&uuid::Uuid::new_v4().to_string()), "op": text("refresh"),
-        "committed_at": text("2026-01-01T00:00:00Z"), "trace": {"M": trace}, "data": {"M": {"name": text(key)}},
-    })
-}
-
-/// Makes a schedule like the health checker's. A schedule with a rate is due at once, so nobody waits for a minute.
-fn add_schedule(aws: &Aws, name: &str) {
-    let own = format!("/schedules/{HEALTH_CHECKER}?groupName={HEALTH_CHECKER}");
+/// Makes a schedule like the program's. A schedule with a rate is due at once, so nobody waits for a minute.
+fn add_schedule(aws: &Aws, program: &str, name: &str) {
+    let own = format!("/schedules/tandem-sandbox-{program}?groupName=tandem-sandbox-{program}");
     let mut schedule = aws.rest("scheduler", ("GET", &own), &[], None).json();
     let fields = schedule.as_object_mut().expect("a schedule");
     fields
@@ -280,13 +306,14 @@ fn add_schedule(aws: &Aws, name: &str) {
     aws.rest("scheduler", ("POST", &format!("/schedules/{name}")), &[], Some(&schedule));
 }
 
-fn remove_schedules(aws: &Aws) {
-    let listed = format!("/schedules?ScheduleGroup={HEALTH_CHECKER}");
+fn remove_schedules(aws: &Aws, program: &str) {
+    let own = format!("tandem-sandbox-{program}");
+    let listed = format!("/schedules?ScheduleGroup={own}");
     let listed = aws.rest("scheduler", ("GET", &listed), &[], None).json();
     for schedule in listed["Schedules"].as_array().expect("schedules") {
         let name = schedule["Name"].as_str().expect("a name");
-        if name != HEALTH_CHECKER {
-            let path = format!("/schedules/{name}?groupName={HEALTH_CHECKER}");
+        if name != own {
+            let path = format!("/schedules/{name}?groupName={own}");
             aws.rest("scheduler", ("DELETE", &path), &[], None);
         }
     }

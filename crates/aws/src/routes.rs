@@ -1,0 +1,157 @@
+//! The record and the lot of a route: what the breaker shares between instances, and the events that wait.
+//!
+//! What is written, and on which condition, is decided by the crate `breaker`; this module carries it out. Reads are
+//! strongly consistent, because order depends on them. Writes that met another one at the route's record are repeated here;
+//! the SDK repeats what was throttled or stayed unanswered. Both are harmless for each of them.
+//!
+//! One item of the table of breakers is the record of a route; its key is the route's name. The lot is one partition of the
+//! parking table under the same name, see [`breaker::KeyFlag`] and [`breaker::ParkedEvent`] for its sort keys.
+
+mod item;
+mod read;
+mod until;
+mod write;
+
+pub use until::Until;
+
+use breaker::{
+    ClearFlag, DeleteEvent, EventKey, KeyFlag, ParkAnswer, ParkWrite, ParkedEvent, Route, Shared, Survey, Write,
+};
+use contracts::TableName;
+use std::future::Future;
+
+use crate::failure::Failure;
+use aws_types::SdkConfig;
+
+/// The record and the lot of one route.
+pub trait RouteStore: Sync {
+    /// The record as it is now.
+    fn read(&self) -> impl Future<Output = Result<Shared, StoreError>> + Send;
+
+    /// Carries out a write of the record; false if its condition doesn't hold.
+    fn write(&self, write: &Write) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Parks events, all or none.
+    fn park(&self, write: &ParkWrite) -> impl Future<Output = ParkAnswer> + Send;
+
+    /// The flags of those keys that have one.
+    fn flags(&self, keys: &[EventKey]) -> impl Future<Output = Result<Vec<KeyFlag>, StoreError>> + Send;
+
+    /// Up to `most` flags, the first ones by key.
+    fn first_flags(&self, most: u32) -> impl Future<Output = Result<Vec<KeyFlag>, StoreError>> + Send;
+
+    /// The oldest event of a key.
+    fn oldest(&self, key: &EventKey) -> impl Future<Output = Result<Option<ParkedEvent>, StoreError>> + Send;
+
+    /// Whether nothing is in the lot, neither event nor flag.
+    fn is_empty(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Counts the lot's events; nothing if there are too many to count them each time.
+    fn count(&self) -> impl Future<Output = Result<Option<Counted>, StoreError>> + Send;
+
+    /// Removes an event, whether it is there or not.
+    fn delete(&self, delete: &DeleteEvent) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Clears a flag; false if its condition doesn't hold.
+    fn clear(&self, clear: &ClearFlag) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Notes what was seen of the lot.
+    fn note(&self, survey: &Survey) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What a look at the whole lot gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The events.
+    pub events: u64,
+    /// When the oldest was parked.
+    pub oldest: Option<breaker::Millis>,
+}
+
+/// A call that got no useful answer. What it asked for may have taken place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{operation}` on the breaker's tables failed ({code}: {message})")]
+pub struct StoreError {
+    /// DynamoDB's operation.
+    pub operation: &'static str,
+    /// DynamoDB's error code or the kind of failure.
+    pub code: String,
+    /// What was reported.
+    pub message: String,
+}
+
+impl StoreError {
+    fn new(operation: &'static str, Failure { kind, code, message }: Failure) -> Self {
+        telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation, "failed"]);
+        telemetry::DYNAMODB_ERRORS_TOTAL.inc(&[operation, kind.as_str()]);
+        Self { operation, code, message }
+    }
+
+    /// An item that this version of the program can't read.
+    fn unreadable(operation: &'static str, what: &str) -> Self {
+        Self { operation, code: "Unreadable".to_owned(), message: format!("the item has no valid `{what}`") }
+    }
+}
+
+/// A route in DynamoDB. Cheap to clone; clones share connections.
+#[derive(Clone, Debug)]
+pub struct DynamoRoute {
+    client: aws_sdk_dynamodb::Client,
+    breakers: TableName,
+    parking: TableName,
+    /// The route's name: the partition key in both tables.
+    name: String,
+}
+
+impl DynamoRoute {
+    /// The route in these tables; retries and timeouts are those of `config`.
+    pub fn new(config: &SdkConfig, breakers: TableName, parking: TableName, route: &Route) -> Self {
+        Self { client: aws_sdk_dynamodb::Client::new(config), breakers, parking, name: route.to_string() }
+    }
+}
+
+impl RouteStore for DynamoRoute {
+    async fn read(&self) -> Result<Shared, StoreError> {
+        self.read_record().await
+    }
+
+    async fn write(&self, write: &Write) -> Result<bool, StoreError> {
+        self.write_record(write).await
+    }
+
+    async fn park(&self, write: &ParkWrite) -> ParkAnswer {
+        self.park_events(write).await
+    }
+
+    async fn flags(&self, keys: &[EventKey]) -> Result<Vec<KeyFlag>, StoreError> {
+        self.flags_of(keys).await
+    }
+
+    async fn first_flags(&self, most: u32) -> Result<Vec<KeyFlag>, StoreError> {
+        self.query_flags(most).await
+    }
+
+    async fn oldest(&self, key: &EventKey) -> Result<Option<ParkedEvent>, StoreError> {
+        self.oldest_of(key).await
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        self.has_nothing().await
+    }
+
+    async fn count(&self) -> Result<Option<Counted>, StoreError> {
+        self.count_events().await
+    }
+
+    async fn delete(&self, delete: &DeleteEvent) -> Result<(), StoreError> {
+        self.delete_event(delete).await
+    }
+
+    async fn clear(&self, clear: &ClearFlag) -> Result<bool, StoreError> {
+        self.clear_flag(clear).await
+    }
+
+    async fn note(&self, survey: &Survey) -> Result<(), StoreError> {
+        self.note_survey(survey).await
+    }
+}

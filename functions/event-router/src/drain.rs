@@ -1,0 +1,354 @@
+//! Taking parked events up again: probes while the breaker isn't closed, and the drain once it is.
+//!
+//! A run of the drain is started by the schedule each minute and goes on until nothing waits, the peer fails, or its time is
+//! over. Runs may overlap: an event may then be sent twice, under one id, and none overtakes another of its key.
+
+use aws::dead_letters::SendDeadLetters;
+use aws::publisher::{OutgoingEvent, PublishError, PublishEvents};
+use aws::routes::{Counted, RouteStore, StoreError};
+use breaker::{
+    EmptyCheck, EventKey, KeyDrain, KeyFlag, KeyStep, Lease, Lot, Millis, Owner, ParkedEvent, ProbeResult, Ramp,
+    Shared, Snapshot, Step, Survey, Trip, Turn, Write,
+};
+use contracts::EventRouter;
+use events::cross_region::{self, Envelope};
+use events::dead_letter::{DeadLetterEvent, PARKED_FOR, RecordEncoding};
+use events::{JsonText, Timestamp, Trace};
+use futures::future::join_all;
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use uuid::Uuid;
+
+use crate::guard::{Guarded, jitter, now};
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Nothing waits.
+    Empty,
+    /// Events wait: the peer isn't ready for them, or not until the run's end.
+    Waiting,
+    /// The time was over.
+    OutOfTime,
+}
+
+impl Ended {
+    /// A word for the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Waiting => "waiting",
+            Self::OutOfTime => "out_of_time",
+        }
+    }
+}
+
+/// What came of sending a parked event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// The peer has it; it waits no longer.
+    Gone,
+    /// The peer refused it for good, and it lies among the dead letters; it waits no longer.
+    Buried,
+    /// The peer didn't take it; it waits on.
+    Waits,
+    /// It says nothing about the peer, and it waits on.
+    Unsettled,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turned {
+    /// The record is to be read again.
+    ReadAgain,
+    /// There is nothing more to do for now.
+    Enough,
+}
+
+/// What a run remembers from one turn to the next.
+struct Progress {
+    ramp: Ramp,
+    /// Keys whose oldest event could be neither sent nor buried; the others don't wait for them.
+    passed_over: BTreeSet<EventKey>,
+}
+
+/// How long a drain goes on by one reading of the record: an operator's command, or a trip of another instance, stops it then.
+const READING: Duration = Snapshot::VALIDITY;
+/// Pause after a peer didn't take an event and the breaker is still closed.
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
+    /// Sends what waits, until nothing waits or it can't go on.
+    ///
+    /// # Errors
+    /// The tables can't be worked with.
+    pub async fn drain(&self, deadline: Instant) -> Result<Ended, StoreError> {
+        let ended = self.run(deadline).await;
+        let peer = self.peer().as_str();
+        match &ended {
+            Ok(ended) => tracing::info!(peer, ended = ended.as_str(), "drain ended"),
+            Err(error) => tracing::error!(peer, error = error as &dyn Error, "drain was broken off"),
+        }
+        ended
+    }
+
+    async fn run(&self, deadline: Instant) -> Result<Ended, StoreError> {
+        let owner = Owner(Uuid::new_v4().to_string().into());
+        let mut progress = Progress { ramp: Ramp::new(self.settings()), passed_over: BTreeSet::new() };
+        let mut surveyed = false;
+        while Instant::now() < deadline {
+            let shared = self.read(deadline).await?;
+            if !surveyed {
+                surveyed = true;
+                // It informs; what waits is sent without it, too.
+                if let Err(error) = self.survey(&shared, deadline).await {
+                    tracing::warn!(error = &error as &dyn Error, peer = self.peer().as_str(), "lot was not counted");
+                }
+            }
+            let turned = match shared.turn(&owner, now(), self.settings()) {
+                Turn::Rest => return Ok(Ended::Empty),
+                Turn::Wait(None) => return Ok(Ended::Waiting),
+                Turn::Wait(Some(until)) => {
+                    let pause = Duration::from_millis(until.0.saturating_sub(now().0).max(1));
+                    if Instant::now() + pause >= deadline {
+                        return Ok(Ended::Waiting);
+                    }
+                    sleep_until(Instant::now() + pause).await;
+                    Turned::ReadAgain
+                }
+                Turn::Probe { write, lease } => self.probe(write.as_deref(), &lease, deadline).await?,
+                Turn::Drain => self.drain_for_a_while(shared, &mut progress, deadline).await?,
+            };
+            if turned == Turned::Enough {
+                return Ok(if Instant::now() < deadline { Ended::Waiting } else { Ended::OutOfTime });
+            }
+        }
+        Ok(Ended::OutOfTime)
+    }
+
+    /// Counts what waits, for metrics and for the bounds of the lot.
+    async fn survey(&self, shared: &Shared, deadline: Instant) -> Result<(), StoreError> {
+        let peer = self.peer().as_str();
+        let store = self.store(deadline);
+        let counted = match shared.state.lot() {
+            Lot::Empty => Some(Counted { events: 0, oldest: None }),
+            Lot::InUse => store.count().await?,
+        };
+        let Counted { events, oldest } =
+            counted.unwrap_or(Counted { events: shared.depth(), oldest: shared.survey.oldest });
+        // What an earlier outage left would count against the next one.
+        if counted.is_some() && (events, oldest) != (shared.survey.depth, shared.survey.oldest) {
+            store.note(&Survey { parks: shared.parks, depth: events, oldest }).await?;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count beyond 2^53 is beyond every lot")]
+        telemetry::PARKING_DEPTH.set(&[peer], events as f64);
+        let age = oldest.map_or(Duration::ZERO, |oldest| now().since(oldest));
+        telemetry::PARKING_OLDEST_AGE_SECONDS.set(&[peer], age.as_secs_f64());
+        Ok(())
+    }
+
+    /// One probe: the lease, the oldest event of a key that waits, and what came of it.
+    pub(crate) async fn probe(
+        &self,
+        write: Option<&Write>,
+        lease: &Lease,
+        deadline: Instant,
+    ) -> Result<Turned, StoreError> {
+        let store = self.store(deadline);
+        let Some(flag) = store.first_flags(1).await?.into_iter().next() else { return Ok(Turned::Enough) };
+        if let Some(write) = write
+            && !self.write(write, deadline).await?
+        {
+            return Ok(Turned::ReadAgain);
+        }
+        let left = Duration::from_millis(lease.expires.0.saturating_sub(now().0));
+        // A probe that outlives its lease would be one more than may run.
+        let until = deadline.min(Instant::now() + left);
+        let result = match self.next_of(flag, deadline).await? {
+            KeyStep::Send(event) => match timeout_at(until, self.send_parked(vec![event], until, deadline)).await {
+                Ok(sent) => match sent?.0.first() {
+                    Some(Sent::Gone) => ProbeResult::Success,
+                    Some(Sent::Waits) => ProbeResult::Failure,
+                    Some(Sent::Buried | Sent::Unsettled) | None => ProbeResult::Inconclusive,
+                },
+                Err(_) => ProbeResult::Inconclusive,
+            },
+            KeyStep::Clear(clear) => {
+                store.clear(&clear).await?;
+                self.report(&lease.owner, ProbeResult::Inconclusive, deadline).await?;
+                return Ok(Turned::ReadAgain);
+            }
+        };
+        self.report(&lease.owner, result, deadline).await?;
+        // Without a pause it would only go round.
+        Ok(if result == ProbeResult::Inconclusive { Turned::Enough } else { Turned::ReadAgain })
+    }
+
+    async fn report(&self, owner: &Owner, result: ProbeResult, deadline: Instant) -> Result<(), StoreError> {
+        loop {
+            let shared = self.read(deadline).await?;
+            match shared.probe_ended(owner, result, now(), jitter(), self.settings()) {
+                Step::Keep => return Ok(()),
+                Step::Write(write) if self.write(&write, deadline).await? => return Ok(()),
+                Step::Write(_) => {}
+            }
+        }
+    }
+
+    /// Sends what waits, first one event and then more side by side, each of another key, as long as the reading is good.
+    async fn drain_for_a_while(
+        &self,
+        shared: Shared,
+        progress: &mut Progress,
+        deadline: Instant,
+    ) -> Result<Turned, StoreError> {
+        let store = self.store(deadline);
+        let good_until = (Instant::now() + READING).min(deadline);
+        // The record was read before the lot is looked at: that order makes the check right.
+        let check = EmptyCheck::begin(&shared);
+        while Instant::now() < good_until {
+            let passed_over = u32::try_from(progress.passed_over.len()).unwrap_or(u32::MAX);
+            let flags = store.first_flags(progress.ramp.allowance().saturating_add(passed_over)).await?;
+            if flags.is_empty() {
+                return self.declare_empty(&shared, check, deadline).await;
+            }
+            let flags: Vec<KeyFlag> =
+                flags.into_iter().filter(|flag| !progress.passed_over.contains(&flag.key)).collect();
+            if flags.is_empty() {
+                return Ok(Turned::Enough);
+            }
+            let steps = join_all(flags.into_iter().map(|flag| self.next_of(flag, deadline))).await;
+            let mut events = Vec::new();
+            for step in steps {
+                match step? {
+                    KeyStep::Send(event) => events.push(event),
+                    // If an event was parked meanwhile, the flag stays and is met again.
+                    KeyStep::Clear(clear) => drop(store.clear(&clear).await?),
+                }
+            }
+            if events.is_empty() {
+                continue;
+            }
+            let keys: Vec<EventKey> = events.iter().map(|event| event.key.clone()).collect();
+            let (sent, trip) = self.send_parked(events, deadline, deadline).await?;
+            if let Some(trip) = trip {
+                self.trip(shared, &trip, deadline).await;
+                return Ok(Turned::ReadAgain);
+            }
+            if sent.contains(&Sent::Waits) {
+                progress.ramp.failed();
+                tokio::time::sleep(PAUSE).await;
+                return Ok(Turned::ReadAgain);
+            }
+            let unsettled = keys.into_iter().zip(&sent).filter(|(_, sent)| **sent == Sent::Unsettled);
+            progress.passed_over.extend(unsettled.map(|(key, _)| key));
+            progress.ramp.succeeded();
+        }
+        Ok(Turned::ReadAgain)
+    }
+
+    async fn declare_empty(
+        &self,
+        shared: &Shared,
+        check: Option<EmptyCheck>,
+        deadline: Instant,
+    ) -> Result<Turned, StoreError> {
+        let store = self.store(deadline);
+        let items = u64::from(!store.is_empty().await?);
+        if let Some(Step::Write(write)) = check.map(|check| check.end(items))
+            && self.write(&write, deadline).await?
+        {
+            // The next outage begins with nothing.
+            store.note(&Survey { parks: shared.parks, depth: 0, oldest: None }).await?;
+        }
+        Ok(Turned::ReadAgain)
+    }
+
+    async fn next_of(&self, flag: KeyFlag, deadline: Instant) -> Result<KeyStep, StoreError> {
+        let drain = KeyDrain::begin(flag);
+        let oldest = self.store(deadline).oldest(drain.key()).await?;
+        Ok(drain.next(oldest))
+    }
+
+    /// Sends events until a moment, each of another key, and removes those that wait no longer; with what the window says of
+    /// the peer.
+    async fn send_parked(
+        &self,
+        events: Vec<ParkedEvent>,
+        until: Instant,
+        deadline: Instant,
+    ) -> Result<(Vec<Sent>, Option<Trip>), StoreError> {
+        let (answers, trip) = self.send(events.iter().map(outgoing).collect(), until).await;
+        let settled = events.iter().zip(answers).map(|(event, answer)| async move {
+            let (sent, outcome) = match answer {
+                Ok(_) => (Sent::Gone, "sent"),
+                Err(error) if error.is_poison() => match self.bury(event, &error, deadline).await {
+                    true => (Sent::Buried, "dead_letter"),
+                    false => (Sent::Unsettled, "failed"),
+                },
+                Err(PublishError::HeldBack | PublishError::OutOfTime | PublishError::Denied { .. }) => {
+                    (Sent::Unsettled, "failed")
+                }
+                Err(_) => (Sent::Waits, "failed"),
+            };
+            telemetry::DRAINED_EVENTS_TOTAL.inc(&[self.peer().as_str(), outcome]);
+            if sent == Sent::Gone {
+                let took = now().since(event.original_at).as_secs_f64();
+                let ends = [self.region().as_str(), self.peer().as_str()];
+                telemetry::CROSS_REGION_LATENCY_SECONDS.observe(&ends, took);
+            }
+            if matches!(sent, Sent::Gone | Sent::Buried) {
+                self.store(deadline).delete(&event.acknowledged()).await?;
+            }
+            Ok(sent)
+        });
+        let sent: Result<Vec<Sent>, StoreError> = join_all(settled).await.into_iter().collect();
+        Ok((sent?, trip))
+    }
+
+    /// Puts an event that the bus refuses among the dead letters; false if that didn't work.
+    async fn bury(&self, event: &ParkedEvent, error: &PublishError, deadline: Instant) -> bool {
+        let time = |Millis(millis)| {
+            i64::try_from(millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()).unwrap_or_default()
+        };
+        let letter = DeadLetterEvent {
+            program: EventRouter::NAME.to_owned(),
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            region: self.region().clone(),
+            source: format!("{PARKED_FOR}{}", self.peer()),
+            position: event.position.to_string(),
+            error_class: error.class().to_owned(),
+            message: error.to_string(),
+            attempts: event.attempts + 1,
+            first_seen: time(event.parked_at),
+            failed_at: Timestamp::now(),
+            trace: trace_of(event),
+            record_encoding: RecordEncoding::Json,
+            record: JsonText::parse_or_quote(&String::from_utf8_lossy(&event.body)),
+        };
+        match timeout_at(deadline, self.letters().send(&letter)).await {
+            Ok(Ok(())) => {
+                let event_id = &*event.event_id;
+                tracing::error!(event_id, error = error as &dyn Error, "parked event went to the dead-letter queue");
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::error!(error = &error as &dyn Error, "dead letter was not stored");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// Where the change came from, if the envelope can be opened.
+fn trace_of(event: &ParkedEvent) -> Option<Trace> {
+    let envelope: Envelope = serde_json::from_slice(&event.body).ok()?;
+    Some(cross_region::open(&envelope).ok()?.trace)
+}
+
+fn outgoing(event: &ParkedEvent) -> OutgoingEvent {
+    OutgoingEvent::parked(&event.key.0, String::from_utf8_lossy(&event.body).into_owned())
+}

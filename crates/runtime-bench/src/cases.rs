@@ -243,6 +243,7 @@ fn authorizer(stub: &str, key_issuer: &str) -> Variables {
         ("JWT_KEY_ISSUER", key_issuer),
         ("JWT_AUDIENCE", tokens::AUDIENCE),
         ("JWT_SECRET_NAME", "tandem-bench-jwt"),
+        ("ROUTE_GRANTS", "POST /events *"),
     ];
     with_stub(stub, variables(own))
 }

@@ -267,6 +267,7 @@ fn health_checker() -> Variables {
     variables([
         ("CHECKED_REGIONS", "us-east-1,us-west-2"),
         ("HEALTH_TABLE", "tandem-bench-health"),
+        ("CONTROL_PLANES", "ignored"),
         ("EVENT_BUS_NAME", "tandem-bench-events"),
         ("CANARY_QUEUE_NAME", "tandem-bench-health-canaries"),
     ])

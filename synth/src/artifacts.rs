@@ -12,15 +12,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use programs::Packing;
 use ring::digest::{SHA256, digest};
 
 pub(crate) use build::LAMBDA_TRIPLE;
 pub use build::{Built, Target, build};
 pub use pack::PackError;
-
-/// The programs that run as Lambda functions.
-pub const FUNCTIONS: [&str; 5] =
-    ["authorizer", "event-router", "event-transformer", "health-checker", "stream-processor"];
 
 /// The program that consumes the change topics.
 pub const CONSUMER: &str = "consumer";
@@ -60,9 +57,12 @@ impl Artifacts {
     /// # Errors
     /// An executable can't be read or a zip can't be written.
     pub fn pack(built: &Built, folder: &Path) -> Result<Self, PackError> {
-        let functions = built.functions();
-        let packed = functions.map(|(program, executable)| {
-            let artifact = pack::pack(program, executable, folder)?;
+        let packing = match built.target {
+            Target::Host => Packing::Fast,
+            Target::Lambda => Packing::Small,
+        };
+        let packed = built.functions().map(|(program, executable)| {
+            let artifact = pack::pack(program, executable, packing, folder)?;
             Ok((program.to_owned(), artifact))
         });
         Ok(Self(packed.collect::<Result<_, _>>()?))

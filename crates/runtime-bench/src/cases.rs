@@ -288,7 +288,7 @@ const DEAD_LETTERS: &str = "https://sqs.us-west-2.amazonaws.com/000000000000/tan
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::programs;
+    use ::programs::FUNCTIONS;
     use std::collections::BTreeSet;
 
     const STUB: &str = "http://127.0.0.1:4566";
@@ -320,12 +320,12 @@ mod tests {
                 assert_eq!(problem(program, &variables(STUB)), None, "{}", case.name);
             }
         }
-        assert_eq!(measured, BTreeSet::from(programs::NAMES));
+        assert_eq!(measured, BTreeSet::from(FUNCTIONS));
     }
 
     #[test]
     fn every_function_is_started_with_tls_once() {
-        for program in programs::NAMES {
+        for program in FUNCTIONS {
             let with_tls = CASES.iter().filter(|case| case.kind == Kind::Function(program) && case.with_tls.is_some());
             assert_eq!(with_tls.count(), 1, "{program}");
         }

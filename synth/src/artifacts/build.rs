@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use serde::Deserialize;
+use programs::{FUNCTIONS, LAMBDA_PROFILE, executables_in, is_of_surrounding_package};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 
-use super::{CONSUMER, FUNCTIONS};
+use super::CONSUMER;
 use crate::error::{Error, Kind};
 use crate::ui::Ui;
 
@@ -25,18 +25,22 @@ pub enum Target {
 }
 
 /// Executables, by program.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Built(BTreeMap<String, PathBuf>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Where they will run.
+    pub target: Target,
+    executables: BTreeMap<String, PathBuf>,
+}
 
 impl Built {
     /// The executable of a program.
     pub fn executable(&self, program: &str) -> Option<&Path> {
-        self.0.get(program).map(PathBuf::as_path)
+        self.executables.get(program).map(PathBuf::as_path)
     }
 
     /// The functions: program and executable.
     pub fn functions(&self) -> impl Iterator<Item = (&str, &Path)> {
-        let functions = self.0.iter().filter(|(program, _)| FUNCTIONS.contains(&program.as_str()));
+        let functions = self.executables.iter().filter(|(program, _)| FUNCTIONS.contains(&program.as_str()));
         functions.map(|(program, executable)| (program.as_str(), executable.as_path()))
     }
 }
@@ -57,7 +61,7 @@ pub async fn build(ui: &Ui, checkout: &Path, target: Target) -> Result<Built, Er
         command.args(["-p", program]);
     }
     if target == Target::Lambda {
-        command.args(["--profile", "lambda", "--target", LAMBDA_TRIPLE]);
+        command.args(["--profile", LAMBDA_PROFILE, "--target", LAMBDA_TRIPLE]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let start = |source: std::io::Error| {
@@ -72,9 +76,9 @@ pub async fn build(ui: &Ui, checkout: &Path, target: Target) -> Result<Built, Er
         return Err(Error::new(Kind::Configuration, format!("the programs don't build: cargo ended with {status}"))
             .hint("the compiler's messages stand above"));
     }
-    let built = executables_in(&reported.map_err(start)?);
-    match programs.iter().find(|program| !built.0.contains_key(**program)) {
-        None => Ok(built),
+    let executables = executables_in(&reported.map_err(start)?);
+    match programs.iter().find(|program| !executables.contains_key(**program)) {
+        None => Ok(Built { target, executables }),
         Some(missing) => Err(Error::new(Kind::Internal, format!("cargo reports no executable for `{missing}`"))),
     }
 }
@@ -84,11 +88,8 @@ fn cargo(checkout: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(checkout);
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&*name);
-        }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_surrounding_package(name)) {
+        command.env_remove(name);
     }
     command
 }
@@ -111,49 +112,16 @@ async fn show(ui: &Ui, stderr: Option<tokio::process::ChildStderr>) {
     }
 }
 
-/// One of cargo's messages, as far as it matters here.
-#[derive(Deserialize)]
-struct Message {
-    reason: String,
-    executable: Option<PathBuf>,
-    target: Option<MessageTarget>,
-}
-
-#[derive(Deserialize)]
-struct MessageTarget {
-    name: String,
-    kind: Vec<String>,
-}
-
-fn executables_in(report: &str) -> Built {
-    let messages = report.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    let executables = messages.filter(|message| message.reason == "compiler-artifact").filter_map(|message| {
-        let target = message.target.filter(|target| target.kind.iter().any(|kind| kind == "bin"))?;
-        Some((target.name, message.executable?))
-    });
-    Built(executables.collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn executables_are_found_by_program_and_nothing_else_is() {
-        let report = [
-            r#"{"reason":"compiler-artifact","target":{"name":"events","kind":["lib"]},"executable":null}"#,
-            r#"{"reason":"compiler-artifact","target":{"name":"event-router","kind":["lib"]},"executable":null}"#,
-            r#"{"reason":"compiler-artifact","target":{"name":"event-router","kind":["bin"]},"executable":"/t/event-router"}"#,
-            r#"{"reason":"compiler-artifact","target":{"name":"consumer","kind":["bin"]},"executable":"/t/consumer"}"#,
-            r#"{"reason":"build-script-executed","package_id":"x"}"#,
-            r#"{"reason":"build-finished","success":true}"#,
-            "not json",
-        ]
-        .join("\n");
-        let built = executables_in(&report);
-        assert_eq!(built.executable("event-router"), Some(Path::new("/t/event-router")));
-        assert_eq!(built.executable("consumer"), Some(Path::new("/t/consumer")));
+    fn functions_are_told_from_other_programs() {
+        let executable = |program: &str| (program.to_owned(), PathBuf::from(format!("/t/{program}")));
+        let executables = BTreeMap::from(["consumer", "event-router", "events"].map(executable));
+        let built = Built { target: Target::Host, executables };
         assert_eq!(built.functions().map(|(program, _)| program).collect::<Vec<_>>(), ["event-router"]);
-        assert_eq!(built.executable("events"), None);
+        assert_eq!(built.executable("consumer"), Some(Path::new("/t/consumer")));
     }
 }

@@ -1,23 +1,14 @@
-//! Packs an executable as Lambda wants it: a zip with one executable file `bootstrap`.
-//!
-//! The bytes depend on the executable alone: fixed name, time and mode, one entry, one compression method and level.
+//! Keeps the zip of an executable in a folder, so that an unchanged one is packed only once.
 
 use std::fs;
-use std::io::{self, Cursor, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
+use programs::{Packing, zipped};
 use ring::digest::{SHA256, digest};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::{Artifact, hex, hex_sha256};
-
-/// The name under which Lambda's `provided` runtimes start a function.
-const BOOTSTRAP: &str = "bootstrap";
-
-/// Level of deflate, the fastest: packing is waited for at a deployment, and Lambda's limit of 50 MB is far away.
-const LEVEL: i64 = 1;
 
 /// Why an executable can't be packed.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +44,7 @@ pub enum PackError {
 }
 
 /// Packs the executable of `program` into `<folder>/<program>/<digest of the executable>.zip`.
-pub(super) fn pack(program: &str, executable: &Path, folder: &Path) -> Result<Artifact, PackError> {
+pub(super) fn pack(program: &str, executable: &Path, packing: Packing, folder: &Path) -> Result<Artifact, PackError> {
     let read = |source| PackError::Read { program: program.to_owned(), path: executable.to_owned(), source };
     let code = fs::read(executable).map_err(read)?;
     // Named by what goes in, so that an unchanged executable is packed only once.
@@ -62,7 +53,7 @@ pub(super) fn pack(program: &str, executable: &Path, folder: &Path) -> Result<Ar
         Ok(bytes) => bytes,
         Err(_) => {
             let zip = |source| PackError::Zip { program: program.to_owned(), source };
-            let bytes = zipped(&code).map_err(zip)?;
+            let bytes = zipped(&code, packing).map_err(zip)?;
             let write = |source| PackError::Write { program: program.to_owned(), path: path.clone(), source };
             write_whole(&path, &bytes).map_err(write)?;
             bytes
@@ -78,18 +69,6 @@ pub(super) fn pack(program: &str, executable: &Path, folder: &Path) -> Result<Ar
     })
 }
 
-fn zipped(code: &[u8]) -> zip::result::ZipResult<Vec<u8>> {
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .compression_level(Some(LEVEL))
-        .last_modified_time(DateTime::default())
-        .unix_permissions(0o755);
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    zip.start_file(BOOTSTRAP, options)?;
-    zip.write_all(code)?;
-    Ok(zip.finish()?.into_inner())
-}
-
 /// Writes a file so that a killed run leaves the whole file or none.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -102,8 +81,6 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use super::*;
 
     #[test]
@@ -112,8 +89,8 @@ mod tests {
         let pack_in = |folder: &Path| {
             let executable = folder.join("event-router");
             fs::write(&executable, b"\x7fELF code").unwrap();
-            let artifact = pack("event-router", &executable, &folder.join("packed")).unwrap();
-            let again = pack("event-router", &executable, &folder.join("packed")).unwrap();
+            let artifact = pack("event-router", &executable, Packing::Fast, &folder.join("packed")).unwrap();
+            let again = pack("event-router", &executable, Packing::Fast, &folder.join("packed")).unwrap();
             assert_eq!(artifact, again);
             (artifact.key, artifact.digest, fs::read(artifact.path).unwrap())
         };
@@ -121,20 +98,5 @@ mod tests {
         assert_eq!((key.clone(), digest.clone(), bytes.clone()), pack_in(two.path()));
         assert_eq!(key, format!("functions/event-router/{}.zip", hex_sha256(&bytes)));
         assert_eq!(digest, base64::engine::general_purpose::STANDARD.encode(ring::digest::digest(&SHA256, &bytes)));
-    }
-
-    #[test]
-    fn the_zip_holds_one_executable_bootstrap_without_a_date() {
-        let bytes = zipped(b"code").unwrap();
-        let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
-        assert_eq!(archive.len(), 1);
-        let mut file = archive.by_index(0).unwrap();
-        assert_eq!(file.name().unwrap(), "bootstrap");
-        assert_eq!(file.unix_mode().unwrap() & 0o777, 0o755);
-        assert_eq!(file.compression(), CompressionMethod::Deflated);
-        assert_eq!(file.last_modified().unwrap(), DateTime::default());
-        let mut code = Vec::new();
-        file.read_to_end(&mut code).unwrap();
-        assert_eq!(code, b"code");
     }
 }

@@ -91,7 +91,7 @@ impl SendDeadLetters for DeadLetters {
         // Texts under fixed names can always be written.
         let request = serde_json::to_vec(&request).unwrap_or_default();
         let call = self.service.call_with_retries("AmazonSQS.SendMessage", request).boxed();
-        call.await.map_err(|Failure { kind, code, message }| {
+        call.await.map_err(|Failure { kind, code, message, .. }| {
             let retryable = matches!(kind, FailureKind::Throttled | FailureKind::Unavailable);
             DeadLetterError::NotSent { code, message, retryable }
         })?;

@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     /// The service's error code, or a word of ours when no answer came.
     pub(crate) code: String,
     pub(crate) message: String,
+    /// The answer's body, where the service is spoken to directly: some errors say more than code and message.
+    pub(crate) answer: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,14 +87,17 @@ const DENIED: &[&str] = &[
 ];
 
 /// Codes that blame the request's content. Only these and an answer of 413 give a record up:
-/// a code that isn't known yet must not cost records.
+/// a code that isn't known yet must not cost records. Who writes under a condition looks for the codes of one that doesn't
+/// hold before it asks for the kind.
 const REFUSED: &[&str] = &[
+    "ConditionalCheckFailedException",
     "InvalidArgument",
     "InvalidMessageContents",
     "InvalidParameterValue",
     "ItemCollectionSizeLimitExceededException",
     "MalformedDetail",
     "SerializationException",
+    "TransactionCanceledException",
     "ValidationError",
     "ValidationException",
 ];
@@ -125,7 +130,8 @@ impl Failure {
     pub(crate) fn of_answer(status: u16, code: Option<String>, message: Option<String>) -> Self {
         let code = code.unwrap_or_else(|| format!("Http{status}"));
         let message = message.unwrap_or_else(|| "the service gave no message".to_owned());
-        Self { kind: kind_of_code(&code).unwrap_or_else(|| kind_of_status(status)), code, message }
+        let kind = kind_of_code(&code).unwrap_or_else(|| kind_of_status(status));
+        Self { kind, code, message, answer: Vec::new() }
     }
 
     /// No answer came; passes with time.
@@ -136,11 +142,11 @@ impl Failure {
     /// The failure of one entry of a call that itself succeeded. An unknown code is taken as the service's fault.
     pub(crate) fn of_entry(code: &str, message: &str) -> Self {
         let kind = kind_of_code(code).unwrap_or(FailureKind::Unavailable);
-        Self { kind, code: code.to_owned(), message: message.to_owned() }
+        Self { kind, code: code.to_owned(), message: message.to_owned(), answer: Vec::new() }
     }
 
     fn local(kind: FailureKind, code: &str, error: &dyn Error) -> Self {
-        Self { kind, code: code.to_owned(), message: chain(error) }
+        Self { kind, code: code.to_owned(), message: chain(error), answer: Vec::new() }
     }
 }
 

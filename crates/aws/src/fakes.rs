@@ -49,11 +49,11 @@ impl FakeBus {
 }
 
 impl PublishEvents for FakeBus {
-    async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Answer> {
+    async fn publish(&self, events: &[&OutgoingEvent], deadline: Instant) -> Vec<Answer> {
         let out_of_time = Instant::now() >= deadline;
         let mut in_trouble = false;
         let mut results = Vec::with_capacity(events.len());
-        for event in events {
+        for &event in events {
             let failures = locked(&self.failures);
             let failure =
                 failures.iter().find(|(text, _)| event.detail().contains(text)).map(|(_, error)| error.clone());
@@ -65,7 +65,7 @@ impl PublishEvents for FakeBus {
                     Err(error)
                 }
                 None => {
-                    locked(&self.accepted).push(event);
+                    locked(&self.accepted).push(event.clone());
                     Ok(Taken::Sent)
                 }
             });

@@ -1,6 +1,7 @@
 //! An AWS service with a JSON protocol, spoken to directly.
 //!
-//! For the few calls that functions live by: `PutEvents` with every event, the secret at each start, dead letters. The SDK's
+//! For the few calls that functions live by: `PutEvents` with every event, the breaker's record with every batch, the secret at
+//! each start, dead letters. The SDK's
 //! clients are made for any call of any service. Before one of them has put together, signed and sent `PutEvents`, and
 //! taken its answer apart, it has used several times what the rest of the event costs, and a program without one is smaller
 //! by a fifth and starts sooner. Connections, credentials, endpoint, timeouts and attempts are those of the SDK configuration.
@@ -44,6 +45,8 @@ impl Service {
     pub(crate) const EVENTS: Self = Self { name: "events", content_type: "application/x-amz-json-1.1" };
     /// Secrets Manager.
     pub(crate) const SECRETS: Self = Self { name: "secretsmanager", content_type: "application/x-amz-json-1.1" };
+    /// DynamoDB.
+    pub(crate) const TABLES: Self = Self { name: "dynamodb", content_type: "application/x-amz-json-1.0" };
     /// SQS.
     pub(crate) const QUEUES: Self = Self { name: "sqs", content_type: "application/x-amz-json-1.0" };
 }
@@ -227,7 +230,7 @@ fn failure_in(status: u16, error_type: Option<String>, body: &[u8]) -> Failure {
         let code = code.split_once(':').map_or(code, |(code, _)| code);
         code.rsplit_once('#').map_or(code, |(_, code)| code).to_owned()
     };
-    Failure::of_answer(status, code.as_deref().map(bare), message)
+    Failure { answer: body.to_vec(), ..Failure::of_answer(status, code.as_deref().map(bare), message) }
 }
 
 #[cfg(test)]
@@ -266,7 +269,8 @@ mod tests {
         );
         assert_eq!(kind(error(500, "Strange")).await, code(FailureKind::Unavailable, "Strange"));
         assert_eq!(kind(Script::new().lost_connection()).await, code(FailureKind::Unavailable, "DispatchFailure"));
-        assert_eq!(failure_in(403, None, b"<html>"), Failure::of_answer(403, None, None));
+        let unreadable = Failure { answer: b"<html>".to_vec(), ..Failure::of_answer(403, None, None) };
+        assert_eq!(failure_in(403, None, b"<html>"), unreadable);
         assert_eq!(failure_in(400, Some("A".to_owned()), br#"{"__type":"B","Message":"m"}"#).code, "A");
     }
 

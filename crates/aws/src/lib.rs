@@ -34,6 +34,7 @@ pub mod secrets;
 mod signature;
 pub mod stream;
 pub mod table_writer;
+mod tables;
 #[cfg(test)]
 mod testing;
 

@@ -45,11 +45,11 @@ pub trait PublishEvents: Sync {
     ///
     /// Events of one key arrive in the order given. After an event was given up for a reason that lies outside of it,
     /// later events of its key, and those not yet tried, are answered with [`PublishError::HeldBack`].
-    fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> impl Future<Output = Vec<Answer>> + Send;
+    fn publish(&self, events: &[&OutgoingEvent], deadline: Instant) -> impl Future<Output = Vec<Answer>> + Send;
 }
 
 impl<P: PublishEvents> PublishEvents for &P {
-    fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> impl Future<Output = Vec<Answer>> + Send {
+    fn publish(&self, events: &[&OutgoingEvent], deadline: Instant) -> impl Future<Output = Vec<Answer>> + Send {
         (**self).publish(events, deadline)
     }
 }
@@ -265,7 +265,7 @@ impl PublishError {
 }
 
 impl From<Failure> for PublishError {
-    fn from(Failure { kind, code, message }: Failure) -> Self {
+    fn from(Failure { kind, code, message, .. }: Failure) -> Self {
         match kind {
             FailureKind::Throttled => Self::Throttled { code, message },
             FailureKind::Unavailable => Self::Unavailable { code, message },
@@ -294,7 +294,7 @@ impl EventPublisher {
         Self { service, bus, region, budget, sleep: SharedAsyncSleep::new(TokioSleep::new()) }
     }
 
-    async fn send(&self, events: impl Iterator<Item = &OutgoingEvent>, deadline: Instant) -> RequestAnswer {
+    async fn send<'e>(&self, events: impl Iterator<Item = &'e OutgoingEvent>, deadline: Instant) -> RequestAnswer {
         let entries: Vec<Entry<'_>> = events.map(|event| self.entry(event)).collect();
         let count = entries.len();
         // Texts under fixed names can always be written.
@@ -331,7 +331,7 @@ impl EventPublisher {
         }
     }
 
-    fn count(&self, work: &Work) {
+    fn count(&self, work: &Work<'_>) {
         let region = self.region.as_str();
         for item in &work.items {
             match &item.result {
@@ -346,7 +346,7 @@ impl EventPublisher {
 }
 
 impl PublishEvents for EventPublisher {
-    async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Answer> {
+    async fn publish(&self, events: &[&OutgoingEvent], deadline: Instant) -> Vec<Answer> {
         let mut work = Work::new(events, &self.bus, self.budget.attempts());
         let mut failed_rounds = 0;
         loop {
@@ -359,7 +359,7 @@ impl PublishEvents for EventPublisher {
             }
             let calls = requests
                 .iter()
-                .map(|request| self.send(request.iter().map(|index| &work.items[*index].event), deadline));
+                .map(|request| self.send(request.iter().map(|index| work.items[*index].event), deadline));
             let answers = futures::future::join_all(calls).await;
             let mut retry = false;
             for (request, answer) in requests.iter().zip(answers) {
@@ -415,13 +415,13 @@ enum RequestAnswer {
 }
 
 /// The events of one call and what became of them so far. No I/O, no clock.
-struct Work {
-    items: Vec<Item>,
+struct Work<'a> {
+    items: Vec<Item<'a>>,
     max_attempts: u32,
 }
 
-struct Item {
-    event: OutgoingEvent,
+struct Item<'a> {
+    event: &'a OutgoingEvent,
     bytes: usize,
     attempts: u32,
     /// Sent in a request of its own, to find out which entry of a refused request is at fault.
@@ -429,9 +429,9 @@ struct Item {
     result: Option<Answer>,
 }
 
-impl Work {
-    fn new(events: Vec<OutgoingEvent>, bus: &BusName, max_attempts: u32) -> Self {
-        let items = events.into_iter().map(|event| {
+impl<'a> Work<'a> {
+    fn new(events: &[&'a OutgoingEvent], bus: &BusName, max_attempts: u32) -> Self {
+        let items = events.iter().copied().map(|event| {
             let bytes = event.request_bytes(bus);
             let result = (bytes > MAX_REQUEST_BYTES).then_some(Err(PublishError::TooLarge { bytes }));
             Item { event, bytes, attempts: 0, alone: false, result }
@@ -577,6 +577,10 @@ mod tests {
         (publisher, sleep)
     }
 
+    fn refs(events: &[OutgoingEvent]) -> Vec<&OutgoingEvent> {
+        events.iter().collect()
+    }
+
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(30)
     }
@@ -607,7 +611,7 @@ mod tests {
     #[tokio::test]
     async fn entries_carry_what_a_bus_needs() {
         let script = Script::new().ok(answer(&[""]));
-        let results = publisher(&script).0.publish(vec![event("k", "a")], soon()).await;
+        let results = publisher(&script).0.publish(&refs(&[event("k", "a")]), soon()).await;
         assert_eq!(results, [Ok(Taken::Sent)]);
         let expected = json!({ "Entries": [{
             "Source": "test", "DetailType": "customer.updated", "Detail": "{\"is\":\"a\"}", "EventBusName": "bus",
@@ -618,7 +622,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_to_publish_sends_nothing() {
         let script = Script::new();
-        assert!(publisher(&script).0.publish(Vec::new(), soon()).await.is_empty());
+        assert!(publisher(&script).0.publish(&refs(&[]), soon()).await.is_empty());
         assert!(script.bodies().is_empty());
     }
 
@@ -626,7 +630,7 @@ mod tests {
     async fn only_failed_entries_are_sent_again() {
         let script = Script::new().ok(answer(&["", "ThrottlingException", ""])).ok(answer(&[""]));
         let (publisher, sleep) = publisher(&script);
-        let results = publisher.publish(vec![event("a", "1"), event("b", "2"), event("c", "3")], soon()).await;
+        let results = publisher.publish(&refs(&[event("a", "1"), event("b", "2"), event("c", "3")]), soon()).await;
         assert_eq!(results, [Ok(Taken::Sent), Ok(Taken::Sent), Ok(Taken::Sent)]);
         assert_eq!(sent(&script), [vec!["1", "2", "3"], vec!["2"]]);
         let pauses = sleep.taken();
@@ -638,7 +642,7 @@ mod tests {
     async fn events_of_one_key_go_one_after_the_other() {
         let script = Script::new().ok(answer(&["InternalFailure", ""])).ok(answer(&[""])).ok(answer(&[""]));
         let events = vec![event("a", "a1"), event("a", "a2"), event("b", "b1")];
-        let results = publisher(&script).0.publish(events, soon()).await;
+        let results = publisher(&script).0.publish(&refs(&events), soon()).await;
         assert!(results.iter().all(Result::is_ok));
         assert_eq!(sent(&script), [vec!["a1", "b1"], vec!["a1"], vec!["a2"]]);
     }
@@ -648,7 +652,7 @@ mod tests {
         let throttled = || answer(&["ThrottlingException"]);
         let script = Script::new().ok(answer(&["ThrottlingException", ""])).ok(throttled()).ok(throttled());
         let events = vec![event("a", "a1"), event("a", "a2"), event("b", "b1")];
-        let results = publisher(&script).0.publish(events, soon()).await;
+        let results = publisher(&script).0.publish(&refs(&events), soon()).await;
         assert!(matches!(results[0], Err(PublishError::Throttled { .. })));
         assert_eq!(results[1..], [Err(PublishError::HeldBack), Ok(Taken::Sent)]);
         assert_eq!(sent(&script).len(), 3, "three attempts and no more");
@@ -657,7 +661,7 @@ mod tests {
     #[tokio::test]
     async fn poison_does_not_hold_back_what_follows() {
         let script = Script::new().ok(answer(&["MalformedDetail"])).ok(answer(&[""]));
-        let results = publisher(&script).0.publish(vec![event("a", "a1"), event("a", "a2")], soon()).await;
+        let results = publisher(&script).0.publish(&refs(&[event("a", "a1"), event("a", "a2")]), soon()).await;
         let error = results[0].clone().expect_err("refused");
         assert!(error.is_poison() && error.class() == "publish_refused");
         assert_eq!(results[1], Ok(Taken::Sent));
@@ -667,7 +671,7 @@ mod tests {
     async fn a_refused_request_is_taken_apart() {
         let script =
             Script::new().error(400, "ValidationException").ok(answer(&[""])).error(400, "ValidationException");
-        let results = publisher(&script).0.publish(vec![event("a", "good"), event("b", "bad")], soon()).await;
+        let results = publisher(&script).0.publish(&refs(&[event("a", "good"), event("b", "bad")]), soon()).await;
         assert_eq!(results[0], Ok(Taken::Sent));
         assert!(matches!(results[1], Err(PublishError::Refused { .. })));
         assert_eq!(sent(&script), [vec!["good", "bad"], vec!["good"], vec!["bad"]]);
@@ -676,7 +680,7 @@ mod tests {
     #[tokio::test]
     async fn denied_is_nobodys_poison_and_not_tried_again() {
         let script = Script::new().error(400, "AccessDeniedException");
-        let results = publisher(&script).0.publish(vec![event("a", "1"), event("b", "2")], soon()).await;
+        let results = publisher(&script).0.publish(&refs(&[event("a", "1"), event("b", "2")]), soon()).await;
         for result in results {
             let error = result.expect_err("denied");
             assert!(!error.is_poison(), "{error}");
@@ -687,13 +691,13 @@ mod tests {
     #[tokio::test]
     async fn a_server_error_and_a_lost_connection_are_tried_again() {
         let script = Script::new().error(500, "InternalException").lost_connection().ok(answer(&[""]));
-        assert_eq!(publisher(&script).0.publish(vec![event("a", "1")], soon()).await, [Ok(Taken::Sent)]);
+        assert_eq!(publisher(&script).0.publish(&refs(&[event("a", "1")]), soon()).await, [Ok(Taken::Sent)]);
     }
 
     #[tokio::test]
     async fn an_answer_that_does_not_fit_is_no_success() {
         let script = Script::new().ok(answer(&[""])).ok(answer(&[""])).ok(answer(&["", "", ""]));
-        let results = publisher(&script).0.publish(vec![event("a", "1"), event("b", "2")], soon()).await;
+        let results = publisher(&script).0.publish(&refs(&[event("a", "1"), event("b", "2")]), soon()).await;
         assert!(results.iter().all(|result| matches!(result, Err(PublishError::Unavailable { .. }))), "{results:?}");
     }
 
@@ -702,7 +706,7 @@ mod tests {
         let script = Script::new().ok(answer(&[""]));
         // Each quote takes two bytes in the request: the text alone would fit.
         let large = event("a", &"\"".repeat(MAX_REQUEST_BYTES / 3));
-        let results = publisher(&script).0.publish(vec![large, event("a", "small")], soon()).await;
+        let results = publisher(&script).0.publish(&refs(&[large, event("a", "small")]), soon()).await;
         assert!(matches!(results[0], Err(PublishError::TooLarge { .. })));
         assert_eq!(results[1], Ok(Taken::Sent));
         assert_eq!(sent(&script), [vec!["small"]]);
@@ -711,7 +715,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_begun_after_the_deadline() {
         let script = Script::new().hangs();
-        let results = publisher(&script).0.publish(vec![event("a", "1"), event("b", "2")], Instant::now()).await;
+        let results = publisher(&script).0.publish(&refs(&[event("a", "1"), event("b", "2")]), Instant::now()).await;
         assert!(results.iter().all(|result| *result == Err(PublishError::OutOfTime)), "{results:?}");
         assert!(script.bodies().is_empty(), "nothing was sent");
     }
@@ -720,7 +724,7 @@ mod tests {
     async fn a_request_under_way_is_given_up_at_the_deadline() {
         let script = Script::new().hangs();
         let deadline = Instant::now() + Duration::from_millis(50);
-        let results = publisher(&script).0.publish(vec![event("a", "1"), event("a", "2")], deadline).await;
+        let results = publisher(&script).0.publish(&refs(&[event("a", "1"), event("a", "2")]), deadline).await;
         assert_eq!(results[0], Err(PublishError::OutOfTime));
         assert!(results[1].is_err());
         assert_eq!(sent(&script), [vec!["1"]]);
@@ -728,11 +732,13 @@ mod tests {
 
     #[test]
     fn requests_respect_entries_bytes_and_concurrency() {
-        let work = Work::new((0..100).map(|n| event(&n.to_string(), "x")).collect(), &event_bus("bus"), 3);
+        let many: Vec<_> = (0..100).map(|n| event(&n.to_string(), "x")).collect();
+        let work = Work::new(&refs(&many), &event_bus("bus"), 3);
         let requests = work.next_requests();
         assert_eq!(requests.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 10, 10]);
         let half = "x".repeat(MAX_REQUEST_BYTES / 2 - 1_000);
-        let work = Work::new((0..5).map(|n| event(&n.to_string(), &half)).collect(), &event_bus("bus"), 3);
+        let large: Vec<_> = (0..5).map(|n| event(&n.to_string(), &half)).collect();
+        let work = Work::new(&refs(&large), &event_bus("bus"), 3);
         assert_eq!(work.next_requests(), [vec![0, 1], vec![2, 3], vec![4]]);
     }
 
@@ -750,7 +756,8 @@ mod tests {
         #[test]
         fn order_per_key_is_kept(keys in prop::collection::vec(0..4_u8, 1..40), seed in any::<u64>()) {
             let events: Vec<_> = keys.iter().enumerate().map(|(n, key)| event(&key.to_string(), &n.to_string())).collect();
-            let mut work = Work::new(events, &event_bus("bus"), 3);
+            let events = refs(&events);
+            let mut work = Work::new(&events, &event_bus("bus"), 3);
             let mut delivered: Vec<usize> = Vec::new();
             let mut chance = seed | 1;
             for _ in 0..1_000 {

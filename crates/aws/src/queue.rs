@@ -163,17 +163,17 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
     }
 
     async fn publish(&self, items: &mut [Item<S::Note>], deadline: Instant) {
-        let planned: Vec<&mut Item<S::Note>> =
-            items.iter_mut().filter(|item| matches!(item.state, State::Planned)).collect();
-        let events: Vec<OutgoingEvent> =
-            planned.iter().filter_map(|item| item.planned.as_ref()).map(|(event, _)| event.clone()).collect();
+        let is_planned = |item: &Item<S::Note>| matches!(item.state, State::Planned);
+        let planned = items.iter().filter(|item| is_planned(item));
+        let events: Vec<&OutgoingEvent> =
+            planned.filter_map(|item| item.planned.as_ref()).map(|(event, _)| event).collect();
         if events.is_empty() {
             return;
         }
         // A port that answers too little must not make a message look done.
         let answers =
-            self.publisher.publish(events, deadline).await.into_iter().map(Some).chain(std::iter::repeat(None));
-        for (item, answer) in planned.into_iter().zip(answers) {
+            self.publisher.publish(&events, deadline).await.into_iter().map(Some).chain(std::iter::repeat(None));
+        for (item, answer) in items.iter_mut().filter(|item| is_planned(item)).zip(answers) {
             item.state = match answer.unwrap_or(Err(PublishError::HeldBack)) {
                 Ok(Taken::Sent) => State::Settled(Outcome::Published),
                 Ok(Taken::Parked) => State::Settled(Outcome::Parked),

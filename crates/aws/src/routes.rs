@@ -1,8 +1,8 @@
 //! The record and the lot of a route: what the breaker shares between instances, and the events that wait.
 //!
 //! What is written, and on which condition, is decided by the crate `breaker`; this module carries it out. Reads are
-//! strongly consistent, because order depends on them. Writes that met another one at the route's record are repeated here;
-//! the SDK repeats what was throttled or stayed unanswered. Both are harmless for each of them.
+//! strongly consistent, because order depends on them. Writes that met another one at the route's record are repeated, and
+//! so is what was throttled or stayed unanswered. Both are harmless for each of them.
 //!
 //! One item of the table of breakers is the record of a route; its key is the route's name. The lot is one partition of the
 //! parking table under the same name, see [`breaker::KeyFlag`] and [`breaker::ParkedEvent`] for its sort keys.
@@ -21,7 +21,9 @@ use contracts::TableName;
 use std::future::Future;
 
 use crate::failure::Failure;
+use crate::tables::{Operation, Tables};
 use aws_types::SdkConfig;
+use std::sync::Arc;
 
 /// The record and the lot of one route.
 pub trait RouteStore: Sync {
@@ -81,22 +83,26 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    fn new(operation: &'static str, Failure { kind, code, message }: Failure) -> Self {
-        telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation, "failed"]);
-        telemetry::DYNAMODB_ERRORS_TOTAL.inc(&[operation, kind.as_str()]);
-        Self { operation, code, message }
+    fn new(operation: Operation, Failure { kind, code, message, .. }: Failure) -> Self {
+        telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation.name, "failed"]);
+        telemetry::DYNAMODB_ERRORS_TOTAL.inc(&[operation.name, kind.as_str()]);
+        Self { operation: operation.name, code, message }
     }
 
     /// An item that this version of the program can't read.
-    fn unreadable(operation: &'static str, what: &str) -> Self {
-        Self { operation, code: "Unreadable".to_owned(), message: format!("the item has no valid `{what}`") }
+    fn unreadable(operation: Operation, what: &str) -> Self {
+        Self {
+            operation: operation.name,
+            code: "Unreadable".to_owned(),
+            message: format!("the item has no valid `{what}`"),
+        }
     }
 }
 
 /// A route in DynamoDB. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
 pub struct DynamoRoute {
-    client: aws_sdk_dynamodb::Client,
+    tables: Arc<Tables>,
     breakers: TableName,
     parking: TableName,
     /// The route's name: the partition key in both tables.
@@ -106,7 +112,7 @@ pub struct DynamoRoute {
 impl DynamoRoute {
     /// The route in these tables; retries and timeouts are those of `config`.
     pub fn new(config: &SdkConfig, breakers: TableName, parking: TableName, route: &Route) -> Self {
-        Self { client: aws_sdk_dynamodb::Client::new(config), breakers, parking, name: route.to_string() }
+        Self { tables: Arc::new(Tables::new(config)), breakers, parking, name: route.to_string() }
     }
 }
 

@@ -158,7 +158,7 @@ struct SecretValue {
 }
 
 impl From<Failure> for SecretError {
-    fn from(Failure { kind, code, message }: Failure) -> Self {
+    fn from(Failure { kind, code, message, .. }: Failure) -> Self {
         match kind {
             FailureKind::Throttled | FailureKind::Unavailable => Self::Unavailable { code, message },
             FailureKind::Denied | FailureKind::Refused => Self::Denied { code, message },

@@ -335,10 +335,10 @@ async fn publish(items: &mut [Item], buses: &[impl PublishEvents], deadline: Ins
     if planned.is_empty() {
         return;
     }
-    let calls = buses.iter().enumerate().map(|(bus, publisher)| {
+    let calls = buses.iter().enumerate().map(async |(bus, publisher)| {
         // A record whose program planned too few events ends the list: what follows it must not be sent in its place.
-        let events = planned.iter().map_while(|(_, publication)| publication.events.get(bus).cloned());
-        publisher.publish(events.collect(), deadline)
+        let events: Vec<_> = planned.iter().map_while(|(_, publication)| publication.events.get(bus)).collect();
+        publisher.publish(&events, deadline).await
     });
     let answers = futures::future::join_all(calls).await;
     // A port that answers too little must not make a record look done.

@@ -165,7 +165,7 @@ impl WriteError {
 }
 
 impl From<Failure> for WriteError {
-    fn from(Failure { kind, code, message }: Failure) -> Self {
+    fn from(Failure { kind, code, message, .. }: Failure) -> Self {
         match kind {
             FailureKind::Throttled => Self::Throttled { code, message },
             FailureKind::Unavailable => Self::Unavailable { code, message },

@@ -100,6 +100,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
         let mut surveyed = false;
         while Instant::now() < deadline {
             let shared = self.read(deadline).await?;
+            self.show(&shared);
             if !surveyed {
                 surveyed = true;
                 // It informs; what waits is sent without it, too.
@@ -280,7 +281,8 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
         until: Instant,
         deadline: Instant,
     ) -> Result<(Vec<Sent>, Option<Trip>), StoreError> {
-        let (answers, trip) = self.send(events.iter().map(outgoing).collect(), until).await;
+        let outgoing: Vec<OutgoingEvent> = events.iter().map(outgoing).collect();
+        let (answers, trip) = self.send(&outgoing.iter().collect::<Vec<_>>(), until).await;
         let settled = events.iter().zip(answers).map(|(event, answer)| async move {
             let (sent, outcome) = match answer {
                 Ok(_) => (Sent::Gone, "sent"),

@@ -13,6 +13,7 @@ use breaker::{
 use contracts::Region;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -41,6 +42,8 @@ pub struct Guarded<P, S, D> {
     started: Instant,
     window: Mutex<Window>,
     stamps: Mutex<Stamps>,
+    /// Whether metrics show the record's state.
+    is_shown: AtomicBool,
 }
 
 impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
@@ -49,7 +52,8 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
     pub fn new([region, peer]: [Region; 2], bus: P, store: S, letters: D, settings: Settings, bounds: Bounds) -> Self {
         let window = Mutex::new(Window::new(settings.clone()));
         let stamps = Mutex::new(Stamps::new(random()));
-        Self { region, peer, bus, store, letters, settings, bounds, started: Instant::now(), window, stamps }
+        let (started, is_shown) = (Instant::now(), AtomicBool::new(false));
+        Self { region, peer, bus, store, letters, settings, bounds, started, window, stamps, is_shown }
     }
 
     /// The region that it leads to.
@@ -75,19 +79,41 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
         &self.settings
     }
 
-    /// The record as it is now; metrics show its state.
+    /// The record as it is now.
+    ///
+    /// Metrics show its state if it isn't closed. That it is closed is told by the drain, each minute: said with every
+    /// batch it would be most of what a batch writes.
     pub(crate) async fn read(&self, deadline: Instant) -> Result<Shared, StoreError> {
         let shared = self.store(deadline).read().await.inspect_err(|error| {
             tracing::warn!(error = error as &dyn Error, peer = self.peer.as_str(), "breaker could not be read");
         })?;
-        for (state, value) in shared.state.name().gauges() {
-            telemetry::CIRCUIT_BREAKER_STATE.set(&[self.peer.as_str(), state], f64::from(value));
+        if shared.state.name() != StateName::Closed || self.is_shown.load(Relaxed) {
+            self.show(&shared);
         }
         if shared.state.name() != StateName::Closed {
             // What was seen before says nothing of the time after.
             locked(&self.window).reset();
         }
         Ok(shared)
+    }
+
+    /// Has metrics show the state until [`Self::forget_gauges`].
+    pub(crate) fn show(&self, shared: &Shared) {
+        self.is_shown.store(true, Relaxed);
+        for (state, value) in shared.state.name().gauges() {
+            telemetry::CIRCUIT_BREAKER_STATE.set(&[self.peer.as_str(), state], f64::from(value));
+        }
+    }
+
+    /// Takes back what metrics show of this way, once it is written: it would be written again with each invocation, also
+    /// when it holds no more.
+    pub(crate) fn forget_gauges(&self) {
+        let peer = self.peer.as_str();
+        telemetry::PARKING_DEPTH.remove(&[peer]);
+        telemetry::PARKING_OLDEST_AGE_SECONDS.remove(&[peer]);
+        if self.is_shown.swap(false, Relaxed) {
+            StateName::ALL.iter().for_each(|state| telemetry::CIRCUIT_BREAKER_STATE.remove(&[peer, state.as_str()]));
+        }
     }
 
     /// Carries out a write of the record and tells of the transition; false if somebody else was first.
@@ -104,8 +130,8 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
     }
 
     /// Sends events and takes note of how it went; gives the answers, and what the window says of the peer.
-    pub(crate) async fn send(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> (Vec<Answer>, Option<Trip>) {
-        let (begun, rounds) = (Instant::now(), rounds(&events));
+    pub(crate) async fn send(&self, events: &[&OutgoingEvent], deadline: Instant) -> (Vec<Answer>, Option<Trip>) {
+        let (begun, rounds) = (Instant::now(), rounds(events));
         let answers = self.bus.publish(events, deadline).await;
         let took = begun.elapsed() / rounds;
         let trip = self.note(&answers, took);
@@ -156,7 +182,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
     }
 
     /// Parks events in their order; says for each what became of it. Nothing is said of those that have to be decided on anew.
-    async fn park(&self, shared: &Shared, batch: &mut Batch, wanted: &[usize], deadline: Instant) {
+    async fn park(&self, shared: &Shared, batch: &mut Batch<'_>, wanted: &[usize], deadline: Instant) {
         let Batch { events, answers, refusals } = batch;
         let now = now();
         if let Err(reason) = self.bounds.room(shared, wanted.len() as u64, now) {
@@ -166,7 +192,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
         let mut parked: Vec<ParkedEvent> = Vec::with_capacity(wanted.len());
         for index in wanted.iter().copied() {
             let attempts = u32::from(refusals[index].as_ref().is_some_and(|error| *error != PublishError::HeldBack));
-            match parked_event(&events[index], shared, now, attempts) {
+            match parked_event(events[index], shared, now, attempts) {
                 Ok(event) => {
                     places.push(index);
                     parked.push(event);
@@ -194,7 +220,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
     async fn admit(
         &self,
         shared: &Shared,
-        events: &[OutgoingEvent],
+        events: &[&OutgoingEvent],
         wanted: &[usize],
         deadline: Instant,
     ) -> Result<Split, StoreError> {
@@ -202,10 +228,10 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
             Admission::Send => Ok(Split { send: wanted.to_vec(), park: Vec::new() }),
             Admission::Park => Ok(Split { send: Vec::new(), park: wanted.to_vec() }),
             Admission::CheckKey => {
-                let keys: BTreeSet<EventKey> = wanted.iter().map(|index| key_of(&events[*index])).collect();
+                let keys: BTreeSet<EventKey> = wanted.iter().map(|index| key_of(events[*index])).collect();
                 let flags = self.store(deadline).flags(&keys.into_iter().collect::<Vec<_>>()).await?;
                 let flagged: BTreeSet<EventKey> = flags.into_iter().map(|flag| flag.key).collect();
-                let (park, send) = wanted.iter().partition(|index| flagged.contains(&key_of(&events[**index])));
+                let (park, send) = wanted.iter().partition(|index| flagged.contains(&key_of(events[**index])));
                 Ok(Split { send, park })
             }
         }
@@ -227,8 +253,8 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
 }
 
 /// A batch while it is worked on.
-struct Batch {
-    events: Vec<OutgoingEvent>,
+struct Batch<'a> {
+    events: &'a [&'a OutgoingEvent],
     answers: Vec<Option<Answer>>,
     /// What the bus said of events that it didn't take; the answer, unless they are parked instead.
     refusals: Vec<Option<PublishError>>,
@@ -240,8 +266,8 @@ struct Split {
     park: Vec<usize>,
 }
 
-impl Batch {
-    fn new(events: Vec<OutgoingEvent>) -> Self {
+impl<'a> Batch<'a> {
+    fn new(events: &'a [&'a OutgoingEvent]) -> Self {
         let (answers, refusals) = (vec![None; events.len()], vec![None; events.len()]);
         Self { events, answers, refusals }
     }
@@ -266,7 +292,7 @@ impl Batch {
 }
 
 impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> PublishEvents for Guarded<P, S, D> {
-    async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<Answer> {
+    async fn publish(&self, events: &[&OutgoingEvent], deadline: Instant) -> Vec<Answer> {
         let left = deadline.saturating_duration_since(Instant::now());
         let send_by = deadline - PARKING_TIME.min(left / PARKING_PART);
         let mut batch = Batch::new(events);
@@ -287,7 +313,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> PublishEvents for Guar
                     continue;
                 }
             }
-            let Ok(Split { send, park }) = self.admit(&shared, &batch.events, &pending, deadline).await else {
+            let Ok(Split { send, park }) = self.admit(&shared, batch.events, &pending, deadline).await else {
                 give_back(&pending, GiveBack::FlagUnreadable, &mut batch.answers);
                 break;
             };
@@ -301,8 +327,8 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> PublishEvents for Guar
                 self.park(&shared, &mut batch, &park, deadline).await;
             }
             if !send.is_empty() {
-                let outgoing = send.iter().map(|index| batch.events[*index].clone()).collect();
-                let (results, trip) = self.send(outgoing, send_by).await;
+                let outgoing: Vec<_> = send.iter().map(|index| batch.events[*index]).collect();
+                let (results, trip) = self.send(&outgoing, send_by).await;
                 batch.settle(send, results);
                 if let Some(trip) = trip {
                     self.trip(shared, &trip, deadline).await;
@@ -315,7 +341,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> PublishEvents for Guar
 
 /// How many requests follow one another when these events are sent: so many go side by side, and of one key one after the
 /// other.
-fn rounds(events: &[OutgoingEvent]) -> u32 {
+fn rounds(events: &[&OutgoingEvent]) -> u32 {
     let mut of_key: BTreeMap<&str, usize> = BTreeMap::new();
     for event in events {
         *of_key.entry(event.order_key()).or_default() += 1;

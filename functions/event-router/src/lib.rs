@@ -72,7 +72,9 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Handler<P, S, D> {
         match work {
             Work::Batch(batch) => {
                 let delivery = Delivery { function, request_id: &context.request_id, deadline: context.deadline() };
-                Ok(self.0.handle(batch, delivery, metrics).await)
+                let response = self.0.handle(batch, delivery, metrics).await;
+                self.0.buses.iter().for_each(Guarded::forget_gauges);
+                Ok(response)
             }
             Work::Schedule => {
                 let measured = Invocation::begin(function);
@@ -81,12 +83,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Handler<P, S, D> {
                 let ended = join_all(self.0.buses.iter().map(|way| Box::pin(way.drain(deadline)))).await;
                 let broken = ended.into_iter().find_map(Result::err);
                 measured.end(if broken.is_some() { Ending::Failed } else { Ending::Complete }, metrics);
-                // It is written by now. A process that handles batches from here on would else repeat old figures.
-                for way in &self.0.buses {
-                    let peer = [way.peer().as_str()];
-                    telemetry::PARKING_DEPTH.remove(&peer);
-                    telemetry::PARKING_OLDEST_AGE_SECONDS.remove(&peer);
-                }
+                self.0.buses.iter().for_each(Guarded::forget_gauges);
                 broken.map_or_else(|| Ok(BatchResponse::default()), Err)
             }
         }

@@ -14,12 +14,25 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the function stands in; it outlives the function's instances.
-#[derive(Default)]
 struct World {
+    /// Metrics are one for the whole process: a test that reads those of its peer has one of its own.
+    peer: &'static str,
     bus: FakeBus,
     route: FakeRoute,
     dead_letters: FakeDeadLetters,
     bounds: Bounds,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            peer: "us-east-1",
+            bus: FakeBus::default(),
+            route: FakeRoute::default(),
+            dead_letters: FakeDeadLetters::default(),
+            bounds: Bounds::default(),
+        }
+    }
 }
 
 type Router<'a> = Handler<&'a FakeBus, &'a FakeRoute, &'a FakeDeadLetters>;
@@ -31,7 +44,7 @@ impl World {
         let open = Duration::from_millis(20);
         let thresholds = Thresholds { open, open_max: open, ..Thresholds::default() };
         let settings = Settings::new(thresholds).expect("valid");
-        let ends = [region("us-west-2"), region("us-east-1")];
+        let ends = [region("us-west-2"), region(self.peer)];
         let way = Guarded::new(ends, &self.bus, &self.route, &self.dead_letters, settings, self.bounds);
         Handler::new(region("us-west-2"), [way], Duration::from_secs(2), &self.dead_letters)
     }
@@ -69,6 +82,14 @@ fn change(key: &str, number: u64) -> Value {
 async fn handle(router: &Router<'_>, records: &[Value]) -> Option<String> {
     let answer = router.handle(event(&json!({ "Records": records })), &mut Vec::new()).await.expect("an answer");
     answer.deliver_again_from().map(ToOwned::to_owned)
+}
+
+/// What metrics tell of `peer` after one more batch.
+async fn told_of(peer: &str, router: &Router<'_>, record: Value) -> String {
+    let mut metrics = Vec::new();
+    router.handle(event(&json!({ "Records": [record] })), &mut metrics).await.expect("an answer");
+    let text = String::from_utf8(metrics).expect("text");
+    text.lines().filter(|line| line.contains(peer)).collect()
 }
 
 /// Drains, and gives back the metrics that were written.
@@ -154,16 +175,26 @@ async fn an_event_waits_behind_those_of_its_key_although_the_breaker_is_closed()
 
 #[tokio::test]
 async fn a_drain_tells_what_waits_and_later_batches_do_not_repeat_it() {
-    let world = World::default();
+    let world = World { peer: "eu-north-1", ..World::default() };
     let router = world.router();
     world.command(Command::ForceOpen);
     assert_eq!(handle(&router, &[change("a", 1), change("b", 2)]).await, None);
     let told = drain(&router).await;
     assert!(told.contains("parking_depth") && told.contains("parking_oldest_age_seconds"), "{told}");
-    let mut metrics = Vec::new();
-    router.handle(event(&json!({ "Records": [change("c", 3)] })), &mut metrics).await.expect("an answer");
-    let later = String::from_utf8(metrics).expect("text");
+    let later = told_of(world.peer, &router, change("c", 3)).await;
     assert!(!later.contains("parking_depth") && later.contains("circuit_breaker_state"), "{later}");
+}
+
+#[tokio::test]
+async fn a_drain_tells_of_a_closed_breaker_and_batches_do_not() {
+    let world = World { peer: "eu-west-3", ..World::default() };
+    let router = world.router();
+    let told = told_of(world.peer, &router, change("a", 1)).await;
+    assert!(told.contains("cross_region_events_total") && !told.contains("circuit_breaker_state"), "{told}");
+    let told = drain(&router).await;
+    assert!(told.lines().any(|line| line.contains(world.peer) && line.contains("circuit_breaker_state")), "{told}");
+    let later = told_of(world.peer, &router, change("a", 2)).await;
+    assert!(!later.contains("circuit_breaker_state"), "{later}");
 }
 
 #[tokio::test]

@@ -1,15 +1,11 @@
 //! Records, flags and events as DynamoDB items.
 
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
+use crate::tables::{item, number};
 use breaker::{
     EventKey, KeyFlag, Lease, Lot, Millis, Owner, ParkedEvent, Position, Reason, Shared, Stamp, State, StateName,
     Survey,
 };
-use std::collections::HashMap;
-
-/// A DynamoDB item.
-pub(super) type Item = HashMap<String, AttributeValue>;
+use events::attribute::{AttributeValue, Item};
 
 /// Names of attributes.
 pub(super) mod names {
@@ -32,14 +28,6 @@ pub(super) const IN_USE: &str = "in_use";
 /// What it holds otherwise.
 const EMPTY: &str = "empty";
 
-pub(super) fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-pub(super) fn number(value: u64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
 /// What a write of the record sets: every attribute but `parks` and what surveys note, which are others' to write.
 pub(super) fn of_record(shared: &Shared) -> Vec<(&'static str, AttributeValue)> {
     let Shared { version, state, episode, since, reason, parks: _, survey: _ } = shared;
@@ -58,21 +46,20 @@ pub(super) fn of_record(shared: &Shared) -> Vec<(&'static str, AttributeValue)> 
     }
     vec![
         (names::VERSION, number(*version)),
-        ("state", text(state.name().as_str())),
-        (names::LOT, text(lot)),
+        ("state", AttributeValue::text(state.name().as_str())),
+        (names::LOT, AttributeValue::text(lot)),
         ("until", number(until)),
         ("step", number(step.into())),
         ("successes", number(successes.into())),
         ("probes", AttributeValue::L(probes)),
         ("episode", number(*episode)),
         ("since", number(since.0)),
-        ("reason", text(reason.as_str())),
+        ("reason", AttributeValue::text(reason.as_str())),
     ]
 }
 
 fn of_lease(lease: &Lease) -> AttributeValue {
-    let fields = [("owner", text(&*lease.owner.0)), ("expires", number(lease.expires.0))];
-    AttributeValue::M(fields.map(|(name, value)| (name.to_owned(), value)).into())
+    AttributeValue::M(item([("owner", AttributeValue::text(&*lease.owner.0)), ("expires", number(lease.expires.0))]))
 }
 
 /// The record that an item holds, or the name of the attribute that can't be read.
@@ -88,7 +75,7 @@ pub(super) fn to_record(item: &Item) -> Result<Shared, &'static str> {
         StateName::Closed => State::Closed { lot },
         StateName::Open => State::Open { until: Millis(number_of(item, "until")?), step: small("step")? },
         StateName::HalfOpen => {
-            let probes = item.get("probes").and_then(|probes| probes.as_l().ok()).ok_or("probes")?;
+            let Some(AttributeValue::L(probes)) = item.get("probes") else { return Err("probes") };
             let probes = probes.iter().map(to_lease).collect::<Option<_>>().ok_or("probes")?;
             State::HalfOpen { step: small("step")?, probes, successes: small("successes")? }
         }
@@ -113,22 +100,20 @@ pub(super) fn to_record(item: &Item) -> Result<Shared, &'static str> {
 }
 
 fn to_lease(value: &AttributeValue) -> Option<Lease> {
-    let fields = value.as_m().ok()?;
+    let fields = value.as_map()?;
     let owner = Owner(text_of(fields, "owner").ok()?.into());
     Some(Lease { owner, expires: Millis(number_of(fields, "expires").ok()?) })
 }
 
 pub(super) fn of_flag(route: &str, flag: &KeyFlag) -> Item {
-    [
-        (names::PK, text(route)),
-        (names::SK, text(KeyFlag::sort_key(&flag.key))),
-        (names::KEY, text(&*flag.key.0)),
+    item([
+        (names::PK, AttributeValue::text(route)),
+        (names::SK, AttributeValue::text(KeyFlag::sort_key(&flag.key))),
+        (names::KEY, AttributeValue::text(&*flag.key.0)),
         // A random number of 64 bits fits into DynamoDB's 38 digits.
         (names::TAIL_RUN, number(flag.tail.run)),
         (names::TAIL_NUMBER, number(flag.tail.number)),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    ])
 }
 
 pub(super) fn to_flag(item: &Item) -> Result<KeyFlag, &'static str> {
@@ -138,24 +123,22 @@ pub(super) fn to_flag(item: &Item) -> Result<KeyFlag, &'static str> {
 
 pub(super) fn of_event(route: &str, event: &ParkedEvent) -> Item {
     let ParkedEvent { key, position, event_id, original_at, parked_at, attempts, episode, body } = event;
-    [
-        (names::PK, text(route)),
-        (names::SK, text(ParkedEvent::sort_key(key, position))),
-        (names::KEY, text(&*key.0)),
-        ("position", text(position.as_str())),
-        ("event_id", text(&**event_id)),
+    item([
+        (names::PK, AttributeValue::text(route)),
+        (names::SK, AttributeValue::text(ParkedEvent::sort_key(key, position))),
+        (names::KEY, AttributeValue::text(&*key.0)),
+        ("position", AttributeValue::text(position.as_str())),
+        ("event_id", AttributeValue::text(&**event_id)),
         ("original_at", number(original_at.0)),
         (names::PARKED_AT, number(parked_at.0)),
         ("attempts", number((*attempts).into())),
         ("episode", number(*episode)),
-        ("body", AttributeValue::B(Blob::new(&**body))),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+        ("body", AttributeValue::B(body.to_vec())),
+    ])
 }
 
 pub(super) fn to_event(item: &Item) -> Result<ParkedEvent, &'static str> {
-    let body = item.get("body").and_then(|body| body.as_b().ok()).ok_or("body")?;
+    let Some(AttributeValue::B(body)) = item.get("body") else { return Err("body") };
     Ok(ParkedEvent {
         key: EventKey(text_of(item, names::KEY)?.into()),
         position: Position::new(text_of(item, "position")?).map_err(|_| "position")?,
@@ -164,16 +147,16 @@ pub(super) fn to_event(item: &Item) -> Result<ParkedEvent, &'static str> {
         parked_at: Millis(number_of(item, names::PARKED_AT)?),
         attempts: u32::try_from(number_of(item, "attempts")?).map_err(|_| "attempts")?,
         episode: number_of(item, "episode")?,
-        body: body.as_ref().into(),
+        body: body.as_slice().into(),
     })
 }
 
 fn text_of<'a>(item: &'a Item, name: &'static str) -> Result<&'a str, &'static str> {
-    item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or(name)
+    item.get(name).and_then(AttributeValue::as_text).ok_or(name)
 }
 
 pub(super) fn number_of(item: &Item, name: &'static str) -> Result<u64, &'static str> {
-    item.get(name).and_then(|value| value.as_n().ok()).and_then(|digits| digits.parse().ok()).ok_or(name)
+    item.get(name).and_then(AttributeValue::as_number).and_then(|digits| digits.parse().ok()).ok_or(name)
 }
 
 #[cfg(test)]

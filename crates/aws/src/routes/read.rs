@@ -1,13 +1,14 @@
 //! What is read of a route, always strongly consistent.
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use breaker::{EventKey, KeyFlag, Millis, ParkedEvent, Shared};
-
-use super::item::{self, Item, names, number_of, text};
-use super::{Counted, DynamoRoute, StoreError};
-use crate::failure::Failure;
+use events::attribute::{AttributeValue, Item};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::time::Duration;
+
+use super::item::{self, names, number_of};
+use super::{Counted, DynamoRoute, StoreError};
+use crate::tables::{self, Operation};
 
 /// Keys that one request asks for (DynamoDB API Reference, `BatchGetItem`, read 2026-11).
 const KEYS_PER_REQUEST: usize = 100;
@@ -20,15 +21,22 @@ const PAGES: usize = 20;
 
 impl DynamoRoute {
     pub(super) async fn read_record(&self) -> Result<Shared, StoreError> {
-        const OPERATION: &str = "get_item";
-        let request = self
-            .client
-            .get_item()
-            .table_name(self.breakers.as_str())
-            .key(names::PK, text(&self.name))
-            .consistent_read(true);
-        let answer = request.send().await.map_err(|error| StoreError::new(OPERATION, Failure::of(&error)))?;
-        telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[OPERATION, "read"]);
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct GetItem<'a> {
+            table_name: &'a str,
+            key: Item,
+            consistent_read: bool,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(rename = "Item")]
+            item: Option<Item>,
+        }
+        const OPERATION: Operation = Operation::GET_ITEM;
+        let key = self.record_key();
+        let request = GetItem { table_name: self.breakers.as_str(), key, consistent_read: true };
+        let answer: Answer = self.read_from(OPERATION, &request).await?;
         match answer.item {
             None => Ok(Shared::absent()),
             Some(item) => item::to_record(&item).map_err(|what| StoreError::unreadable(OPERATION, what)),
@@ -46,55 +54,80 @@ impl DynamoRoute {
 
     /// An answer may leave keys out when there is much to do; they are asked for again.
     async fn flags_at(&self, mut wanted: Vec<Item>, flags: &mut Vec<KeyFlag>) -> Result<(), StoreError> {
-        const OPERATION: &str = "batch_get_item";
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct BatchGetItem<'a> {
+            request_items: HashMap<&'a str, Wanted<'a>>,
+        }
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Wanted<'a> {
+            keys: &'a [Item],
+            consistent_read: bool,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Answer {
+            #[serde(default)]
+            responses: HashMap<String, Vec<Item>>,
+            #[serde(default)]
+            unprocessed_keys: HashMap<String, Left>,
+        }
+        #[derive(Deserialize)]
+        struct Left {
+            #[serde(rename = "Keys")]
+            keys: Vec<Item>,
+        }
+        const OPERATION: Operation = Operation::BATCH_GET_ITEM;
         let table = self.parking.as_str();
         for round in 0..ROUNDS {
             tokio::time::sleep(PAUSE * round).await;
-            let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
-            let keys = keys.map_err(|_| StoreError::unreadable(OPERATION, names::PK))?;
-            let request = self.client.batch_get_item().request_items(table, keys);
-            let answer = request.send().await.map_err(|error| StoreError::new(OPERATION, Failure::of(&error)))?;
-            telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[OPERATION, "read"]);
-            for found in answer.responses.iter().flat_map(|tables| tables.get(table)).flatten() {
+            let request =
+                BatchGetItem { request_items: [(table, Wanted { keys: &wanted, consistent_read: true })].into() };
+            let mut answer: Answer = self.read_from(OPERATION, &request).await?;
+            for found in answer.responses.get(table).into_iter().flatten() {
                 flags.push(item::to_flag(found).map_err(|what| StoreError::unreadable(OPERATION, what))?);
             }
-            let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(table));
-            match left.map(|left| left.keys).filter(|keys| !keys.is_empty()) {
+            match answer.unprocessed_keys.remove(table).map(|left| left.keys).filter(|keys| !keys.is_empty()) {
                 None => return Ok(()),
                 Some(keys) => wanted = keys,
             }
         }
         let message = format!("{} keys were left out {ROUNDS} times", wanted.len());
-        Err(StoreError { operation: OPERATION, code: "UnprocessedKeys".to_owned(), message })
+        Err(StoreError { operation: OPERATION.name, code: "UnprocessedKeys".to_owned(), message })
     }
 
     pub(super) async fn query_flags(&self, most: u32) -> Result<Vec<KeyFlag>, StoreError> {
-        let query = self.query(Some(KeyFlag::PREFIX)).limit(i32::try_from(most).unwrap_or(i32::MAX));
-        let page = send(query).await?;
+        let page = self.page(Query { limit: Some(most), ..self.query(Some(KeyFlag::PREFIX)) }).await?;
         let flags = page.items.iter().map(item::to_flag);
-        flags.collect::<Result<_, _>>().map_err(|what| StoreError::unreadable(QUERY, what))
+        flags.collect::<Result<_, _>>().map_err(|what| StoreError::unreadable(Operation::QUERY, what))
     }
 
     pub(super) async fn oldest_of(&self, key: &EventKey) -> Result<Option<ParkedEvent>, StoreError> {
-        let page = send(self.query(Some(&ParkedEvent::key_prefix(key))).limit(1)).await?;
+        let page = self.page(Query { limit: Some(1), ..self.query(Some(&ParkedEvent::key_prefix(key))) }).await?;
         let event = page.items.first().map(item::to_event).transpose();
-        event.map_err(|what| StoreError::unreadable(QUERY, what))
+        event.map_err(|what| StoreError::unreadable(Operation::QUERY, what))
     }
 
     pub(super) async fn has_nothing(&self) -> Result<bool, StoreError> {
-        Ok(send(self.query(None).limit(1)).await?.items.is_empty())
+        Ok(self.page(Query { limit: Some(1), ..self.query(None) }).await?.items.is_empty())
     }
 
     pub(super) async fn count_events(&self) -> Result<Option<Counted>, StoreError> {
         let mut counted = Counted { events: 0, oldest: None };
         let mut from = None;
         for _ in 0..PAGES {
-            let query = self.query(Some(ParkedEvent::PREFIX)).projection_expression(names::PARKED_AT);
-            let page = send(query.set_exclusive_start_key(from)).await?;
+            let page = self
+                .page(Query {
+                    projection_expression: Some(names::PARKED_AT),
+                    exclusive_start_key: from,
+                    ..self.query(Some(ParkedEvent::PREFIX))
+                })
+                .await?;
             counted.events += page.items.len() as u64;
             let oldest = page.items.iter().filter_map(|item| number_of(item, names::PARKED_AT).ok()).min().map(Millis);
             counted.oldest = counted.oldest.into_iter().chain(oldest).min();
-            from = page.next;
+            from = page.next.filter(|key| !key.is_empty());
             if from.is_none() {
                 return Ok(Some(counted));
             }
@@ -102,36 +135,72 @@ impl DynamoRoute {
         Ok(None)
     }
 
+    /// The key of the record.
+    pub(super) fn record_key(&self) -> Item {
+        tables::item([(names::PK, AttributeValue::text(&self.name))])
+    }
+
     /// The key of an item of the lot.
     pub(super) fn lot_key(&self, sort_key: String) -> Item {
-        [(names::PK, text(&self.name)), (names::SK, text(sort_key))]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into()
+        tables::item([(names::PK, AttributeValue::text(&self.name)), (names::SK, AttributeValue::text(sort_key))])
     }
 
     /// The items of the lot whose sort keys begin so, in the order of those.
-    fn query(&self, prefix: Option<&str>) -> QueryFluentBuilder {
-        let query = self.client.query().table_name(self.parking.as_str()).consistent_read(true);
-        let query = query.expression_attribute_values(":pk", text(&self.name));
-        match prefix {
-            None => query.key_condition_expression("pk = :pk"),
-            Some(prefix) => query
-                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":prefix", text(prefix)),
+    fn query(&self, prefix: Option<&str>) -> Query<'_> {
+        let mut expression_attribute_values = tables::item([(":pk", AttributeValue::text(&self.name))]);
+        let key_condition_expression = match prefix {
+            None => "pk = :pk",
+            Some(prefix) => {
+                expression_attribute_values.insert(":prefix".to_owned(), AttributeValue::text(prefix));
+                "pk = :pk AND begins_with(sk, :prefix)"
+            }
+        };
+        Query {
+            table_name: self.parking.as_str(),
+            consistent_read: true,
+            key_condition_expression,
+            expression_attribute_values,
+            limit: None,
+            projection_expression: None,
+            exclusive_start_key: None,
         }
+    }
+
+    async fn page(&self, query: Query<'_>) -> Result<Page, StoreError> {
+        self.read_from(Operation::QUERY, &query).await
+    }
+
+    async fn read_from<A: serde::de::DeserializeOwned>(
+        &self,
+        operation: Operation,
+        request: &impl Serialize,
+    ) -> Result<A, StoreError> {
+        let answer = self.tables.call(operation, request).await;
+        let answer = answer.map_err(|failure| StoreError::new(operation, failure))?;
+        telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation.name, "read"]);
+        Ok(answer)
     }
 }
 
-const QUERY: &str = "query";
-
-struct Page {
-    items: Vec<Item>,
-    next: Option<std::collections::HashMap<String, AttributeValue>>,
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Query<'a> {
+    table_name: &'a str,
+    consistent_read: bool,
+    key_condition_expression: &'static str,
+    expression_attribute_values: Item,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projection_expression: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exclusive_start_key: Option<Item>,
 }
 
-async fn send(query: QueryFluentBuilder) -> Result<Page, StoreError> {
-    let answer = query.send().await.map_err(|error| StoreError::new(QUERY, Failure::of(&error)))?;
-    telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[QUERY, "read"]);
-    let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
-    Ok(Page { items: answer.items.unwrap_or_default(), next })
+#[derive(Deserialize)]
+struct Page {
+    #[serde(rename = "Items", default)]
+    items: Vec<Item>,
+    #[serde(rename = "LastEvaluatedKey")]
+    next: Option<Item>,
 }

@@ -1,22 +1,17 @@
 //! What is written of a route.
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use breaker::{ClearFlag, Condition, DeleteEvent, KeyFlag, ParkAnswer, ParkWrite, ParkedEvent, Survey, Write};
+use events::attribute::{AttributeValue, Item};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use super::item::{self, Item, names, number, text};
+use super::item::{self, names};
 use super::{DynamoRoute, StoreError};
-use crate::failure::Failure;
+use crate::tables::{Done, Operation, cancellation_codes, is_condition, number};
 
-const TRANSACTION: &str = "transact_write_items";
 /// How often a write is tried that met another one at the route's record: all parks of a route meet there. The caller's
 /// deadline ends it earlier.
 const ATTEMPTS: u32 = 12;
@@ -27,182 +22,211 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 /// Why a transaction is cancelled for reasons that pass (DynamoDB API Reference, `CancellationReason`, read 2026-11).
 const PASSING: [&str; 4] =
     ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"];
-/// How a single write is refused that met a transaction. The SDK doesn't repeat it.
+/// How a single write is refused that met a transaction.
 const CONFLICT: &str = "TransactionConflictException";
 
 impl DynamoRoute {
     pub(super) async fn write_record(&self, write: &Write) -> Result<bool, StoreError> {
-        const OPERATION: &str = "update_item";
-        let mut request = self.client.update_item().table_name(self.breakers.as_str()).key(names::PK, text(&self.name));
         // `parks` is there from the first write on, so that later conditions can compare it.
         let mut sets = vec!["#parks = if_not_exists(#parks, :none)".to_owned()];
-        request = request.expression_attribute_names("#parks", names::PARKS);
-        request = request.expression_attribute_values(":none", number(0));
+        let mut change = self.change_of_record();
+        change.name("#parks", names::PARKS);
+        change.value(":none", number(0));
         for (name, value) in item::of_record(&write.next) {
             sets.push(format!("#{name} = :{name}"));
-            request = request.expression_attribute_names(format!("#{name}"), name);
-            request = request.expression_attribute_values(format!(":{name}"), value);
+            change.name(&format!("#{name}"), name);
+            change.value(&format!(":{name}"), value);
         }
-        request = match write.condition {
+        change.update_expression = Some(format!("SET {}", sets.join(", ")));
+        change.condition_expression = Some(match write.condition {
             Condition::Absent => {
-                request.condition_expression("attribute_not_exists(#pk)").expression_attribute_names("#pk", names::PK)
+                change.name("#pk", names::PK);
+                "attribute_not_exists(#pk)"
             }
-            Condition::Version(version) => request
-                .condition_expression("#version = :read_version")
-                .expression_attribute_values(":read_version", number(version)),
-            Condition::VersionAndParks { version, parks } => request
-                .condition_expression("#version = :read_version AND #parks = :read_parks")
-                .expression_attribute_values(":read_version", number(version))
-                .expression_attribute_values(":read_parks", number(parks)),
-        };
-        let lost = |error: &UpdateItemError| error.is_conditional_check_failed_exception();
-        let request = request.update_expression(format!("SET {}", sets.join(", ")));
-        settle(OPERATION, || request.clone().send(), lost).await
+            Condition::Version(version) => {
+                change.value(":read_version", number(version));
+                "#version = :read_version"
+            }
+            Condition::VersionAndParks { version, parks } => {
+                change.value(":read_version", number(version));
+                change.value(":read_parks", number(parks));
+                "#version = :read_version AND #parks = :read_parks"
+            }
+        });
+        self.settle(Operation::UPDATE_ITEM, &change).await
     }
 
     pub(super) async fn park_events(&self, write: &ParkWrite) -> ParkAnswer {
-        let Ok(items) = self.park_actions(write) else { return ParkAnswer::Failed };
-        for attempt in 1..=ATTEMPTS {
-            let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));
-            let error = match request.send().await {
-                Ok(_) => {
-                    telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[TRANSACTION, "written"]);
+        const OPERATION: Operation = Operation::TRANSACT_WRITE_ITEMS;
+        // Written once: bodies are large, and an attempt changes nothing of them.
+        let request = serde_json::to_vec(&self.park_transaction(write)).unwrap_or_default();
+        let mut attempt = 1;
+        loop {
+            let failure = match self.tables.call_with(OPERATION, request.clone()).await {
+                Ok(Done {}) => {
+                    telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[OPERATION.name, "written"]);
                     return ParkAnswer::Parked;
                 }
-                Err(error) => error,
+                Err(failure) => failure,
             };
-            let codes: Vec<&str> = reasons(&error).iter().filter_map(CancellationReason::code).collect();
-            if codes.contains(&"ConditionalCheckFailed") {
-                telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[TRANSACTION, "refused"]);
+            let codes = cancellation_codes(&failure);
+            if codes.iter().any(|code| code == "ConditionalCheckFailed") {
+                telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[OPERATION.name, "refused"]);
                 return ParkAnswer::Refused;
             }
-            if codes.iter().any(|code| PASSING.contains(code)) && attempt < ATTEMPTS {
+            if codes.iter().any(|code| PASSING.contains(&code.as_str())) && attempt < ATTEMPTS {
                 tokio::time::sleep(pause(attempt)).await;
+                attempt += 1;
                 continue;
             }
-            let error = StoreError::new(TRANSACTION, Failure::of(&error));
+            let error = StoreError::new(OPERATION, failure);
             tracing::warn!(error = &error as &dyn Error, ?codes, "events were not parked");
             return ParkAnswer::Failed;
         }
-        ParkAnswer::Failed
     }
 
     /// The record's count, the events, and the flags of their keys.
-    fn park_actions(&self, write: &ParkWrite) -> Result<Vec<TransactWriteItem>, aws_sdk_dynamodb::error::BuildError> {
-        let count = Update::builder()
-            .table_name(self.breakers.as_str())
-            .key(names::PK, text(&self.name))
-            .update_expression("SET #parks = #parks + :more")
-            .condition_expression("#lot = :in_use")
-            .expression_attribute_names("#parks", names::PARKS)
-            .expression_attribute_names("#lot", names::LOT)
-            .expression_attribute_values(":more", number(write.events().len() as u64))
-            .expression_attribute_values(":in_use", text(item::IN_USE))
-            .build()?;
-        let put = |item: Item| -> Result<TransactWriteItem, aws_sdk_dynamodb::error::BuildError> {
-            let put = Put::builder().table_name(self.parking.as_str()).set_item(Some(item)).build()?;
-            Ok(TransactWriteItem::builder().put(put).build())
-        };
-        let mut actions = vec![TransactWriteItem::builder().update(count).build()];
-        for event in write.events() {
-            actions.push(put(item::of_event(&self.name, event))?);
-        }
-        for flag in write.flags() {
-            actions.push(put(item::of_flag(&self.name, flag))?);
-        }
-        Ok(actions)
+    fn park_transaction(&self, write: &ParkWrite) -> Transaction<'_> {
+        let mut count = self.change_of_record();
+        count.update_expression = Some("SET #parks = #parks + :more".to_owned());
+        count.condition_expression = Some("#lot = :in_use");
+        count.name("#parks", names::PARKS);
+        count.name("#lot", names::LOT);
+        count.value(":more", number(write.events().len() as u64));
+        count.value(":in_use", AttributeValue::text(item::IN_USE));
+        let put = |item: Item| Action::Put(Put { table_name: self.parking.as_str(), item });
+        let events = write.events().iter().map(|event| put(item::of_event(&self.name, event)));
+        let flags = write.flags().iter().map(|flag| put(item::of_flag(&self.name, flag)));
+        let transact_items = std::iter::once(Action::Update(count)).chain(events).chain(flags).collect();
+        Transaction { transact_items }
     }
 
     pub(super) async fn delete_event(&self, delete: &DeleteEvent) -> Result<(), StoreError> {
-        let key = self.lot_key(ParkedEvent::sort_key(&delete.key, &delete.position));
-        let request = self.client.delete_item().table_name(self.parking.as_str()).set_key(Some(key));
-        settle("delete_item", || request.clone().send(), |_: &DeleteItemError| false).await.map(drop)
+        let change = self.change_of_lot(ParkedEvent::sort_key(&delete.key, &delete.position));
+        self.settle(Operation::DELETE_ITEM, &change).await.map(drop)
     }
 
     pub(super) async fn clear_flag(&self, clear: &ClearFlag) -> Result<bool, StoreError> {
-        let key = self.lot_key(KeyFlag::sort_key(&clear.key));
-        let request = self
-            .client
-            .delete_item()
-            .table_name(self.parking.as_str())
-            .set_key(Some(key))
-            .condition_expression("#run = :run AND #number = :number")
-            .expression_attribute_names("#run", names::TAIL_RUN)
-            .expression_attribute_names("#number", names::TAIL_NUMBER)
-            .expression_attribute_values(":run", number(clear.if_tail.run))
-            .expression_attribute_values(":number", number(clear.if_tail.number));
-        let lost = |error: &DeleteItemError| error.is_conditional_check_failed_exception();
-        settle("delete_item", || request.clone().send(), lost).await
+        let mut change = self.change_of_lot(KeyFlag::sort_key(&clear.key));
+        change.condition_expression = Some("#run = :run AND #number = :number");
+        change.name("#run", names::TAIL_RUN);
+        change.name("#number", names::TAIL_NUMBER);
+        change.value(":run", number(clear.if_tail.run));
+        change.value(":number", number(clear.if_tail.number));
+        self.settle(Operation::DELETE_ITEM, &change).await
     }
 
     pub(super) async fn note_survey(&self, survey: &Survey) -> Result<(), StoreError> {
         let Survey { parks, depth, oldest } = survey;
-        let mut request = self
-            .client
-            .update_item()
-            .table_name(self.breakers.as_str())
-            .key(names::PK, text(&self.name))
-            // A survey of a record that isn't there would make one without a state.
-            .condition_expression("attribute_exists(#version)")
-            .expression_attribute_names("#version", names::VERSION)
-            .expression_attribute_names("#parks", names::SURVEYED_PARKS)
-            .expression_attribute_names("#depth", names::SURVEYED_DEPTH)
-            .expression_attribute_names("#oldest", names::SURVEYED_OLDEST)
-            .expression_attribute_values(":parks", number(*parks))
-            .expression_attribute_values(":depth", number(*depth));
-        request = match oldest {
-            None => request.update_expression("SET #parks = :parks, #depth = :depth REMOVE #oldest"),
-            Some(oldest) => request
-                .update_expression("SET #parks = :parks, #depth = :depth, #oldest = :oldest")
-                .expression_attribute_values(":oldest", number(oldest.0)),
+        let mut change = self.change_of_record();
+        // A survey of a record that isn't there would make one without a state.
+        change.condition_expression = Some("attribute_exists(#version)");
+        change.name("#version", names::VERSION);
+        change.name("#parks", names::SURVEYED_PARKS);
+        change.name("#depth", names::SURVEYED_DEPTH);
+        change.name("#oldest", names::SURVEYED_OLDEST);
+        change.value(":parks", number(*parks));
+        change.value(":depth", number(*depth));
+        let update = match oldest {
+            None => "SET #parks = :parks, #depth = :depth REMOVE #oldest",
+            Some(oldest) => {
+                change.value(":oldest", number(oldest.0));
+                "SET #parks = :parks, #depth = :depth, #oldest = :oldest"
+            }
         };
-        let lost = |error: &UpdateItemError| error.is_conditional_check_failed_exception();
-        settle("update_item", || request.clone().send(), lost).await.map(drop)
+        change.update_expression = Some(update.to_owned());
+        self.settle(Operation::UPDATE_ITEM, &change).await.map(drop)
+    }
+
+    fn change_of_record(&self) -> Change<'_> {
+        Change::of(self.breakers.as_str(), self.record_key())
+    }
+
+    fn change_of_lot(&self, sort_key: String) -> Change<'_> {
+        Change::of(self.parking.as_str(), self.lot_key(sort_key))
+    }
+
+    /// Sends until it is answered otherwise than by a conflict. True if it was written, false if its condition didn't hold.
+    async fn settle(&self, operation: Operation, change: &Change<'_>) -> Result<bool, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.tables.call(operation, change).await {
+                Ok(Done {}) => {
+                    telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation.name, "written"]);
+                    return Ok(true);
+                }
+                Err(failure) if is_condition(&failure) => {
+                    telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation.name, "refused"]);
+                    return Ok(false);
+                }
+                Err(failure) if failure.code == CONFLICT && attempt < ATTEMPTS => {
+                    tokio::time::sleep(pause(attempt)).await;
+                    attempt += 1;
+                }
+                Err(failure) => return Err(StoreError::new(operation, failure)),
+            }
+        }
     }
 }
 
-/// Sends until it is answered otherwise than by a conflict. True if it was written, false if its condition didn't hold.
-async fn settle<T, E, F>(
-    operation: &'static str,
-    send: impl Fn() -> F,
-    lost: impl Fn(&E) -> bool,
-) -> Result<bool, StoreError>
-where
-    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    E: ProvideErrorMetadata + Error + 'static,
-{
-    let mut attempt = 1;
-    loop {
-        match send().await {
-            Ok(_) => {
-                telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation, "written"]);
-                return Ok(true);
-            }
-            Err(SdkError::ServiceError(refusal)) if lost(refusal.err()) => {
-                telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation, "refused"]);
-                return Ok(false);
-            }
-            Err(error) if error.code() == Some(CONFLICT) && attempt < ATTEMPTS => {
-                tokio::time::sleep(pause(attempt)).await;
-                attempt += 1;
-            }
-            Err(error) => return Err(StoreError::new(operation, Failure::of(&error))),
+/// An update or a deletion of one item, by itself or in a transaction.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Change<'a> {
+    table_name: &'a str,
+    key: Item,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update_expression: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition_expression: Option<&'static str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    expression_attribute_names: BTreeMap<String, &'static str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    expression_attribute_values: Item,
+}
+
+impl<'a> Change<'a> {
+    fn of(table_name: &'a str, key: Item) -> Self {
+        Self {
+            table_name,
+            key,
+            update_expression: None,
+            condition_expression: None,
+            expression_attribute_names: BTreeMap::new(),
+            expression_attribute_values: Item::new(),
         }
     }
+
+    fn name(&mut self, placeholder: &str, attribute: &'static str) {
+        self.expression_attribute_names.insert(placeholder.to_owned(), attribute);
+    }
+
+    fn value(&mut self, placeholder: &str, value: AttributeValue) {
+        self.expression_attribute_values.insert(placeholder.to_owned(), value);
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Transaction<'a> {
+    transact_items: Vec<Action<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+enum Action<'a> {
+    Put(Put<'a>),
+    Update(Change<'a>),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Put<'a> {
+    table_name: &'a str,
+    item: Item,
 }
 
 /// A random pause after so many attempts, so that those who met don't meet again.
 fn pause(attempts: u32) -> Duration {
     let longest = FIRST_PAUSE.saturating_mul(1 << attempts.min(10)).min(LONGEST_PAUSE);
     longest.mul_f64(RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64)
-}
-
-fn reasons<R>(error: &SdkError<TransactWriteItemsError, R>) -> &[CancellationReason] {
-    match error {
-        SdkError::ServiceError(refusal) => match refusal.err() {
-            TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled.cancellation_reasons(),
-            _ => &[],
-        },
-        _ => &[],
-    }
 }

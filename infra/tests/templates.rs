@@ -246,3 +246,39 @@ fn waves_order_the_regions() {
     assert_eq!(events.iter().map(|stack| stack.id.region.as_str()).collect::<Vec<_>>(), ["us-east-1", "us-west-2"]);
     assert!(events[1].depends_on.contains(&events[0].id));
 }
+
+/// A mapping without an end blocks its shard until the stream forgets; one without a filter starts the function for rows that
+/// time to live took away and for those of the other region.
+#[test]
+fn streams_are_read_with_an_end_and_without_clean_ups() {
+    for (name, system) in systems() {
+        let mut mappings = 0;
+        for stack in &system.stacks {
+            let of_streams = |resource: &&cfn::Declaration| resource.properties().contains_key("StartingPosition");
+            for mapping in stack.template.resources().filter(of_streams) {
+                mappings += 1;
+                let place = format!("{name} {}: {}", stack.id, mapping.logical_id());
+                let properties = mapping.properties();
+                let number = |key: &str| properties[key].as_i64().unwrap_or(i64::MAX);
+                assert!((0..=10_000).contains(&number("MaximumRetryAttempts")), "{place}");
+                assert!((60..86_400).contains(&number("MaximumRecordAgeInSeconds")), "{place}");
+                assert!((1..=10).contains(&number("ParallelizationFactor")), "{place}");
+                assert_eq!(properties["BisectBatchOnFunctionError"], true, "{place}");
+                assert_eq!(properties["FunctionResponseTypes"][0], "ReportBatchItemFailures", "{place}");
+                assert!(!properties["DestinationConfig"]["OnFailure"]["Destination"].is_null(), "{place}");
+                let filters = properties["FilterCriteria"]["Filters"].as_array().expect("filters");
+                for filter in filters {
+                    let pattern = filter["Pattern"].as_str().expect("a text");
+                    let pattern: cfn::Json = serde_json::from_str(pattern).expect("JSON");
+                    assert_eq!(pattern["eventName"], cfn::Json::from(vec!["INSERT", "MODIFY"]), "{place}");
+                    let origin = &pattern["dynamodb"]["NewImage"]["origin_region"]["S"][0];
+                    let is_own = origin == stack.id.region.as_str() || origin["exists"] == false;
+                    assert!(is_own, "{place}: {pattern}");
+                }
+                assert_eq!(filters.len(), 2, "{place}");
+            }
+        }
+        // Two functions, three tables, two regions.
+        assert_eq!(mappings, 12, "{name}");
+    }
+}

@@ -6,17 +6,19 @@
 mod dictionaries;
 mod features;
 mod schemas;
+mod semantics;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str =
-    "usage: cargo xtask schemas [--check] | features | dictionaries [--from <folder> | --check | --compare]
+    "usage: cargo xtask schemas [--check] | features | semantics | dictionaries [--from <folder> | --check | --compare]
 
   schemas                 copy the resource schemas listed in crates/cfn/schemas/types.txt out of the pinned package
   schemas --check         compare the checked-in schemas with the package, change nothing
   features                check that every build uses the same features of the dependencies
+  semantics               check that every test that docs/semantics.md names is there
   dictionaries            train the dictionaries of the cross-region envelope and write those that are new
   dictionaries --from f   train on the domain events in f/customers.jsonl, f/orders.jsonl, f/products.jsonl, one a line
   dictionaries --check    train them and compare with the checked-in ones, change nothing
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["schemas"] => end(schemas::write()),
         ["schemas", "--check"] => end(schemas::check()),
         ["features"] => end(features::check()),
+        ["semantics"] => end(semantics::check()),
         ["dictionaries"] => end(dictionaries::write()),
         ["dictionaries", "--from", folder] => end(dictionaries::write_from(Path::new(folder))),
         ["dictionaries", "--check"] => end(dictionaries::check()),

@@ -260,7 +260,7 @@ proptest! {
 
     /// Bytes that are almost right reach deeper than random ones.
     #[test]
-    fn damaged_records_never_panic(entity in entities(), position in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+    fn damaged_records_never_panic(entity in entities(), damages in proptest::collection::vec(fuzz::damage(), 1..4)) {
         let columns = sample_columns(entity, "k", 7);
         let sequence = ChangeSequence::new(at(), 1);
         let record = Record {
@@ -268,10 +268,7 @@ proptest! {
             committed_at: at(), stream_position: "0:1", transaction_id: "5", column_mask: Some(&[0x15]),
         };
         let mut value = Encoder::new(entity).value(VALUE_SCHEMA, &record).expect("encoded");
-        let index = position.index(value.len());
-        value[index] = byte;
-        let _ = decode(&schemas(entity), &message(entity, None, &value));
-        value.truncate(cut.index(value.len()));
+        damages.iter().for_each(|damage| damage.apply(&mut value));
         let _ = decode(&schemas(entity), &message(entity, None, &value));
     }
 }

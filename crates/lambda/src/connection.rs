@@ -8,6 +8,9 @@ use crate::response::{Length, Response};
 /// Bytes that the buffer has at first; most events fit.
 const BUFFER: usize = 16 * 1024;
 
+/// The longest response that is taken. Lambda's events have at most 6 MB.
+const LARGEST_RESPONSE: usize = 32 * 1024 * 1024;
+
 /// A buffer that grew above this for one event is given back with the next.
 const LARGEST_KEPT: usize = 256 * 1024;
 
@@ -84,10 +87,11 @@ impl Connection {
         let start = response.body.start;
         match response.length {
             Length::Known(length) => {
-                while self.filled < start + length {
+                let end = end_of(start, length)?;
+                while self.filled < end {
                     self.fill(stream)?;
                 }
-                response.body = start..start + length;
+                response.body = start..end;
             }
             Length::Chunked => response.body = start..self.join_chunks(stream, start)?,
             Length::UntilClosed => {
@@ -120,13 +124,14 @@ impl Connection {
             if size == 0 {
                 return self.skip_trailers(stream, place).map(|()| joined);
             }
+            let end = end_of(place, size)?;
             // With the line end behind it.
-            while self.filled - place < size + 2 {
+            while self.filled < end + 2 {
                 self.fill(stream)?;
             }
-            self.buffer.copy_within(place..place + size, joined);
+            self.buffer.copy_within(place..end, joined);
             joined += size;
-            place += size + 2;
+            place = end + 2;
         }
     }
 
@@ -143,6 +148,9 @@ impl Connection {
 
     fn fill(&mut self, stream: &mut impl Read) -> io::Result<()> {
         if self.filled == self.buffer.len() {
+            if self.filled >= LARGEST_RESPONSE {
+                return Err(too_large());
+            }
             self.buffer.resize(self.filled * 2, 0);
         }
         loop {
@@ -157,6 +165,15 @@ impl Connection {
             }
         }
     }
+}
+
+/// Where so many bytes from `start` on end, if they may be so many.
+fn end_of(start: usize, length: usize) -> io::Result<usize> {
+    start.checked_add(length).filter(|end| *end <= LARGEST_RESPONSE).ok_or_else(too_large)
+}
+
+fn too_large() -> io::Error {
+    io::Error::other(format!("a response of more than {} MiB", LARGEST_RESPONSE >> 20))
 }
 
 #[cfg(test)]
@@ -213,5 +230,28 @@ mod tests {
         ] {
             assert!(body(part, 7).is_err(), "{part}");
         }
+    }
+
+    /// A length that no memory holds used to overflow where its end was computed.
+    #[test]
+    fn a_response_that_says_to_be_too_large_is_refused_at_once() {
+        for length in [usize::MAX, usize::MAX - 1, LARGEST_RESPONSE] {
+            for head in [
+                format!("Content-Length: {length}\r\n\r\n"),
+                format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n"),
+            ] {
+                let error = body(&format!("HTTP/1.1 200 OK\r\n{head}{{}}"), 7).expect_err("too large");
+                assert_eq!(error.to_string(), "a response of more than 32 MiB", "{head}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_response_without_an_end_is_read_so_far_and_no_further() {
+        let mut connection = Connection::to("nowhere");
+        let mut endless = (&b"HTTP/1.0 200 OK\r\n\r\n"[..]).chain(io::repeat(b'a'));
+        let error = connection.receive(&mut endless).expect_err("too large");
+        assert_eq!(error.to_string(), "a response of more than 32 MiB");
+        assert_eq!(connection.filled, LARGEST_RESPONSE);
     }
 }

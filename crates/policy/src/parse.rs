@@ -8,9 +8,13 @@ use crate::syntax::{
     Range, Rule,
 };
 
+/// How deep blocks, filters, lists and maps may lie in each other. Reading and evaluating them takes the stack.
+const MAX_DEPTH: usize = 64;
+
 /// Reads a whole file.
 pub(crate) fn file(name: &str, text: &str) -> Result<File, Problem> {
-    let mut parser = Parser { name, text, at: 0, in_conditions: false };
+    let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
+    let mut parser = Parser { name, text, line_ends, at: 0, depth: 0, in_conditions: false };
     let mut file = File { lets: Vec::new(), rules: Vec::new() };
     loop {
         parser.skip();
@@ -34,7 +38,10 @@ pub(crate) fn file(name: &str, text: &str) -> Result<File, Problem> {
 struct Parser<'a> {
     name: &'a str,
     text: &'a str,
+    /// Where the text's lines end: each clause asks for its line.
+    line_ends: Vec<usize>,
     at: usize,
+    depth: usize,
     /// Inside of conditions a `{` ends them and starts no block.
     in_conditions: bool,
 }
@@ -47,7 +54,7 @@ impl<'a> Parser<'a> {
     }
 
     fn line(&self) -> u32 {
-        let breaks = self.text[..self.at].matches('\n').count();
+        let breaks = self.line_ends.partition_point(|end| *end < self.at);
         u32::try_from(breaks).map_or(u32::MAX, |breaks| breaks.saturating_add(1))
     }
 
@@ -91,15 +98,27 @@ impl<'a> Parser<'a> {
         if shown.is_empty() { " at the end of the file".to_owned() } else { format!(" before `{shown}`") }
     }
 
+    /// Reads what lies one deeper.
+    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<T> {
+        if self.depth == MAX_DEPTH {
+            return Err(
+                self.problem(format!("more than {MAX_DEPTH} blocks, filters, lists and maps lie in each other"))
+            );
+        }
+        self.depth += 1;
+        let result = read(self);
+        self.depth -= 1;
+        result
+    }
+
     /// Takes a keyword, in small letters or capitals, if it comes next as a whole word.
     fn word(&mut self, word: &str) -> bool {
-        let rest = self.rest();
-        let matches = rest.get(..word.len()).is_some_and(|start| start == word || start == word.to_uppercase());
-        let ends = !rest[word.len().min(rest.len())..].starts_with(is_name);
-        if matches && ends {
+        let Some((start, after)) = self.rest().split_at_checked(word.len()) else { return false };
+        let found = (start == word || start == word.to_uppercase()) && !after.starts_with(is_name);
+        if found {
             self.at += word.len();
         }
-        matches && ends
+        found
     }
 
     fn name(&mut self, what: &str) -> Read<String> {
@@ -148,6 +167,10 @@ impl<'a> Parser<'a> {
     }
 
     fn block(&mut self) -> Read<Block> {
+        self.deeper(Self::inner_block)
+    }
+
+    fn inner_block(&mut self) -> Read<Block> {
         self.expect("{")?;
         let mut lets = Vec::new();
         let mut clauses = Vec::new();
@@ -330,7 +353,7 @@ impl<'a> Parser<'a> {
             if self.sign(".") {
                 parts.push(self.dotted()?);
             } else if self.sign("[") {
-                parts.push(self.bracketed()?);
+                parts.push(self.deeper(Self::bracketed)?);
             } else {
                 return Ok(Query { parts, some });
             }
@@ -398,8 +421,8 @@ impl<'a> Parser<'a> {
         let literal = match rest.chars().next() {
             Some('\'' | '"') => Literal::Json(Json::String(self.quoted()?)),
             Some('/') => self.regex()?,
-            Some('[') => self.list()?,
-            Some('{') => self.map()?,
+            Some('[') => self.deeper(Self::list)?,
+            Some('{') => self.deeper(Self::map)?,
             Some('r') if rest[1..].starts_with(['[', '(']) => self.range()?,
             Some(first) if first.is_ascii_digit() || first == '-' => Literal::Json(self.number()?),
             _ if self.word("true") || self.sign_word("True") => Literal::Json(Json::Bool(true)),

@@ -52,3 +52,38 @@ fn some_of_nothing_fails_and_says_where() {
         assert_eq!((failure.path.as_str(), failure.message.as_deref()), (place, Some("want it")), "{name}");
     }
 }
+
+/// Words were compared byte by byte: a letter of several bytes where a keyword could be was cut in its middle, with a panic.
+#[test]
+fn letters_of_any_length_may_stand_where_a_keyword_could() {
+    for text in
+        ["été", "ルール", "rul\u{e9}", "rule a {\n  é exists\n}", "rule a {\n  b == nué\n}", "let a = tru\u{1f600}"]
+    {
+        RuleFile::parse("words.guard", text).expect_err(text);
+    }
+    RuleFile::parse("words.guard", "rule a {\n  'é' exists << étés >>\n}").expect("a rule");
+}
+
+/// Reading and evaluating go as deep as the text, and used to end the process where the stack did.
+#[test]
+fn depth_is_limited() {
+    let parse = |open: &str, inner: &str, close: &str, depth: usize| {
+        let clause = format!("{}{inner}{}", open.repeat(depth), close.repeat(depth));
+        // A list is no clause, but what a clause compares with.
+        let clause = if open.starts_with(['[', '{']) { format!("b == {clause}") } else { clause };
+        RuleFile::parse("deep.guard", &format!("rule a {{\n  {clause}\n}}"))
+    };
+    for (open, inner, close) in [
+        ("when b exists { ", "b exists", " }"),
+        ("b { ", "b exists", " }"),
+        ("b[ ", "b exists", " ] exists"),
+        ("[", "1", "]"),
+        ("{a: ", "1", "}"),
+    ] {
+        for depth in [65, 100_000] {
+            let problem = parse(open, inner, close, depth).map(|_| ()).expect_err("too deep");
+            assert_eq!(problem.what, "more than 64 blocks, filters, lists and maps lie in each other", "{open}");
+        }
+        parse(open, inner, close, 60).expect("not too deep").evaluate(&Json::Null).expect("verdicts");
+    }
+}

@@ -306,6 +306,38 @@ mod tests {
         }
     }
 
+    /// CloudWatch charges each series, so a label is a word of a list in the code or a name from an environment file, and never
+    /// an id, a key or the text of an error.
+    #[test]
+    fn labels_are_words_of_bounded_number() {
+        const OF_THE_CODE: [&str; 15] = [
+            "class",
+            "code",
+            "detail_type",
+            "entity",
+            "from",
+            "kind",
+            "operation",
+            "outcome",
+            "reason",
+            "service",
+            "source",
+            "stage",
+            "state",
+            "status",
+            "to",
+        ];
+        const OF_THE_ENVIRONMENT: [&str; 6] =
+            ["function", "partition", "region", "source_region", "target_region", "topic"];
+        // CloudWatch takes 30 dimensions, and the function's name is one more beside the labels.
+        const MOST: usize = 29;
+        for metric in &ALL {
+            let unknown = |label: &&&str| !OF_THE_CODE.contains(label) && !OF_THE_ENVIRONMENT.contains(label);
+            assert_eq!(metric.labels().iter().find(unknown), None, "{}: how many values can it have?", metric.name());
+            assert!(metric.labels().len() <= MOST, "{}", metric.name());
+        }
+    }
+
     #[test]
     fn bucket_bounds_rise() {
         for bounds in [WORK_SECONDS, JOURNEY_SECONDS] {

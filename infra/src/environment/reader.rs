@@ -19,12 +19,15 @@ const LONGEST_QUOTE: usize = 60;
 pub(super) struct Reader<'text> {
     file: &'text str,
     text: &'text str,
+    /// Where the text's lines end, so that many mistakes in a long file don't each search it from its beginning.
+    line_ends: Vec<usize>,
     mistakes: RefCell<Vec<Mistake>>,
 }
 
 impl<'text> Reader<'text> {
     pub(super) fn new(file: &'text str, text: &'text str) -> Self {
-        Self { file, text, mistakes: RefCell::default() }
+        let line_ends = text.match_indices('\n').map(|(offset, _)| offset).collect();
+        Self { file, text, line_ends, mistakes: RefCell::default() }
     }
 
     /// Parses the text and reads it from its root; what doesn't parse is recorded and skipped.
@@ -53,7 +56,7 @@ impl<'text> Reader<'text> {
 
     /// The line of an offset, from 1.
     fn line(&self, offset: usize) -> usize {
-        1 + self.text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+        1 + self.line_ends.partition_point(|end| *end < offset)
     }
 
     fn record(&self, offset: usize, key: &str, problem: String, hint: impl Into<String>) {

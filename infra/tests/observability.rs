@@ -287,6 +287,7 @@ fn the_programs_measure_what_alarms_look_at() {
     let expected = [
         "authorizations_total",
         "cross_region_latency_seconds",
+        "dynamodb_errors_total",
         "eventbridge_publish_errors_total",
         "health_probes_total",
         "health_status",

@@ -14,11 +14,13 @@
 //! - [`stream`]: one batch of a DynamoDB stream, from JSON to the partial-batch answer.
 //! - [`routes`]: what the breaker shares between instances, and the events that wait.
 //! - [`secrets`]: the versions of one secret.
+//! - [`authority`]: the record that says which region owns what and which get no traffic.
 //! - [`health`]: small reads and writes that show whether a region works, and where verdicts are kept.
 //! - [`fakes`]: ports that only remember, for tests of the programs.
 //!
 //! Control planes (CloudFormation, Lambda, …) are not reached from here.
 
+pub mod authority;
 pub mod batch;
 pub mod config;
 pub mod connector;

@@ -19,6 +19,8 @@ program! {
         resources {
             /// Canary rows and the last verdict; the table has the same name in each region.
             health: Table as Probe = "HEALTH_TABLE",
+            /// The record that says which region owns what and which get no traffic; the own region's replica is read.
+            authority: Table as Read = "AUTHORITY_TABLE",
             /// The bus of each region, which gets canary events and, in the own region, the verdict.
             bus: EventBus as Publish = "EVENT_BUS_NAME",
             /// Canary messages; the queue has the same name in each region.

@@ -71,7 +71,7 @@ access! {
     Share, "shares its state in", Both;
     /// Put rows aside, and take them up again in order.
     Park, "parks events in", Both;
-    /// Read a value.
+    /// Read a value or a row.
     Read, "reads", In;
     /// Write something small and read it back, to see that the resource works.
     Probe, "probes", Both;
@@ -189,6 +189,11 @@ impl Allows<Publish> for EventBus {
 impl Allows<Send> for Queue {
     const ACTIONS: &'static [&'static str] = &["sqs:SendMessage"];
     const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt", "kms:GenerateDataKey"];
+}
+
+impl Allows<Read> for Table {
+    const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
 }
 
 impl Allows<Write> for Table {

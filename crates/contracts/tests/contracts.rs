@@ -104,6 +104,7 @@ fn what_is_not_used_needs_no_permission() {
             ("AWS_REGION", "us-west-2"),
             ("CHECKED_REGIONS", "us-west-2"),
             ("HEALTH_TABLE", "tandem-test-health"),
+            ("AUTHORITY_TABLE", "tandem-test-authority"),
             ("EVENT_BUS_NAME", "tandem-test-events"),
             ("CANARY_QUEUE_NAME", "tandem-test-canaries"),
         ],
@@ -307,6 +308,7 @@ fn a_health_checkers_settings_fit_together() {
         ("AWS_REGION", "us-west-2"),
         ("CHECKED_REGIONS", "us-west-2,us-east-1"),
         ("HEALTH_TABLE", "tandem-test-health"),
+        ("AUTHORITY_TABLE", "tandem-test-authority"),
         ("EVENT_BUS_NAME", "tandem-test-events"),
         ("CANARY_QUEUE_NAME", "tandem-test-canaries"),
         ("CONTROL_PLANES", "ignored"),
@@ -328,6 +330,7 @@ fn a_health_checkers_settings_fit_together() {
         // Where the checker runs isn't known to a binding.
         regions: Regions::new([region("us-east-1")]).expect("a region"),
         health: Bound::new("Health", "tandem-test-health".to_owned(), Vec::new()),
+        authority: Bound::new("Authority", "tandem-test-authority".to_owned(), Vec::new()),
         bus: Bound::new("Bus", "tandem-test-events".to_owned(), Vec::new()),
         canaries: Bound::new("Canaries", "tandem-test-canaries".to_owned(), Vec::new()),
         control_planes: Bound::unused("ignored".to_owned()),

@@ -9,6 +9,7 @@ use contracts::Region;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::authority::Standing;
 use crate::json::to_json;
 
 /// EventBridge's `Source` of canaries and of the health checker's verdicts.
@@ -96,6 +97,9 @@ pub struct HealthCheckEvent {
     pub observer_region: Region,
     /// The worst of the regions' verdicts.
     pub overall: Health,
+    /// What the record of authority said at this check; none when nobody could tell. It has no part in the verdicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<Standing>,
     /// The regions, in the order of the checker's configuration.
     pub regions: Vec<RegionReport>,
 }
@@ -133,9 +137,14 @@ pub struct ProbeReport {
 
 impl HealthCheckEvent {
     /// The event of a check that began at `checked_at` and was made in `observer_region`.
-    pub fn new(checked_at: Timestamp, observer_region: Region, regions: Vec<RegionReport>) -> Self {
+    pub fn new(
+        checked_at: Timestamp,
+        observer_region: Region,
+        authority: Option<Standing>,
+        regions: Vec<RegionReport>,
+    ) -> Self {
         let overall = regions.iter().map(|report| report.verdict).max().unwrap_or(Health::Healthy);
-        Self { version: FormVersion, checked_at, observer_region, overall, regions }
+        Self { version: FormVersion, checked_at, observer_region, overall, authority, regions }
     }
 
     /// The event's JSON, an object.
@@ -198,6 +207,7 @@ mod milliseconds {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::num::NonZeroU64;
 
     fn region(name: &str) -> Region {
         Region::new(name).expect("a region")
@@ -225,7 +235,9 @@ mod tests {
             control_planes: vec![probe(dynamodb, Health::Unhealthy, 7, Some("denied"))],
         };
         let checked_at = "2026-03-04T05:06:07.891Z".parse().expect("a time");
-        HealthCheckEvent::new(checked_at, region("us-west-2"), vec![own, peer])
+        let withdrawn = [(region("us-east-1"), NonZeroU64::MIN)].into();
+        let authority = Standing { epoch: 3, owner: Some(region("us-west-2")), withdrawn };
+        HealthCheckEvent::new(checked_at, region("us-west-2"), Some(authority), vec![own, peer])
     }
 
     #[test]
@@ -237,7 +249,7 @@ mod tests {
     #[test]
     fn the_worst_verdict_is_the_whole() {
         assert_eq!(event().overall, Health::Degraded);
-        let nothing = HealthCheckEvent::new(Timestamp::UNIX_EPOCH, region("us-west-2"), Vec::new());
+        let nothing = HealthCheckEvent::new(Timestamp::UNIX_EPOCH, region("us-west-2"), None, Vec::new());
         assert_eq!(nothing.overall, Health::Healthy);
     }
 
@@ -277,17 +289,27 @@ mod tests {
         prop::collection::vec(probe, 0..4)
     }
 
+    fn standings() -> impl Strategy<Value = Standing> {
+        let withdrawn = prop::sample::select(vec![Vec::new(), vec![(region("us-east-1"), NonZeroU64::MIN)]]);
+        (any::<u64>(), any::<bool>(), withdrawn).prop_map(|(epoch, is_owned, withdrawn)| Standing {
+            epoch,
+            owner: is_owned.then(|| region("us-west-2")),
+            withdrawn: withdrawn.into_iter().collect(),
+        })
+    }
+
     proptest! {
         #[test]
         fn whatever_is_written_is_read_back(
             millis in 0_i64..4_102_444_800_000,
+            authority in prop::option::of(standings()),
             regions in prop::collection::vec((prop::sample::select(Health::ALL.to_vec()), probes(), probes()), 0..4),
         ) {
             let regions = regions.into_iter().map(|(verdict, probes, control_planes)| {
                 RegionReport { region: region("us-east-1"), verdict, probes, control_planes }
             });
             let checked_at = Timestamp::from_millisecond(millis).expect("a time");
-            let event = HealthCheckEvent::new(checked_at, region("us-west-2"), regions.collect());
+            let event = HealthCheckEvent::new(checked_at, region("us-west-2"), authority, regions.collect());
             prop_assert_eq!(HealthCheckEvent::parse(&event.to_json()).expect("reads back"), event);
         }
     }

@@ -7,11 +7,13 @@
 //! The way of a change: [`qlik`] decodes a Kafka message into a [`qlik::Change`], which becomes [`row::RowWrite`]s;
 //! a table's stream gives [`stream::Record`]s, which become [`domain::DomainEvent`]s; [`cross_region`] carries those to the peer region.
 //! Events of the API have a way of their own: [`raw`].
+//! Who owns what, and where no traffic goes, is said by [`authority`].
 //!
 //! Numbers are carried as decimal text and never become floating-point numbers here, so their value stays exact,
 //! also that of an integer above 2^53 or a long decimal. Their spelling doesn't: a table gives `9.10` back as `9.1`.
 
 pub mod attribute;
+pub mod authority;
 pub mod cross_region;
 pub mod dead_letter;
 pub mod domain;

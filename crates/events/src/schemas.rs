@@ -39,6 +39,9 @@ pub const TRANSFORMED: EventSchema = schema!("transformed", 1);
 pub const VALIDATION_FAILED: EventSchema = schema!("validation-failed", 1);
 /// [`crate::dead_letter::DeadLetterEvent`].
 pub const DEAD_LETTER: EventSchema = schema!("dead-letter", 1);
+/// [`crate::health::HealthCheckEvent`].
+pub const HEALTH_CHECK: EventSchema = schema!("health-check", 1);
 
-/// Every schema. The health checker's verdicts join them once their type is in this crate.
-pub const ALL: [EventSchema; 5] = [DOMAIN_EVENT, CROSS_REGION_EVENT, TRANSFORMED, VALIDATION_FAILED, DEAD_LETTER];
+/// Every schema.
+pub const ALL: [EventSchema; 6] =
+    [DOMAIN_EVENT, CROSS_REGION_EVENT, TRANSFORMED, VALIDATION_FAILED, DEAD_LETTER, HEALTH_CHECK];

@@ -1,12 +1,16 @@
 //! The JSON Schemas agree with the types: with what is written, and with what can be read.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::LazyLock;
+use std::time::Duration;
 
+use events::authority::Standing;
 use events::cross_region::{Envelope, seal};
 use events::dead_letter::{DeadLetterEvent, RecordEncoding};
 use events::domain::{Action, EventType};
 use events::geo::{Geo, GeoDatabaseId, GeoStatus};
+use events::health::{Health, HealthCheckEvent, ProbeReport, ProbedService, RegionReport};
 use events::raw::{RulesId, TransformedEvent, ValidationFailed, Violation, ViolationCode};
 use events::schemas::{self, EventSchema};
 use events::{ChangeSequence, DomainEvent, Entity, EventId, JsonText, Region, Timestamp, Trace, Version};
@@ -368,6 +372,37 @@ fn dead_letters() -> impl Strategy<Value = DeadLetterEvent> {
     )
 }
 
+fn standings() -> impl Strategy<Value = Standing> {
+    let epochs = prop_oneof![Just(1), Just(u64::MAX), 1..u64::MAX];
+    let epochs = epochs.prop_map(|epoch| NonZeroU64::new(epoch).expect("from 1"));
+    let withdrawn = proptest::collection::btree_map(regions(), epochs, 0..3);
+    (prop_oneof![Just(0), Just(u64::MAX), any::<u64>()], proptest::option::of(regions()), withdrawn)
+        .prop_map(|(epoch, owner, withdrawn)| Standing { epoch, owner, withdrawn })
+}
+
+fn probes() -> impl Strategy<Value = Vec<ProbeReport>> {
+    let words = (proptest::sample::select(ProbedService::ALL.to_vec()), proptest::sample::select(Health::ALL.to_vec()));
+    let millis = prop_oneof![Just(0), Just(u64::MAX), any::<u64>()];
+    let probe = (words, millis, proptest::option::of(".{0,8}")).prop_map(|((service, status), millis, error)| {
+        ProbeReport { service, status, latency: Duration::from_millis(millis), error }
+    });
+    proptest::collection::vec(probe, 0..3)
+}
+
+fn health_checks() -> impl Strategy<Value = HealthCheckEvent> {
+    let verdicts = proptest::sample::select(Health::ALL.to_vec());
+    let report = (regions(), verdicts, probes(), probes())
+        .prop_map(|(region, verdict, probes, control_planes)| RegionReport { region, verdict, probes, control_planes });
+    let reports = proptest::collection::vec(report, 0..3);
+    let millis = -70_000_000_000_000_i64..253_402_207_200_000;
+    (millis, regions(), proptest::option::of(standings()), reports).prop_map(
+        |(millis, observer, authority, reports)| {
+            let checked_at = Timestamp::from_millisecond(millis).expect("in range");
+            HealthCheckEvent::new(checked_at, observer, authority, reports)
+        },
+    )
+}
+
 macro_rules! laws {
     ($($module:ident: $schema:ident, $type:ty, $events:ident;)*) => {$(
         mod $module {
@@ -399,6 +434,7 @@ laws! {
     transformed_event: TRANSFORMED, TransformedEvent, transformed;
     validation_failed: VALIDATION_FAILED, ValidationFailed, refusals;
     dead_letter: DEAD_LETTER, DeadLetterEvent, dead_letters;
+    health_check: HEALTH_CHECK, HealthCheckEvent, health_checks;
 }
 
 /// The closed lists of words are those of the code.
@@ -416,6 +452,10 @@ fn words_are_the_same() {
     let entities: Vec<&str> = Entity::ALL.iter().map(|entity| entity.as_str()).collect();
     let both = [schemas::DOMAIN_EVENT, schemas::CROSS_REGION_EVENT].map(|of| words(of, "/$defs/entity/enum"));
     assert_eq!(both, [entities.clone(), entities]);
+    let health: Vec<&str> = Health::ALL.iter().map(|health| health.as_str()).collect();
+    assert_eq!(words(schemas::HEALTH_CHECK, "/$defs/health/enum"), health);
+    let services: Vec<&str> = ProbedService::ALL.iter().map(|service| service.as_str()).collect();
+    assert_eq!(words(schemas::HEALTH_CHECK, "/$defs/probe/properties/service/enum"), services);
     let encodings = ["none", "zstd", "zstd+dict"];
     assert_eq!(words(schemas::CROSS_REGION_EVENT, "/properties/enc/enum"), encodings);
 }

@@ -1,7 +1,7 @@
 //! A stand-in for the AWS services that the functions call, over plain HTTP on one port, and for an issuer's key server.
 //!
 //! It answers what a service in good health would, as fast as it can: so many entries accepted as were sent, the secret, the
-//! row that was written last. It checks no signature and no condition. What it was asked for is counted, so that a function
+//! row that was written last, the record of authority. It checks no signature and no condition. What it was asked for is counted, so that a function
 //! that skips its work is noticed.
 
 use std::collections::BTreeMap;
@@ -119,7 +119,8 @@ impl Shared {
         let request: Value = serde_json::from_slice(body).unwrap_or_default();
         let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         let key = request["Key"]["pk"]["S"].as_str().unwrap_or_default();
-        let item = items.get(&(region.to_owned(), key.to_owned()));
+        let item = items.get(&(region.to_owned(), key.to_owned())).cloned();
+        let item = item.or_else(|| (key == "authority#all").then(authority));
         item.map_or_else(|| "{}".to_owned(), |item| json!({ "Item": item }).to_string())
     }
 
@@ -131,6 +132,19 @@ impl Shared {
         }
         "{}".to_owned()
     }
+}
+
+/// The record that says which region owns what, as it is in quiet times.
+fn authority() -> Value {
+    json!({
+        "pk": { "S": "authority#all" },
+        "version": { "N": "1" },
+        "owner": { "S": "us-west-2" },
+        "epoch": { "N": "1" },
+        "withdrawn": { "M": {} },
+        "changed_at": { "S": "2026-11-30T00:00:00.000Z" },
+        "changed_by": { "S": "bench" },
+    })
 }
 
 /// The region that a request is for, as its signature says: `Credential=<key>/<day>/<region>/<service>/aws4_request`.
@@ -165,6 +179,8 @@ fn secret(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use events::Item;
+    use events::authority::{Authority, Scope};
     use std::net::TcpStream;
 
     fn ask(stub: &AwsStub, target: &str, body: &Value) -> Value {
@@ -199,6 +215,15 @@ mod tests {
         let item = json!({ "pk": { "S": "canary#us-west-2" }, "written_at": { "N": "5" } });
         ask(&stub, "DynamoDB_20120810.PutItem", &json!({ "Item": item }));
         assert_eq!((read("us-west-2"), read("us-east-1")), (json!({ "Item": item }), json!({})));
+    }
+
+    #[test]
+    fn the_record_of_authority_can_be_read() {
+        let stub = AwsStub::start().expect("a port");
+        let key = json!({ "pk": { "S": Authority::key(&Scope::all()) } });
+        let mut answer = ask(&stub, "DynamoDB_20120810.GetItem", &json!({ "Key": key }));
+        let item: Item = serde_json::from_value(answer["Item"].take()).expect("an item");
+        assert_eq!(Authority::from_item(&item).expect("a record").epoch.get(), 1);
     }
 
     #[test]

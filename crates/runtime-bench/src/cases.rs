@@ -178,9 +178,9 @@ pub const CASES: [Case; 12] = [
         variables: |stub| with_stub(stub, health_checker()),
         with_tls: Some(|_| health_checker()),
         events: |_| vec![payloads::schedule()],
-        expected: r#""overall":"healthy""#,
-        // A region's probes make nine calls.
-        requests: 18,
+        expected: r#""overall":"healthy","authority":{"epoch":1,"#,
+        // A region's probes make nine calls, and the record of authority is read.
+        requests: 19,
         invocations: 500,
         bars: FUNCTION,
     },
@@ -267,6 +267,7 @@ fn health_checker() -> Variables {
     variables([
         ("CHECKED_REGIONS", "us-east-1,us-west-2"),
         ("HEALTH_TABLE", "tandem-bench-health"),
+        ("AUTHORITY_TABLE", "tandem-bench-authority"),
         ("CONTROL_PLANES", "ignored"),
         ("EVENT_BUS_NAME", "tandem-bench-events"),
         ("CANARY_QUEUE_NAME", "tandem-bench-health-canaries"),

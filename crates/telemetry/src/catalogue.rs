@@ -204,6 +204,14 @@ pub static HEALTH_PROBES_TOTAL: Counter<3> = Counter::new(
 pub static HEALTH_STATUS: Gauge<1> =
     Gauge::new("health_status", "The verdict on a region: 0 healthy, 1 degraded, 2 unhealthy.", &["region"]);
 
+/// The epoch of the record that says which region owns what, by the owner; 0 of `none` when there is no record. It has no value
+/// when the record could not be read.
+pub static REGION_AUTHORITY_EPOCH: Gauge<1> = Gauge::new(
+    "region_authority_epoch",
+    "The epoch of the record of authority, by the owner; 0 of none without a record.",
+    &["owner"],
+);
+
 /// Raw events of the API, by what became of them: `transformed`, `invalid`, `dead_letter`, or `failed` when they are
 /// delivered again.
 pub static RAW_EVENTS_TOTAL: Counter<1> =
@@ -236,7 +244,7 @@ pub static GEO_DATABASE_LOADED: Gauge<0> = Gauge::new(
 );
 
 /// Every metric, in the order in which exporters write them.
-pub static ALL: [Metric; 33] = [
+pub static ALL: [Metric; 34] = [
     LAMBDA_INVOCATIONS_TOTAL.metric(),
     LAMBDA_ERRORS_TOTAL.metric(),
     LAMBDA_DURATION_SECONDS.metric(),
@@ -265,6 +273,7 @@ pub static ALL: [Metric; 33] = [
     HEALTH_PROBE_SECONDS.metric(),
     HEALTH_PROBES_TOTAL.metric(),
     HEALTH_STATUS.metric(),
+    REGION_AUTHORITY_EPOCH.metric(),
     RAW_EVENTS_TOTAL.metric(),
     VALIDATION_ERRORS_TOTAL.metric(),
     RAW_EVENT_TRANSFORM_SECONDS.metric(),

@@ -5,31 +5,39 @@
 //! outcome is told on the own region's bus, whatever became of the rest: a store that is down is a reason to tell.
 //! A verdict that was made without knowing the checks before overwrites none that is kept.
 //!
+//! The record of authority is read meanwhile too. What it says has no part in a verdict; it is told, and kept with the verdicts
+//! for those who can't read the record.
+//!
 //! Control planes are looked at where that is wanted, for people who read the event. Whatever comes of it, verdicts are the
 //! same: a region whose tables can't be listed may well serve them.
 
+use crate::answer::{Grounds, HttpAnswer};
+use crate::authority::{Known, Memory};
 use crate::clock::{Clock, within};
 use crate::verdict::{Hysteresis, Verdict};
+use aws::authority::ReadAuthority;
 use aws::health::{AnnounceHealth, HealthError, KeepVerdicts, Keeping, KeptText, ProbeRegion, ProbedService};
 use contracts::{HealthChecker, HealthCheckerSettings, Region};
 use events::Timestamp;
+use events::authority::Standing;
 use events::health::{Health, HealthCheckEvent, ProbeReport, RegionReport};
-use futures::future::{join, join_all, join3};
+use futures::future::{join, join_all, join4};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// The longest that keeping the verdicts and telling of them may take, at the same time.
 /// With the longest `probe_timeout`, 20 s, a check stays below the function's 30 s.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest that reading the verdict for an answer may take. Route 53's checkers wait for two seconds
-/// (Route 53 developer guide, "How Amazon Route 53 determines whether a health check is healthy", read 2026-11).
+/// The longest that reading the verdict and the record of authority for an answer may take. Route 53's checkers wait for two
+/// seconds (Route 53 developer guide, "How Amazon Route 53 determines whether a health check is healthy", read 2026-11).
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a verdict that was read or made in this process answers without being read again.
+/// How long a verdict that was read or made in this process answers without being read again, and as long a reading of the
+/// record of authority, also one that failed: while the record can't be read, not every answer waits for it.
 const COPY_AGE: Duration = Duration::from_secs(5);
 
 /// How long a verdict stays in the store after it has expired, for people who look.
@@ -39,11 +47,12 @@ const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(7 * 24 * 3600);
 const MAX_ERROR_BYTES: usize = 300;
 
 /// Checks regions and remembers.
-pub struct Checker<P, K, A, C> {
+pub struct Checker<P, K, A, R, C> {
     region: Region,
     probes: Vec<(Region, P)>,
     store: K,
     bus: A,
+    record: R,
     clock: C,
     settings: HealthCheckerSettings,
     hysteresis: Hysteresis,
@@ -51,6 +60,8 @@ pub struct Checker<P, K, A, C> {
     lists: bool,
     /// What this process last made or read, and when.
     copies: Mutex<BTreeMap<Region, Remembered>>,
+    /// What this process knows of authority.
+    authority: Mutex<Memory>,
 }
 
 #[derive(Clone)]
@@ -77,15 +88,16 @@ struct Stored {
     verdict: Option<Verdict>,
 }
 
-impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K, A, C> {
+impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, R: ReadAuthority, C: Clock> Checker<P, K, A, R, C> {
     /// A checker of the regions in `config`, each through what `probes` makes for it.
-    pub fn new(config: &HealthChecker, probes: impl Fn(&Region) -> P, store: K, bus: A, clock: C) -> Self {
+    pub fn new(config: &HealthChecker, probes: impl Fn(&Region) -> P, store: K, bus: A, record: R, clock: C) -> Self {
         let HealthCheckerSettings { unhealthy_after, window, check_interval, verdict_expiry, .. } = config.settings;
         Self {
             region: config.region.clone(),
             probes: config.regions.iter().map(|region| (region.clone(), probes(region))).collect(),
             store,
             bus,
+            record,
             clock,
             settings: config.settings.clone(),
             hysteresis: Hysteresis {
@@ -96,12 +108,8 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
             },
             lists: config.control_planes.is_listed(),
             copies: Mutex::default(),
+            authority: Mutex::default(),
         }
-    }
-
-    /// The region in which this runs.
-    pub(crate) fn region(&self) -> &Region {
-        &self.region
     }
 
     /// Checks all regions once, keeps the verdicts and tells of them.
@@ -112,7 +120,9 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
         let observe = join_all(self.probes.iter().map(|(region, probes)| self.observe(region, probes)));
         let list = join_all(self.probes.iter().map(|(region, probes)| self.list(region, probes)));
         let load = join_all(self.probes.iter().map(|(region, _)| self.before(region)));
-        let (observed, listed, before) = join3(observe, list, load).await;
+        let authority = self.read_authority(self.settings.probe_timeout);
+        let (observed, listed, before, authority) = join4(observe, list, load, authority).await;
+        let newest = self.weigh(authority.as_ref(), &before);
         let mut regions = Vec::with_capacity(self.probes.len());
         let mut verdicts = Vec::with_capacity(self.probes.len());
         for ((((region, _), probes), control_planes), before) in
@@ -120,19 +130,44 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
         {
             let worst = probes.iter().map(|probe| probe.status).max().unwrap_or(Health::Healthy);
             let verdict = Verdict::after(before.verdict.as_ref(), worst, checked_at, self.hysteresis);
+            let verdict = verdict.made_under(newest.clone());
             regions.push(RegionReport { region: region.clone(), verdict: verdict.health, probes, control_planes });
             verdicts.push((region, verdict, before));
         }
         let began = Timestamp::try_from(checked_at).unwrap_or(Timestamp::UNIX_EPOCH);
-        let event = HealthCheckEvent::new(began, self.region.clone(), regions);
+        let event = HealthCheckEvent::new(began, self.region.clone(), authority, regions);
         let keep = join_all(verdicts.into_iter().map(|(region, verdict, before)| self.keep(region, verdict, before)));
         join(keep, self.tell(&event)).await;
         event
     }
 
+    /// What is to be said of the own region, by the last verdict and the record of authority, both from this process if they are
+    /// fresh. It makes no check.
+    pub(crate) async fn answer(&self) -> HttpAnswer {
+        let began = self.clock.elapsed();
+        let (verdict, ()) = join(self.own_verdict(), self.refresh_authority()).await;
+        // Whoever made the verdict may have heard of a decision since the record was read. Then it's read again: as it is
+        // consistent, it says as much now, unless it was set back.
+        let learned = self.memory().learn(verdict.as_ref().and_then(Verdict::under).cloned());
+        if learned && self.memory().is_behind() {
+            let passed = self.clock.elapsed().saturating_sub(began);
+            self.read_authority(READ_TIMEOUT.saturating_sub(passed)).await;
+        }
+        let memory = self.memory().clone();
+        let now = self.clock.now();
+        HttpAnswer::of(Grounds {
+            region: &self.region,
+            verdict: verdict.as_ref(),
+            is_expired: verdict.as_ref().is_some_and(|verdict| verdict.is_expired(now, self.settings.verdict_expiry)),
+            authority: memory.newest(),
+            is_behind: memory.is_behind(),
+            now,
+        })
+    }
+
     /// The verdict on the own region, from this process if it is fresh, else from the store. A store that doesn't answer
     /// makes nobody unhealthy: what this process knows is told until it expires.
-    pub(crate) async fn own_verdict(&self) -> Option<Verdict> {
+    async fn own_verdict(&self) -> Option<Verdict> {
         let copy = self.copy(&self.region);
         let fresh = copy.as_ref().filter(|copy| {
             // A clock that was set back makes no copy younger.
@@ -151,9 +186,50 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
         }
     }
 
-    /// Whether a verdict is too old to be told.
-    pub(crate) fn is_expired(&self, verdict: &Verdict) -> bool {
-        verdict.is_expired(self.clock.now(), self.settings.verdict_expiry)
+    /// Reads the record of authority unless that was done just now.
+    async fn refresh_authority(&self) {
+        let is_fresh = self.memory().is_fresh(self.clock.now(), COPY_AGE);
+        if !is_fresh {
+            self.read_authority(READ_TIMEOUT).await;
+        }
+    }
+
+    /// What the record of authority says; none when it can't be read in time. What is known already stays so.
+    async fn read_authority(&self, limit: Duration) -> Option<Standing> {
+        let began = self.clock.now();
+        let read = within(&self.clock, limit, self.record.read()).await;
+        let standing = read.as_ref().ok().map(|record| Standing::of(record.as_ref()));
+        if let Err(error) = &read {
+            telemetry::DYNAMODB_ERRORS_TOTAL.inc(&["read_authority", error.class()]);
+            tracing::error!(
+                error = error as &dyn Error,
+                "the record of authority could not be read; what is known counts"
+            );
+        }
+        self.memory().note(began, standing.clone());
+        standing
+    }
+
+    /// Compares what a check read with what is known, also from the checks before; gives the newest.
+    fn weigh(&self, read: Option<&Standing>, before: &[Before]) -> Option<Known> {
+        if let Some(standing) = read {
+            telemetry::REGION_AUTHORITY_EPOCH.set(&[owner(standing)], standing.epoch as f64);
+        }
+        let mut memory = self.memory();
+        for before in before {
+            memory.learn(before.verdict.as_ref().and_then(Verdict::under).cloned());
+        }
+        let newest = memory.newest().cloned();
+        if memory.is_behind() {
+            let (epoch, known) =
+                (read.map(|standing| standing.epoch), newest.as_ref().map(|known| known.standing.epoch));
+            tracing::error!(epoch, known, "the record of authority has a lower epoch than one that is known");
+        }
+        newest
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.authority.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn observe(&self, region: &Region, probes: &P) -> Vec<ProbeReport> {
@@ -224,8 +300,9 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
         let stored = stored.and_then(|stored| stored.verdict);
         // A verdict that was made without knowing the stored one is worth less than that.
         let copy = copy.filter(|copy| copy.is_founded || stored.is_none()).map(|copy| copy.verdict);
+        let under = stored.as_ref().and_then(Verdict::under).cloned();
         let verdict = stored.into_iter().chain(copy).max_by_key(Verdict::checked_at);
-        Before { verdict, seen, is_founded: true }
+        Before { verdict: verdict.map(|verdict| verdict.made_under(under)), seen, is_founded: true }
     }
 
     /// What the store holds of a region. "Could not ask" and "not there" differ.
@@ -283,6 +360,11 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Checker<P, K,
     fn forget(&self, region: &Region) {
         self.copies.lock().unwrap_or_else(PoisonError::into_inner).remove(region);
     }
+}
+
+/// The owner for metrics.
+pub(crate) fn owner(standing: &Standing) -> &str {
+    standing.owner.as_ref().map_or("none", Region::as_str)
 }
 
 /// The store's key of the verdict on a region.

@@ -2,6 +2,7 @@
 //!
 //! Latencies come from a clock that never steps, ages of verdicts from the wall clock, which other machines share.
 
+use aws::authority::AuthorityError;
 use aws::health::HealthError;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
@@ -60,18 +61,36 @@ impl Clock for MachineClock {
     }
 }
 
+/// An error that can say that a limit was reached.
+pub(crate) trait TimedOut {
+    /// There was no answer within `limit`.
+    fn after(limit: Duration) -> Self;
+}
+
+impl TimedOut for HealthError {
+    fn after(limit: Duration) -> Self {
+        Self::Timeout { limit }
+    }
+}
+
+impl TimedOut for AuthorityError {
+    fn after(limit: Duration) -> Self {
+        Self::Timeout { limit }
+    }
+}
+
 /// What `work` gives, or that it took longer than `limit`.
-pub(crate) async fn within<T>(
+pub(crate) async fn within<T, E: TimedOut>(
     clock: &impl Clock,
     limit: Duration,
-    work: impl Future<Output = Result<T, HealthError>>,
-) -> Result<T, HealthError> {
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     // Boxed, because futures of the SDK are deep and every layer above would contain them.
     let work = Box::pin(work);
     // Work goes first: what is done at the very end of its time is done.
     tokio::select! {
         biased;
         output = work => output,
-        () = clock.sleep(limit) => Err(HealthError::Timeout { limit }),
+        () = clock.sleep(limit) => Err(E::after(limit)),
     }
 }

@@ -2,18 +2,21 @@
 //!
 //! One decision shapes this crate: **health is what the data planes do.** A check writes, publishes and sends in each region
 //! as the programs do; nothing is listed or described. The check runs by the clock and keeps a verdict; the health endpoint
-//! only tells it, so that an answer costs one read and nobody can make checks run by asking.
+//! tells it, unless the record of authority withdraws the region. So an answer costs two reads at most, side by side, and nobody
+//! can make checks run by asking.
 //!
 //! What follows from a verdict (alarms, traffic that goes elsewhere) is decided by those who hear of it.
 
 pub mod answer;
+pub mod authority;
 pub mod checker;
 pub mod clock;
 pub mod verdict;
 
 use crate::answer::HttpAnswer;
-use crate::checker::Checker;
+use crate::checker::{Checker, owner};
 use crate::clock::Clock;
+use aws::authority::ReadAuthority;
 use aws::health::{AnnounceHealth, KeepVerdicts, ProbeRegion};
 use events::health::HealthCheckEvent;
 use lambda_runtime::LambdaEvent;
@@ -23,8 +26,8 @@ use std::io::Write;
 use telemetry::invocation::{Ending, Invocation};
 
 /// The function, over its ports.
-pub struct Handler<P, K, A, C> {
-    checker: Checker<P, K, A, C>,
+pub struct Handler<P, K, A, R, C> {
+    checker: Checker<P, K, A, R, C>,
 }
 
 /// What an invocation gives back.
@@ -37,9 +40,9 @@ pub enum Response {
     Checked(HealthCheckEvent),
 }
 
-impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Handler<P, K, A, C> {
+impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, R: ReadAuthority, C: Clock> Handler<P, K, A, R, C> {
     /// A handler that checks with `checker`.
-    pub fn new(checker: Checker<P, K, A, C>) -> Self {
+    pub fn new(checker: Checker<P, K, A, R, C>) -> Self {
         Self { checker }
     }
 
@@ -50,7 +53,7 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Handler<P, K,
         let invocation = Invocation::begin(&context.env_config.function_name);
         // Boxed, because the compiler gives up on a future that contains all those below it.
         let response = if event.get("requestContext").is_some() {
-            Response::Answer(Box::pin(self.answer()).await)
+            Response::Answer(Box::pin(self.checker.answer()).await)
         } else {
             Response::Checked(Box::pin(self.checker.check()).await)
         };
@@ -60,18 +63,15 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, C: Clock> Handler<P, K,
         }
         response
     }
-
-    async fn answer(&self) -> HttpAnswer {
-        let verdict = self.checker.own_verdict().await;
-        let is_expired = verdict.as_ref().is_some_and(|verdict| self.checker.is_expired(verdict));
-        HttpAnswer::of(self.checker.region(), verdict.as_ref(), is_expired)
-    }
 }
 
-/// Takes back what was said of the regions, which is written by now: a process that only answers requests from here on would
-/// else repeat an old verdict with each of them.
+/// Takes back what was said of the regions and of authority, which is written by now: a process that only answers requests
+/// from here on would else repeat old values with each of them.
 fn forget_status(event: &HealthCheckEvent) {
     for report in &event.regions {
         telemetry::HEALTH_STATUS.remove(&[report.region.as_str()]);
+    }
+    if let Some(standing) = &event.authority {
+        telemetry::REGION_AUTHORITY_EPOCH.remove(&[owner(standing)]);
     }
 }

@@ -1,5 +1,6 @@
 //! The bootstrap of the health checker: logging, configuration, clients for each region, then Lambda's loop.
 
+use aws::authority::AuthorityTable;
 use aws::health::{HealthBus, RegionProbes, VerdictTable};
 use aws::{CallBudget, sdk_config, with_fresh_connections, with_region};
 use contracts::{HealthChecker, Region};
@@ -31,7 +32,8 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     };
     let store = VerdictTable::new(&sdk, config.health.clone());
     let bus = HealthBus::new(&sdk, config.region.clone(), config.bus.clone());
-    let handler = &Handler::new(Checker::new(&config, probes, store, bus, MachineClock::start()));
+    let record = AuthorityTable::new(&sdk, config.authority.clone());
+    let handler = &Handler::new(Checker::new(&config, probes, store, bus, record, MachineClock::start()));
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
     lambda::run(async |event| Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await))
         .await?;

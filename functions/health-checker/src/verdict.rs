@@ -5,6 +5,7 @@
 //! A check that is delivered twice counts once.
 //! This is arithmetic; nothing is measured or stored here.
 
+use crate::authority::Known;
 use events::health::Health;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,6 +23,10 @@ pub struct Verdict {
     down: bool,
     /// Whether each check since the last turn failed, oldest first. Invariant: at most as many as the window.
     failed: Vec<bool>,
+    /// The newest that its maker knew of authority, which has no part in the verdict. It is kept here because whoever reads the
+    /// verdict then needs no record to know as much, and a process that starts while the record can't be read is no worse off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    under: Option<Known>,
 }
 
 /// How many checks it takes.
@@ -70,7 +75,18 @@ impl Verdict {
         // Counted from the first of them, so that checks that come too often can't keep each other from counting.
         let counted_at_ms = repeated.map_or(began, |previous| previous.counted_at_ms);
         let checked_at_ms = repeated.map_or(began, |previous| previous.checked_at_ms.max(began));
-        Self { health, checked_at_ms, counted_at_ms, down, failed }
+        let under = previous.and_then(|previous| previous.under.clone());
+        Self { health, checked_at_ms, counted_at_ms, down, failed, under }
+    }
+
+    /// The same verdict, by somebody who knew this of authority too.
+    pub(crate) fn made_under(self, known: Option<Known>) -> Self {
+        Self { under: Known::newest(self.under.into_iter().chain(known)), ..self }
+    }
+
+    /// What was known of authority when it was made.
+    pub(crate) fn under(&self) -> Option<&Known> {
+        self.under.as_ref()
     }
 
     /// Whether a check that begins at `checked_at` is the last one again.
@@ -105,7 +121,8 @@ impl Verdict {
     }
 }
 
-fn epoch_millis(time: SystemTime) -> u64 {
+/// Milliseconds since 1970.
+pub(crate) fn epoch_millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -113,6 +130,7 @@ fn epoch_millis(time: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use events::authority::Standing;
 
     const HYSTERESIS: Hysteresis =
         Hysteresis { turns_after: 2, window: 3, expiry: Duration::from_secs(300), interval: Duration::from_secs(60) };
@@ -232,6 +250,36 @@ mod tests {
         }
         assert!(!verdict.is_expired(UNIX_EPOCH + Duration::from_secs(9_999), hysteresis.expiry));
         assert!(verdict.is_expired(UNIX_EPOCH, hysteresis.expiry));
+    }
+
+    #[test]
+    fn a_verdict_keeps_the_newest_that_was_known_of_authority() {
+        let known = |epoch, seconds| {
+            let standing = Standing { epoch, ..Standing::default() };
+            Known::new(standing, UNIX_EPOCH + Duration::from_secs(seconds))
+        };
+        let mut previous: Option<Verdict> = None;
+        for (read, expected) in [
+            (None, None),
+            (Some(known(2, 60)), Some(known(2, 60))),
+            (None, Some(known(2, 60))),
+            (Some(known(1, 180)), Some(known(2, 60))),
+            (Some(known(2, 240)), Some(known(2, 240))),
+            (Some(known(3, 300)), Some(known(3, 300))),
+        ] {
+            let checked_at = UNIX_EPOCH + Duration::from_secs(300);
+            let verdict = Verdict::after(previous.as_ref(), Health::Healthy, checked_at, HYSTERESIS).made_under(read);
+            let kept = Verdict::parse(&verdict.to_json()).expect("reads back");
+            assert_eq!(kept.under(), expected.as_ref());
+            previous = Some(kept);
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_was_kept_before_authority_was_known_is_read() {
+        let kept = r#"{"health":"healthy","checked_at_ms":7,"counted_at_ms":7,"down":false,"failed":[false]}"#;
+        let read = Verdict::parse(kept).expect("a verdict");
+        assert_eq!((read.under(), read.to_json().as_str()), (None, kept));
     }
 
     #[test]

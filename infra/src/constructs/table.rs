@@ -12,6 +12,9 @@ use events::Entity;
 use crate::constructs::{Scope, accepted, stateful};
 use crate::system::Subject;
 
+/// The name of the table of authority without system and environment.
+const AUTHORITY: &str = "authority";
+
 /// Why nothing need be protected on the local platform.
 pub(crate) const FORGETTING: &str = "the local platform forgets everything with its emulator";
 
@@ -64,7 +67,7 @@ fn with_reasons<R: Resource>(scope: &Scope<'_>, table: Declared<R>) -> Declared<
 #[track_caller]
 pub(crate) fn add_authority(scope: &mut Scope<'_>, keys: &[(&Region, Value<Arn<kms::Key>>)]) {
     let replicas: Vec<_> = keys.iter().map(|(region, key)| replica(scope, region, key)).collect();
-    let name = scope.environment.name("authority");
+    let name = scope.environment.name(AUTHORITY);
     let replicated_to = scope.environment.peers(scope.region).cloned().collect();
     scope.watch("Authority", Subject::Table { table: name.clone(), replicas: replicated_to, lags: false });
     let witness = scope.environment.authority().witness.as_ref();
@@ -139,6 +142,16 @@ pub(crate) fn write(
     let name = name(scope, entity);
     let arn = scope.arn_in(scope.region, "dynamodb", &format!("table/{name}"));
     Bound::new(entity.as_str(), name.as_str().into(), vec![arn]).encrypted_by(key.clone().into())
+}
+
+/// Reading the region's replica of the table of authority.
+pub(crate) fn read_authority(
+    scope: &Scope<'_>,
+    key: &Value<Arn<kms::Key>>,
+) -> Bound<Value<String>, resource::Table, resource::Read> {
+    let name = scope.environment.name(AUTHORITY);
+    let arn = scope.arn_in(scope.region, "dynamodb", &format!("table/{name}"));
+    Bound::new(AUTHORITY, name.as_str().into(), vec![arn]).encrypted_by(key.clone().into())
 }
 
 /// The logical id of an entity's table.

@@ -99,6 +99,12 @@ pub(super) fn dashboard(environment: &Environment) -> Json {
                 "0 healthy, 1 degraded, 2 unhealthy, as each region sees each.",
                 own("health_status", "Maximum", &["region"], &[Program::HealthChecker]),
             ),
+            Graph::new(
+                "Authority: epoch",
+                Unit::Count,
+                "By owner, as each region reads it; it rises by one with each decision.",
+                own("region_authority_epoch", "Maximum", &["owner"], &[Program::HealthChecker]),
+            ),
         ],
     }
     .into_json()

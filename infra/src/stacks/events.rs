@@ -224,6 +224,7 @@ fn health_checker(scope: &mut Scope<'_>, shared: &Shared<'_>) {
         regions: Regions::new(scope.environment.from_region(scope.region).cloned())
             .expect("an environment has two regions or more, each once"),
         health: state::probe_health(scope, shared.key, &peers),
+        authority: table::read_authority(scope, shared.key),
         bus: bus::publish_in(scope, scope.environment.from_region(scope.region)),
         canaries: probe_canaries(scope, &canaries, shared.key, &peers),
         control_planes: control_planes(scope, settings.list_control_planes),

@@ -33,13 +33,34 @@ fn an_answer_tells_nothing_of_the_parts() {
     world.check(&process);
     let (_, body) = world.ask(&process);
     let names: Vec<&String> = body.as_object().expect("an object").keys().collect();
-    assert_eq!(names, ["checked_at", "region", "status"]);
+    let expected = [
+        "authority_age_ms",
+        "checked_at",
+        "epoch",
+        "owner",
+        "region",
+        "status",
+        "verdict",
+        "verdict_age_ms",
+        "withdrawn",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[test]
 fn without_a_check_nobody_knows() {
     let world = World::new();
-    let expected = json!({ "region": OWN, "status": "unknown", "checked_at": null });
+    let expected = json!({
+        "region": OWN,
+        "status": "unknown",
+        "verdict": null,
+        "checked_at": null,
+        "verdict_age_ms": null,
+        "epoch": 0,
+        "owner": null,
+        "withdrawn": false,
+        "authority_age_ms": 20,
+    });
     assert_eq!(world.ask(&world.process()), (503, expected));
 }
 
@@ -55,7 +76,7 @@ fn an_answer_asks_no_region() {
         let before = health_checker::clock::Clock::elapsed(&world.time);
         assert_eq!(world.ask(process).0, 200, "it tells the last verdict");
         let took = health_checker::clock::Clock::elapsed(&world.time) - before;
-        // A copy costs nothing, and a process without one reads the own region's store once.
+        // A copy costs nothing, and a process without one reads the own region's store and the record once, side by side.
         assert!(took <= Duration::from_millis(20), "{took:?}");
     }
     assert_eq!((world.calls(OWN), world.calls(PEER)), calls);
@@ -72,8 +93,9 @@ fn a_verdict_that_is_too_old_says_nothing() {
     assert_eq!(world.ask(&process).0, 200, "just in time");
     world.time.pass(Duration::from_millis(1));
     let (code, body) = world.ask(&process);
-    let expected = json!({ "region": OWN, "status": "unknown", "checked_at": "2027-01-15T08:00:00.000Z" });
-    assert_eq!((code, body), (503, expected));
+    let told = [&body["status"], &body["verdict"], &body["checked_at"], &body["verdict_age_ms"]];
+    let expected = [json!("unknown"), json!("healthy"), json!("2027-01-15T08:00:00.000Z"), json!(300_001)];
+    assert_eq!((code, told), (503, expected.each_ref()));
 }
 
 #[test]

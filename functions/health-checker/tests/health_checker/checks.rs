@@ -29,6 +29,7 @@ fn all_is_well() {
         "checked_at": "2027-01-15T08:00:00.000Z",
         "observer_region": OWN,
         "overall": "healthy",
+        "authority": { "epoch": 0 },
         "regions": [
             { "region": OWN, "verdict": "healthy", "probes": probes },
             { "region": PEER, "verdict": "healthy", "probes": probes },

@@ -1,13 +1,17 @@
 //! Regions that behave as a test says.
 
 use crate::virtual_time::VirtualTime;
+use aws::authority::{AuthorityError, ReadAuthority};
 use aws::health::{AnnounceHealth, HealthError, KeepVerdicts, Keeping, KeptText, ProbeRegion, ProbedService};
 use contracts::{HealthChecker, Region};
+use events::Timestamp;
+use events::authority::{Authority, Scope};
 use health_checker::checker::Checker;
 use health_checker::{Handler, Response};
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -136,19 +140,41 @@ impl AnnounceHealth for FakeBus {
     }
 }
 
+/// The record of authority, as the own region reads it.
+#[derive(Clone)]
+pub(crate) struct FakeRecord {
+    time: VirtualTime,
+    behaviour: Arc<Mutex<Behaviour>>,
+    record: Arc<Mutex<Option<Authority>>>,
+    reads: Arc<Mutex<usize>>,
+}
+
+impl ReadAuthority for FakeRecord {
+    async fn read(&self) -> Result<Option<Authority>, AuthorityError> {
+        *self.reads.lock().expect("not poisoned") += 1;
+        let behaviour = *self.behaviour.lock().expect("not poisoned");
+        behaviour.happen(self.time.clone()).await.map_err(|error| AuthorityError::Unavailable {
+            code: "InternalServerError".to_owned(),
+            message: error.to_string(),
+        })?;
+        Ok(self.record.lock().expect("not poisoned").clone())
+    }
+}
+
 /// Regions, of which two are checked, and what belongs to the own one.
 pub(crate) struct World {
     pub(crate) time: VirtualTime,
     regions: BTreeMap<&'static str, FakeRegion>,
     store: FakeStore,
     bus: FakeBus,
+    record: FakeRecord,
 }
 
 /// The function in one process.
-pub(crate) type Process = Handler<FakeRegion, FakeStore, FakeBus, VirtualTime>;
+pub(crate) type Process = Handler<FakeRegion, FakeStore, FakeBus, FakeRecord, VirtualTime>;
 
 impl World {
-    /// Everything answers after 20 ms.
+    /// Everything answers after 20 ms, and nothing has been decided yet.
     pub(crate) fn new() -> Self {
         let time = VirtualTime::default();
         let well = Behaviour::Takes(20);
@@ -172,6 +198,12 @@ impl World {
                 failing_loads: Arc::default(),
             },
             bus: FakeBus { time: time.clone(), behaviour: behaviour(), told: Arc::default() },
+            record: FakeRecord {
+                time: time.clone(),
+                behaviour: behaviour(),
+                record: Arc::default(),
+                reads: Arc::default(),
+            },
             time,
         }
     }
@@ -209,6 +241,43 @@ impl World {
         *self.bus.behaviour.lock().expect("not poisoned") = behaviour;
     }
 
+    pub(crate) fn set_record(&self, behaviour: Behaviour) {
+        *self.record.behaviour.lock().expect("not poisoned") = behaviour;
+    }
+
+    /// Decides: from now on the record has this epoch, the own region owns everything, and the regions in `withdrawn` get no
+    /// traffic.
+    pub(crate) fn decide(&self, epoch: u64, withdrawn: &[&str]) {
+        let region = |name: &str| Region::new(name).expect("a region");
+        let epoch = NonZeroU64::new(epoch).expect("from 1");
+        *self.record.record.lock().expect("not poisoned") = Some(Authority {
+            scope: Scope::all(),
+            owner: region(OWN),
+            epoch,
+            lease_until: None,
+            withdrawn: withdrawn.iter().map(|name| (region(name), epoch)).collect(),
+            changed_at: Timestamp::UNIX_EPOCH,
+            changed_by: "ada".to_owned(),
+        });
+    }
+
+    /// The same, with another owner.
+    pub(crate) fn hand_over(&self, epoch: u64, owner: &str) {
+        self.decide(epoch, &[]);
+        let mut record = self.record.record.lock().expect("not poisoned");
+        record.as_mut().expect("just decided").owner = Region::new(owner).expect("a region");
+    }
+
+    /// Takes the record away.
+    pub(crate) fn lose_record(&self) {
+        *self.record.record.lock().expect("not poisoned") = None;
+    }
+
+    /// How often the record was read.
+    pub(crate) fn record_reads(&self) -> usize {
+        *self.record.reads.lock().expect("not poisoned")
+    }
+
     /// A new process of the function, which remembers nothing.
     pub(crate) fn process(&self) -> Process {
         self.process_with(&[])
@@ -221,6 +290,7 @@ impl World {
                 "AWS_REGION" => Some(OWN.to_owned()),
                 "CHECKED_REGIONS" => Some(format!("{OWN},{PEER}")),
                 "HEALTH_TABLE" => Some("tandem-test-health".to_owned()),
+                "AUTHORITY_TABLE" => Some("tandem-test-authority".to_owned()),
                 "EVENT_BUS_NAME" => Some("tandem-test-events".to_owned()),
                 "CANARY_QUEUE_NAME" => Some("tandem-test-canaries".to_owned()),
                 "CONTROL_PLANES" => Some("ignored".to_owned()),
@@ -229,7 +299,8 @@ impl World {
         };
         let config = HealthChecker::from_lookup(lookup).expect("a configuration");
         let probes = |region: &Region| self.regions[region.as_str()].clone();
-        Handler::new(Checker::new(&config, probes, self.store.clone(), self.bus.clone(), self.time.clone()))
+        let (store, bus, record) = (self.store.clone(), self.bus.clone(), self.record.clone());
+        Handler::new(Checker::new(&config, probes, store, bus, record, self.time.clone()))
     }
 
     /// Runs a check in `process`; gives the outcome and how long it took.
@@ -251,6 +322,18 @@ impl World {
         let (outcome, _) = self.check_a_minute_later(&self.process());
         let verdict = |index: usize| outcome["regions"][index]["verdict"].as_str().expect("a verdict").to_owned();
         (verdict(0), verdict(1))
+    }
+
+    /// The same in a new process, its outcome alone.
+    pub(crate) fn check_anew(&self) -> Value {
+        self.check_a_minute_later(&self.process()).0
+    }
+
+    /// Asks the health endpoint in `process`, and how long that took; gives status code and body too.
+    pub(crate) fn ask_timed(&self, process: &Process) -> (u64, Value, Duration) {
+        let before = health_checker::clock::Clock::elapsed(&self.time);
+        let (code, body) = self.ask(process);
+        (code, body, health_checker::clock::Clock::elapsed(&self.time) - before)
     }
 
     /// Asks the health endpoint in `process`; gives the status code and the body.

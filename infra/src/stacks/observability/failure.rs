@@ -93,6 +93,8 @@ pub(super) enum Failure {
     RegionUnreachable,
     /// The health checker doesn't check.
     CheckerSilent,
+    /// The health checker can't read which regions get no traffic.
+    AuthorityUnread,
     /// A bus doesn't take a function's events.
     PublishFailing,
     /// Events reach a peer's bus too late.
@@ -200,6 +202,11 @@ impl Failure {
                 "checker-silent",
                 PagesForRegion,
                 "The health checker has not checked, so nobody knows the region's health.",
+            ),
+            Self::AuthorityUnread => (
+                "authority-unread",
+                Ticket,
+                "The health checker cannot read the record of authority, so a decision to take the region out has no effect.",
             ),
             Self::PublishFailing => ("publish-failing", Ticket, "A bus does not take the function's events."),
             Self::CrossRegionSlow => {

@@ -110,6 +110,17 @@ fn of_health_checker(environment: &Environment, region: &Region, function: &str)
             silence: Silence::Bad,
         },
     ];
+    // What was decided before goes on to count, so nothing else would tell.
+    alarms.push(Alarm {
+        thing: Program::HealthChecker.name().to_owned(),
+        failure: Failure::AuthorityUnread,
+        measure: Measure::Query(format!(
+            "SELECT SUM(\"dynamodb_errors_total\") FROM SCHEMA(\"{PROGRAM_METRICS}\", \"class\", \"function\", \
+             \"operation\") WHERE \"function\" = '{function}' AND \"operation\" = 'read_authority'"
+        )),
+        breach: in_a_row(When::Above(0.0), MISSED_CHECKS),
+        silence: Silence::Good,
+    });
     // A region that has failed may be unable to tell; its peers can.
     let peers = environment.peers(region);
     alarms.extend(peers.map(|peer| verdict(peer, Failure::PeerUnhealthy, in_a_row(When::AtLeast(2.0), 1))));

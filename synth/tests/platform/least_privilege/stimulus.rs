@@ -110,6 +110,7 @@ impl Stimulus {
                 "health-checker",
                 "Log"
                 | "Health"
+                | "Authority"
                 | "Bus"
                 | "Canaries"
                 | "KeyThroughDynamodb"

@@ -164,6 +164,8 @@ pub(crate) fn dead_letter(record: &str) -> DeadLetterEvent {
         first_seen: Timestamp::UNIX_EPOCH,
         failed_at: Timestamp::UNIX_EPOCH,
         trace: None,
+        trace_id: None,
+        traceparent: None,
         record_encoding: RecordEncoding::Json,
         record: JsonText::parse_or_quote(record),
     }
@@ -194,6 +196,7 @@ pub(crate) fn row_write(change: RowChange) -> RowWrite {
             partition: 2,
             offset: 40,
         },
+        traceparent: None,
     };
     RowWrite { head, change }
 }

@@ -272,7 +272,7 @@ impl<N> Item<N> {
 mod tests {
     use super::*;
     use crate::fakes::{FakeBus, FakeDeadLetters};
-    use crate::testing::region;
+    use crate::testing::{logged, region};
     use events::JsonText;
     use events::raw::{RulesId, TransformedEvent};
     use serde_json::{Value, json};
@@ -313,6 +313,8 @@ mod tests {
         }
     }
 
+    const HEADER: &str = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1";
+
     type World = Function<Program, FakeBus, FakeDeadLetters>;
 
     fn world() -> World {
@@ -338,7 +340,11 @@ mod tests {
                 "messageId": format!("m-{index}"),
                 "receiptHandle": "AQEB",
                 "body": body,
-                "attributes": { "ApproximateReceiveCount": "3", "ApproximateFirstReceiveTimestamp": "1772600767000" },
+                "attributes": {
+                    "ApproximateReceiveCount": "3",
+                    "ApproximateFirstReceiveTimestamp": "1772600767000",
+                    "AWSTraceHeader": HEADER,
+                },
                 "messageAttributes": {},
                 "eventSource": "aws:sqs",
                 "eventSourceARN": "arn:aws:sqs:us-west-2:000000000000:tandem-test-raw-events",
@@ -413,6 +419,39 @@ mod tests {
             assert_eq!((letter.attempts, letter.first_seen.to_string().as_str()), (3, "2026-03-04T05:06:07Z"));
         }
         assert_eq!(outcomes(&world)[2], (true, Outcome::DeadLettered("event_too_large")));
+    }
+
+    #[tokio::test]
+    async fn errors_name_the_trace_of_their_message() {
+        let world = world();
+        world.publisher.fail_on("\"late\"", unavailable());
+        let (again, log) = logged(handle(&world, &["poison", "panic", "late"])).await;
+        assert_eq!(again, ["m-1", "m-2"]);
+        let told: Vec<Value> = log
+            .iter()
+            .filter(|line| line.get("position").is_some())
+            .map(|line| json!([line["position"], line["event_id"], line["trace_id"]]))
+            .collect();
+        let (id, came_in) = ("c818f4bf-67a4-4b26-ab31-e855aa277d6c", "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(told, [json!(["m-1", null, came_in]), json!(["m-2", id, came_in]), json!(["m-0", null, came_in])]);
+        let letter = &world.dead_letters.kept()[0];
+        assert_eq!(json!(letter.trace_id), came_in);
+        assert_eq!(letter.traceparent.map(|context| context.trace_id()), letter.trace_id);
+        let handled = log.last().expect("a line");
+        assert_eq!((&handled["message"], &handled["xray_trace_id"]), (&json!("batch handled"), &json!("Root=1-0-0")));
+    }
+
+    #[test]
+    fn a_trace_header_that_cannot_be_read_is_ignored_and_counted() {
+        let of = |attributes: Value| -> Attributes { serde_json::from_value(attributes).expect("attributes") };
+        let ignored = || telemetry::TRACE_CONTEXTS_IGNORED_TOTAL.get(&["queue"]);
+        let before = ignored();
+        assert!(of(json!({ "AWSTraceHeader": HEADER })).traceparent.expect("a context").is_sampled());
+        assert_eq!(of(json!({ "AWSTraceHeader": null })).traceparent, None);
+        assert_eq!(of(json!({})).traceparent, None);
+        assert_eq!(ignored(), before);
+        assert_eq!(of(json!({ "AWSTraceHeader": "Root=nonsense" })).traceparent, None);
+        assert_eq!(ignored(), before + 1);
     }
 
     #[tokio::test]

@@ -429,7 +429,7 @@ fn report(items: &[Item], program: &impl StreamProgram, buses: usize, lowest: Op
 mod tests {
     use super::*;
     use crate::fakes::{FakeBus, FakeDeadLetters};
-    use crate::testing::{region, row_write};
+    use crate::testing::{logged, region, row_write};
     use events::{DomainEvent, Item as RowItem, RowChange, domain};
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -486,6 +486,17 @@ mod tests {
         })
     }
 
+    const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn traced(mut record: Value) -> Value {
+        record["dynamodb"]["NewImage"]["traceparent"] = json!({ "S": TRACEPARENT });
+        record
+    }
+
+    fn event_id() -> String {
+        image("any")["event_id"].as_text().expect("text").to_owned()
+    }
+
     fn malformed(sequence_number: &str) -> Value {
         json!({ "eventName": "EXPLODE", "dynamodb": { "SequenceNumber": sequence_number }, "kept": "9007199254740993" })
     }
@@ -525,7 +536,7 @@ mod tests {
                 program_version: "0.0.0",
                 region: region("us-west-2"),
                 request_id: "request-1".to_owned(),
-                xray_trace_id: None,
+                xray_trace_id: Some("Root=1-0-0".to_owned()),
                 deadline: Instant::now() + self.time_left,
             };
             let buses: Vec<&FakeBus> = [&self.bus].into_iter().chain(&self.second_bus).collect();
@@ -691,6 +702,47 @@ mod tests {
         assert_eq!(world.process(&[record("1", "a"), record("2", "b"), record("3", "c")]).await, None);
         assert_eq!(world.dead(), [("2".to_owned(), "event_too_large".to_owned())]);
         assert!(world.dead_letters.kept()[0].trace.is_some());
+    }
+
+    /// A batch holds records of many traces: each error names that of its own record.
+    #[tokio::test]
+    async fn errors_name_the_trace_of_their_record() {
+        let world = World::new();
+        world.bus.fail_on("\"large\"", PublishError::TooLarge { bytes: 2_000_000 });
+        world.bus.fail_on("\"late\"", unavailable());
+        let mut broken = traced(record("3", "c"));
+        broken["dynamodb"]["NewImage"]["ver"] = json!({ "S": "none" });
+        let batch = [record("1", "a"), traced(record("2", "large")), broken, malformed("4"), record("5", "late")];
+        let (again, log) = logged(world.process(&batch)).await;
+        assert_eq!(again.as_deref(), Some("5"));
+        let told: Vec<Value> = log
+            .iter()
+            .filter(|line| line.get("position").is_some())
+            .map(|line| json!([line["message"], line["position"], line["event_id"], line["trace_id"]]))
+            .collect();
+        let (late, buried) = ("event was not published", "record went to the dead-letter queue");
+        let (id, came_in) = (event_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        let expected = [
+            json!([late, "5", id, id.replace('-', "")]),
+            json!([buried, "2", id, came_in]),
+            json!([buried, "3", id, came_in]),
+            json!([buried, "4", null, null]),
+        ];
+        assert_eq!(told, expected);
+        let handled = log.last().expect("a line");
+        assert_eq!((&handled["message"], &handled["xray_trace_id"]), (&json!("batch handled"), &json!("Root=1-0-0")));
+        assert!(handled.get("trace_id").is_none(), "a batch has none");
+    }
+
+    #[tokio::test]
+    async fn dead_letters_name_the_trace_of_their_record() {
+        let world = World::new();
+        world.bus.fail_on("", PublishError::TooLarge { bytes: 2_000_000 });
+        assert_eq!(world.process(&[traced(record("1", "a")), record("2", "b"), malformed("3")]).await, None);
+        let letters = world.dead_letters.kept();
+        let told: Vec<Value> = letters.iter().map(|letter| json!([letter.trace_id, letter.traceparent])).collect();
+        let derived = event_id().replace('-', "");
+        assert_eq!(told, [json!([TRACEPARENT[3..35], TRACEPARENT]), json!([derived, null]), json!([null, null])]);
     }
 
     #[tokio::test]

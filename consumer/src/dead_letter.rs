@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use events::Timestamp;
+use events::{Correlation, Timestamp};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -24,6 +24,8 @@ pub struct Diagnosis {
     pub attempts: u32,
     /// When this member first tried it.
     pub first_seen: Timestamp,
+    /// By what the change is found in logs, as far as the message could be read.
+    pub correlation: Correlation,
 }
 
 /// Takes dead letters.
@@ -99,7 +101,7 @@ pub const HEADER_PREFIX: &str = "tandem.dead-letter.";
 const MAX_MESSAGE_BYTES: usize = 1024;
 
 fn headers(message: &OwnedMessage, diagnosis: &Diagnosis, group: &str) -> OwnedHeaders {
-    let Diagnosis { class, message: text, schema_id, attempts, first_seen } = diagnosis;
+    let Diagnosis { class, message: text, schema_id, attempts, first_seen, correlation } = diagnosis;
     let original = message.headers().map_or_else(OwnedHeaders::new, OwnedHeaders::clone);
     let cut = text.floor_char_boundary(MAX_MESSAGE_BYTES);
     let facts = [
@@ -112,6 +114,8 @@ fn headers(message: &OwnedMessage, diagnosis: &Diagnosis, group: &str) -> OwnedH
         ("message", text[..cut].to_owned()),
         ("attempts", attempts.to_string()),
         ("first-seen", first_seen.to_string()),
+        ("event-id", correlation.event_id.map_or_else(String::new, |id| id.to_string())),
+        ("trace-id", correlation.trace_id().map_or_else(String::new, |id| id.to_string())),
         ("failed-at", Timestamp::now().to_string()),
         ("group", group.to_owned()),
         ("program", env!("CARGO_PKG_NAME").to_owned()),

@@ -13,13 +13,15 @@ use std::time::{Duration, Instant};
 use aws::Applied;
 use events::dead_letter::{PANIC, caught, chain};
 use events::qlik::{self, Change, DecodeError, Decoded, Fence, KEY_SCHEMA_HEADER, Origin, VALUE_SCHEMA_HEADER};
-use events::{Entity, EntityKey, RowWrite, Timestamp};
+use events::trace_context::{InvalidTraceParent, TRACEPARENT};
+use events::{Correlation, Entity, EntityKey, RowWrite, Timestamp, TraceParent};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message, OwnedMessage};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
+use tracing::field::display;
 
 use crate::backoff::Backoff;
 use crate::dead_letter::{DeadLetterSink, Diagnosis};
@@ -434,6 +436,9 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
         }
         let topic = message.topic();
         telemetry::KAFKA_MESSAGES_CONSUMED_TOTAL.inc(&[topic]);
+        if let Some(Err(_)) = trace_context(message) {
+            telemetry::TRACE_CONTEXTS_IGNORED_TOTAL.inc(&["kafka"]);
+        }
         let job = Job {
             size: message_size(message),
             arrived: arrived.at,
@@ -452,7 +457,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
         let decoded = match caught(|| qlik::decode(&self.tools.registry, &view)) {
             Ok(decoded) => decoded,
             Err(panic) => {
-                let diagnosis = panic_diagnosis(panic, &view);
+                let diagnosis = panic_diagnosis(panic, &view, correlation(message));
                 self.give_up(arrived.message, diagnosis);
                 return;
             }
@@ -475,7 +480,8 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 }));
             }
             Err(DecodeError::Poison(poison)) => {
-                let diagnosis = diagnosis(poison.class(), &poison, &view, 1, Timestamp::now());
+                let correlation = correlation(message);
+                let diagnosis = diagnosis(poison.class(), &poison, &view, correlation, 1, Timestamp::now());
                 self.give_up(arrived.message, diagnosis);
             }
         }
@@ -494,11 +500,12 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
             offset,
             message_time: message_time.unwrap_or(now),
             now,
+            traceparent: correlation(&message).traceparent,
         };
         let writes = match caught(|| change.writes(&self.tools.fence, &origin)) {
             Ok(writes) => writes,
             Err(panic) => {
-                let diagnosis = panic_diagnosis(panic, &view(self.entity, &message));
+                let diagnosis = panic_diagnosis(panic, &view(self.entity, &message), correlation(&message));
                 self.give_up(message, diagnosis);
                 return;
             }
@@ -566,7 +573,8 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                     Ok(()) => self.decode(arrived),
                     Err(Unfetched { error, attempts, first_seen }) => {
                         let view = view(self.entity, &arrived.message);
-                        let diagnosis = diagnosis(error.class(), &error, &view, attempts, first_seen);
+                        let correlation = correlation(&arrived.message);
+                        let diagnosis = diagnosis(error.class(), &error, &view, correlation, attempts, first_seen);
                         self.give_up(arrived.message, diagnosis);
                     }
                 }
@@ -612,18 +620,33 @@ fn view(entity: Entity, message: &OwnedMessage) -> qlik::Message<'_> {
     qlik::Message { entity, key: message.key(), value: message.payload(), has_schema_header }
 }
 
+/// The trace context in a message's headers. Of several the last one counts, as it does with Kafka's own clients.
+fn trace_context(message: &OwnedMessage) -> Option<Result<TraceParent, InvalidTraceParent>> {
+    let header = message.headers()?.iter().filter(|header| header.key == TRACEPARENT).last()?;
+    // What is no text is no trace context either.
+    let text = header.value.and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default();
+    Some(text.parse())
+}
+
+/// By what a message is found in logs before it is decoded: which change it is isn't known yet.
+fn correlation(message: &OwnedMessage) -> Correlation {
+    Correlation { event_id: None, traceparent: trace_context(message).and_then(Result::ok) }
+}
+
 fn diagnosis(
     class: &'static str,
     error: &dyn std::error::Error,
     view: &qlik::Message<'_>,
+    correlation: Correlation,
     attempts: u32,
     first_seen: Timestamp,
 ) -> Diagnosis {
-    Diagnosis { class, message: chain(error), schema_id: view.schema_id(), attempts, first_seen }
+    Diagnosis { class, message: chain(error), schema_id: view.schema_id(), attempts, first_seen, correlation }
 }
 
-fn panic_diagnosis(message: String, view: &qlik::Message<'_>) -> Diagnosis {
-    Diagnosis { class: PANIC, message, schema_id: view.schema_id(), attempts: 1, first_seen: Timestamp::now() }
+fn panic_diagnosis(message: String, view: &qlik::Message<'_>, correlation: Correlation) -> Diagnosis {
+    let (schema_id, first_seen) = (view.schema_id(), Timestamp::now());
+    Diagnosis { class: PANIC, message, schema_id, attempts: 1, first_seen, correlation }
 }
 
 fn count(entity: Entity, operation: &str, outcome: &str) {
@@ -681,7 +704,7 @@ async fn apply<S: Sink, D: DeadLetterSink>(
             // The other half of a move is applied all the same.
             Err(Refused::Poison { class, error, attempts }) => {
                 let view = view(entity, message);
-                let diagnosis = diagnosis(class, &error, &view, attempts, first_seen);
+                let diagnosis = diagnosis(class, &error, &view, write.head.correlation(), attempts, first_seen);
                 refused.get_or_insert((diagnosis, write));
             }
         }
@@ -692,6 +715,8 @@ async fn apply<S: Sink, D: DeadLetterSink>(
             partition = message.partition(),
             offset = message.offset(),
             version = write.head.version.as_str(),
+            event_id = display(write.head.event_id),
+            trace_id = diagnosis.correlation.trace_id().map(display),
             class = diagnosis.class,
             error = diagnosis.message,
             "row_refused"
@@ -738,7 +763,15 @@ async fn write_row<S: Sink, D>(
             Ok(Err(error @ SinkError::Retryable(_))) => chain(&error),
             Err(_) => format!("no answer within {} s", WRITE_TIMEOUT.as_secs()),
         };
-        tracing::warn!(entity = write.head.entity.as_str(), attempt = attempts, problem, "row_write_failed");
+        let head = &write.head;
+        tracing::warn!(
+            entity = head.entity.as_str(),
+            event_id = display(head.event_id),
+            trace_id = head.correlation().trace_id().map(display),
+            attempt = attempts,
+            problem,
+            "row_write_failed"
+        );
         patience.wait().await?;
     }
 }
@@ -753,11 +786,15 @@ async fn send_dead_letter<S, D: DeadLetterSink>(
     stop: &watch::Receiver<bool>,
 ) -> Result<(), Interrupted> {
     let mut patience = Patience::new(tools, stop.clone());
+    let event_id = diagnosis.correlation.event_id.map(display);
+    let trace_id = diagnosis.correlation.trace_id().map(display);
     while let Err(error) = tools.dead_letters.send(message, diagnosis).await {
         tracing::error!(
             topic = message.topic(),
             partition = message.partition(),
             offset = message.offset(),
+            event_id,
+            trace_id,
             attempt = patience.attempt(),
             error = chain(&error),
             "dead_letter_failed"
@@ -779,6 +816,8 @@ async fn send_dead_letter<S, D: DeadLetterSink>(
         topic = message.topic(),
         partition = message.partition(),
         offset = message.offset(),
+        event_id,
+        trace_id,
         class = diagnosis.class,
         error = diagnosis.message,
         "dead_letter_sent"

@@ -101,7 +101,8 @@ async fn dead_letters_hold_everything() {
     let world = World::start(1).await;
     let messages = Log::generate_clean(30, 4).messages;
     let mut message = messages.into_iter().find(|message| message.entity == Entity::Products).expect("a product");
-    message.headers.push(("traceparent".to_owned(), b"00-1-2-01".to_vec()));
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    message.headers.push(("traceparent".to_owned(), traceparent.as_bytes().to_vec()));
     world.sink.set_broken(Broken::Poison);
     world.produce(std::slice::from_ref(&message)).await;
     let topic = DeadLetterTopic::new(world.producer(), "tandem.cdc.dead-letters", "tandem-cdc-consumers");
@@ -124,7 +125,7 @@ async fn dead_letters_hold_everything() {
         let header = headers.iter().find(|header| header.key == name);
         String::from_utf8_lossy(header.unwrap_or_else(|| panic!("no {name}")).value.unwrap_or_default()).into_owned()
     };
-    assert_eq!(header("traceparent"), "00-1-2-01");
+    assert_eq!(header("traceparent"), traceparent);
     for (name, value) in [
         ("topic", "qlik.products"),
         ("partition", "0"),
@@ -133,6 +134,7 @@ async fn dead_letters_hold_everything() {
         ("error-class", "invalid_row"),
         ("message", "the row can't be written: larger than 400 KB"),
         ("attempts", "1"),
+        ("trace-id", &traceparent[3..35]),
         ("group", "tandem-cdc-consumers"),
         ("program", "consumer"),
         ("program-version", env!("CARGO_PKG_VERSION")),
@@ -142,8 +144,57 @@ async fn dead_letters_hold_everything() {
     for name in ["first-seen", "failed-at"] {
         header(&format!("{HEADER_PREFIX}{name}")).parse::<events::Timestamp>().expect(name);
     }
+    header(&format!("{HEADER_PREFIX}event-id")).parse::<events::EventId>().expect("an id");
     consumer.stop().await;
     assert_eq!(world.committed_offset(Entity::Products, 0), Some(1));
+}
+
+/// A message's trace context goes into its row. A malformed one is as good as none, and is counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_context_goes_into_the_row() {
+    let world = World::start(1).await;
+    let mut messages = Log::generate_clean(60, 20).messages;
+    messages.retain(|message| message.entity == Entity::Orders);
+    messages.truncate(4);
+    let context = |digit: &str| format!("00-{}-00f067aa0ba902b7-01", digit.repeat(32));
+    let mut give = |index: usize, value: &str| {
+        messages[index].headers.push(("traceparent".to_owned(), value.as_bytes().to_vec()));
+    };
+    give(0, &context("a"));
+    give(1, "00-nonsense");
+    // Headers that aren't written exactly so are others.
+    messages[2].headers.push(("Traceparent".to_owned(), context("b").into_bytes()));
+    let mut give = |value: &str| messages[3].headers.push(("traceparent".to_owned(), value.as_bytes().to_vec()));
+    give(&context("c"));
+    give(&context("d"));
+    let ignored = || telemetry::TRACE_CONTEXTS_IGNORED_TOTAL.get(&["kafka"]);
+    let before = ignored();
+    world.produce(&messages).await;
+    let consumer = world.consumer(Options::default());
+    eventually("all writes", || world.sink.written() == 4).await;
+    assert!(consumer.stop().await.clean);
+    let found: Vec<Option<String>> =
+        world.sink.traces().into_values().map(|context| context.map(|context| context.to_string())).collect();
+    assert_eq!(found, [Some(context("a")), None, None, Some(context("d"))], "the last one counts");
+    assert_eq!(ignored(), before + 1);
+}
+
+/// What can't be decoded has no id yet: its trace is the one that it came with, if it did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_name_their_trace() {
+    let world = World::start(1).await;
+    let mut messages = Log::generate_clean(20, 5).messages;
+    messages.retain(|message| message.entity == Entity::Orders);
+    messages.truncate(2);
+    messages.iter_mut().for_each(|message| message.value = Some(b"no Avro".to_vec()));
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    messages[0].headers.push(("traceparent".to_owned(), traceparent.as_bytes().to_vec()));
+    world.produce(&messages).await;
+    let consumer = world.consumer(Options::default());
+    eventually("both letters", || world.dead_letters.offsets().len() == 2).await;
+    consumer.stop().await;
+    let came_in = events::Correlation { event_id: None, traceparent: traceparent.parse().ok() };
+    assert_eq!(world.dead_letters.correlations(), [came_in, events::Correlation::default()]);
 }
 
 /// A writer that lost its authority stops, and commits nothing of what it couldn't write.

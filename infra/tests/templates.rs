@@ -209,6 +209,61 @@ fn control_planes_are_listed_only_where_that_is_wanted() {
     }
 }
 
+/// Functions are traced only where an environment says so: each has the mode and the two rights then, with a reason, and no
+/// other role has. The boundary allows what the roles do.
+#[test]
+fn functions_are_traced_only_where_that_is_wanted() {
+    let actions = cfn::Json::from(vec!["xray:PutTelemetryRecords", "xray:PutTraceSegments"]);
+    for (path, text) in ENVIRONMENTS {
+        let traced = match text.contains("tracing = false") {
+            true => text.replace("tracing = false", "tracing = true"),
+            false => text.replacen("[functions.", "[functions]\ntracing = true\n\n[functions.", 1),
+        };
+        for (text, wanted) in [(text.to_owned(), false), (traced, true)] {
+            let environment = Environment::parse(path, &text).expect("a good file");
+            for stack in system(&environment).stacks {
+                for resource in stack.template.resources() {
+                    let place = format!("{path} {}: {}", stack.id, resource.logical_id());
+                    let statements = statements_of(resource);
+                    let traces: Vec<_> =
+                        statements.iter().filter(|one| one["Action"].to_string().contains("xray:")).collect();
+                    match resource.type_name() {
+                        "AWS::Lambda::Function" => {
+                            let mode = resource.properties().get("TracingConfig").map(|config| config["Mode"].clone());
+                            assert_eq!(mode, wanted.then(|| cfn::Json::from("Active")), "{place}");
+                        }
+                        "AWS::IAM::Role" if is_of_a_function(resource) && wanted => {
+                            let [statement] = traces[..] else { panic!("{place}: {traces:?}") };
+                            assert_eq!(
+                                (&statement["Action"], &statement["Resource"]),
+                                (&actions, &"*".into()),
+                                "{place}"
+                            );
+                            let reason = resource.metadata("AnyResource").map(|reasons| reasons["Traces"].clone());
+                            assert!(reason.is_some_and(|reason| reason.is_string()), "{place}");
+                        }
+                        "AWS::IAM::ManagedPolicy" if resource.logical_id() == "Boundary" && wanted => {
+                            let allowed = traces.iter().map(|one| one["Action"].to_string()).collect::<String>();
+                            for action in actions.as_array().expect("a list") {
+                                assert!(allowed.contains(&action.to_string()), "{place}: {action}");
+                            }
+                        }
+                        _ => assert!(traces.is_empty(), "{place}: {traces:?}"),
+                    }
+                }
+                let unwise = cfn::policy(&stack.template, stack.id.region.as_str());
+                assert!(unwise.is_empty(), "{path} {}: {} findings", stack.id, unwise.len());
+            }
+        }
+    }
+}
+
+fn is_of_a_function(role: &cfn::Declaration) -> bool {
+    let properties = role.properties();
+    let trust = properties.get("AssumeRolePolicyDocument").expect("every role says who may take it");
+    trust.to_string().contains("lambda.amazonaws.com")
+}
+
 /// The statements of what roles may do: of inline policies and of managed ones.
 fn statements_of(resource: &cfn::Declaration) -> Vec<&cfn::Json> {
     let properties = resource.properties();

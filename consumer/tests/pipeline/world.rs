@@ -17,7 +17,7 @@ use consumer::sink::{Sink, SinkError};
 use contracts::{CdcConsumer, Region};
 use events::qlik::Fence;
 use events::qlik::encode::schema_json;
-use events::{Columns, Entity, RowChange, RowWrite};
+use events::{Columns, Correlation, Entity, RowChange, RowWrite, TraceParent};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -346,6 +346,8 @@ struct MemoryTable {
     rows: Mutex<Rows>,
     /// How often each version of each key was written.
     writes: Mutex<BTreeMap<(Entity, String, String), usize>>,
+    /// The trace context that each version was written with.
+    traces: Mutex<BTreeMap<String, Option<TraceParent>>>,
     broken: Mutex<Broken>,
     calls: AtomicUsize,
     under_way: AtomicUsize,
@@ -373,6 +375,10 @@ impl MemorySink {
 
     pub(crate) fn rows(&self) -> Rows {
         self.0.rows.lock().expect("no panic").clone()
+    }
+
+    pub(crate) fn traces(&self) -> BTreeMap<String, Option<TraceParent>> {
+        self.0.traces.lock().expect("no panic").clone()
     }
 
     /// How many writes were asked for.
@@ -411,6 +417,7 @@ impl MemorySink {
             RowChange::Tombstone { .. } => row.1 = None,
             RowChange::Merge(columns) => row.1.get_or_insert_with(Columns::new).extend(columns.clone()),
         }
+        self.0.traces.lock().expect("no panic").insert(version.clone(), write.head.traceparent);
         let mut writes = self.0.writes.lock().expect("no panic");
         *writes.entry((key.0, key.1, version)).or_default() += 1;
         Applied::Written
@@ -455,7 +462,7 @@ pub(crate) struct MemoryDeadLetters(Arc<MemoryLetters>);
 
 #[derive(Default)]
 struct MemoryLetters {
-    letters: Mutex<Vec<(Place, &'static str)>>,
+    letters: Mutex<Vec<(Place, Diagnosis)>>,
     broken: Mutex<bool>,
     attempts: AtomicUsize,
 }
@@ -474,7 +481,14 @@ impl MemoryDeadLetters {
     }
 
     pub(crate) fn classes(&self) -> Vec<&'static str> {
-        self.0.letters.lock().expect("no panic").iter().map(|(_, class)| *class).collect()
+        self.0.letters.lock().expect("no panic").iter().map(|(_, diagnosis)| diagnosis.class).collect()
+    }
+
+    /// By what the letters are found in logs, in the order of their messages.
+    pub(crate) fn correlations(&self) -> Vec<Correlation> {
+        let mut letters = self.0.letters.lock().expect("no panic").clone();
+        letters.sort_by_key(|(place, _)| *place);
+        letters.into_iter().map(|(_, diagnosis)| diagnosis.correlation).collect()
     }
 }
 
@@ -487,7 +501,7 @@ impl DeadLetterSink for MemoryDeadLetters {
         }
         let entity = Entity::from_topic(message.topic()).expect("known");
         let place = (entity, message.partition(), message.offset());
-        self.0.letters.lock().expect("no panic").push((place, diagnosis.class));
+        self.0.letters.lock().expect("no panic").push((place, diagnosis.clone()));
         Ok(())
     }
 }

@@ -6,11 +6,12 @@
 use crate::dead_letters::SendDeadLetters;
 use contracts::Region;
 use events::dead_letter::{DeadLetterEvent, RecordEncoding, chain};
-use events::{JsonText, Timestamp, Trace};
+use events::{Correlation, JsonText, Timestamp, Trace};
 use serde::Serialize;
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
+use tracing::field::display;
 
 /// What Lambda says about one invocation.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,8 @@ pub struct Delivery<'a> {
     pub function: &'a str,
     /// Lambda's id of the invocation.
     pub request_id: &'a str,
+    /// X-Ray's header of the invocation, for the log.
+    pub xray_trace_id: Option<&'a str>,
     /// When Lambda ends the invocation.
     pub deadline: SystemTime,
 }
@@ -73,6 +76,8 @@ pub struct Run {
     pub region: Region,
     /// Lambda's id of this invocation, for the log.
     pub request_id: String,
+    /// X-Ray's header of this invocation, for the log. Its records have traces of their own.
+    pub xray_trace_id: Option<String>,
     /// When work must stop so that the answer still arrives.
     pub deadline: Instant,
 }
@@ -88,12 +93,14 @@ pub(crate) struct Origin {
     pub(crate) attempts: u32,
     /// When it was first tried.
     pub(crate) first_seen: Timestamp,
+    /// By what it is found in logs.
+    pub(crate) correlation: Correlation,
 }
 
 impl Run {
     /// The dead letter of a record.
     pub(crate) fn dead_letter(&self, poison: &Poison, origin: Origin, record: &str) -> DeadLetterEvent {
-        let Origin { source, position, attempts, first_seen } = origin;
+        let Origin { source, position, attempts, first_seen, correlation } = origin;
         let unknown = || "unknown".to_owned();
         DeadLetterEvent {
             program: self.program.to_owned(),
@@ -107,6 +114,8 @@ impl Run {
             first_seen,
             failed_at: Timestamp::now(),
             trace: poison.trace.as_deref().cloned(),
+            trace_id: correlation.trace_id(),
+            traceparent: correlation.traceparent,
             record_encoding: RecordEncoding::Json,
             record: JsonText::parse_or_quote(record),
         }
@@ -116,17 +125,28 @@ impl Run {
 /// Stores a dead letter, and answers with a word for the reason when it couldn't be.
 pub(crate) async fn bury(
     letter: &DeadLetterEvent,
+    correlation: Correlation,
     dead_letters: &impl SendDeadLetters,
     deadline: Instant,
 ) -> Result<(), &'static str> {
     let DeadLetterEvent { error_class, message, position, source, .. } = letter;
+    let (event_id, trace_id) = (correlation.event_id.map(display), correlation.trace_id().map(display));
     match timeout_at(deadline, dead_letters.send(letter)).await {
         Ok(Ok(())) => {
-            tracing::error!(error_class, reason = message, position, source, "record went to the dead-letter queue");
+            tracing::error!(
+                error_class,
+                reason = message,
+                position,
+                source,
+                event_id,
+                trace_id,
+                "record went to the dead-letter queue"
+            );
             Ok(())
         }
         Ok(Err(error)) => {
-            tracing::error!(error = &error as &dyn Error, error_class, position, "dead letter was not stored");
+            let error = &error as &dyn Error;
+            tracing::error!(error, error_class, position, event_id, trace_id, "dead letter was not stored");
             Err("dead_letter_not_stored")
         }
         Err(_) => Err("out_of_time"),

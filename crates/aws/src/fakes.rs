@@ -15,7 +15,7 @@ use contracts::Region;
 use events::dead_letter::DeadLetterEvent;
 use events::{
     AttributeValue, ChangeSequence, Columns, Entity, EntityKey, EventId, Item, Operation, RowChange, RowHead, RowWrite,
-    SourceId, Timestamp, Trace, Version,
+    SourceId, Timestamp, Trace, TraceParent, Version,
 };
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
@@ -125,6 +125,8 @@ pub struct FakeChange {
     pub before: Option<FakeRow>,
     /// The row after the change; none is what DynamoDB records when a tombstone's time to live ends.
     pub after: Option<FakeRow>,
+    /// The trace context that the change came with.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// The state of a row.
@@ -149,6 +151,7 @@ impl FakeChange {
             origin_region: Region::new(origin_region).expect("a region name"),
             before: None,
             after: Some(FakeRow::Live),
+            traceparent: None,
         }
     }
 
@@ -164,6 +167,16 @@ impl FakeChange {
     #[must_use]
     pub fn between(mut self, before: Option<FakeRow>, after: Option<FakeRow>) -> Self {
         (self.before, self.after) = (before, after);
+        self
+    }
+
+    /// The same change with this `traceparent`.
+    ///
+    /// # Panics
+    /// When it is malformed.
+    #[must_use]
+    pub fn traced(mut self, traceparent: &str) -> Self {
+        self.traceparent = Some(traceparent.parse().expect("a trace context"));
         self
     }
 
@@ -238,6 +251,7 @@ impl FakeChange {
                 partition: 2,
                 offset: 40,
             },
+            traceparent: self.traceparent,
         };
         RowWrite { head, change }.item()
     }

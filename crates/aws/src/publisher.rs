@@ -16,7 +16,8 @@ use contracts::{BusName, Region};
 use events::cross_region::{self, Envelope};
 use events::domain::{self, DomainEvent};
 use events::raw::{self, TransformedEvent, ValidationFailed};
-use events::{EventId, Timestamp};
+use events::trace_context::XRayHeader;
+use events::{Correlation, EventId, Timestamp, TraceParent};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::future::Future;
@@ -32,6 +33,9 @@ const MAX_REQUEST_BYTES: usize = 950_000;
 
 /// Bytes of an entry besides its texts: names, quotes, separators.
 const ENTRY_OVERHEAD: usize = 96;
+
+/// Bytes of an entry's trace header with its name, quotes and separators.
+const TRACE_HEADER_BYTES: usize = r#","TraceHeader":"""#.len() + XRayHeader::LEN;
 
 /// Requests that one call has in flight, each with events of different keys.
 const CONCURRENT_REQUESTS: usize = 4;
@@ -87,6 +91,7 @@ pub struct OutgoingEvent {
     detail_type: String,
     detail: String,
     order_key: String,
+    correlation: Correlation,
     place: Option<Place>,
 }
 
@@ -98,6 +103,7 @@ impl OutgoingEvent {
             detail_type: event.event_type.to_string(),
             detail: event.to_json(),
             order_key: format!("{}/{}", event.entity.as_str(), event.key),
+            correlation: event.correlation(),
             place: None,
         }
     }
@@ -109,17 +115,26 @@ impl OutgoingEvent {
             detail_type: cross_region::DETAIL_TYPE.to_owned(),
             detail: envelope.to_json(),
             order_key: format!("{}/{}", envelope.entity.as_str(), envelope.key),
+            correlation: envelope.correlation(),
             place: None,
         }
     }
 
     /// A sealed event that waited: its envelope's JSON as it was parked, under the key that it was parked by.
     pub fn parked(order_key: &str, envelope: String) -> Self {
+        #[derive(Default, Deserialize)]
+        struct Ids {
+            event_id: Option<EventId>,
+            traceparent: Option<TraceParent>,
+        }
+        // It is sent as it is, whatever can be read of it.
+        let Ids { event_id, traceparent } = serde_json::from_str(&envelope).unwrap_or_default();
         Self {
             source: cross_region::SOURCE,
             detail_type: cross_region::DETAIL_TYPE.to_owned(),
             detail: envelope,
             order_key: order_key.to_owned(),
+            correlation: Correlation { event_id, traceparent },
             place: None,
         }
     }
@@ -132,17 +147,23 @@ impl OutgoingEvent {
 
     /// A raw event that was transformed, for the region's own bus. It is kept in no order with others.
     pub fn transformed(event: &TransformedEvent) -> Self {
-        Self::of_transformer(raw::TRANSFORMED, event.to_json(), &event.raw_event_id)
+        Self::of_transformer(raw::TRANSFORMED, event.to_json(), &event.raw_event_id, event.correlation())
     }
 
     /// A raw event that was refused, for the region's own bus. It is kept in no order with others.
     pub fn validation_failed(event: &ValidationFailed) -> Self {
-        Self::of_transformer(raw::VALIDATION_FAILED, event.to_json(), &event.raw_event_id)
+        Self::of_transformer(raw::VALIDATION_FAILED, event.to_json(), &event.raw_event_id, event.correlation())
     }
 
-    fn of_transformer(detail_type: &str, detail: String, raw_event_id: &str) -> Self {
-        let order_key = format!("raw/{raw_event_id}");
-        Self { source: raw::TRANSFORMER_SOURCE, detail_type: detail_type.to_owned(), detail, order_key, place: None }
+    fn of_transformer(detail_type: &str, detail: String, raw_event_id: &str, correlation: Correlation) -> Self {
+        Self {
+            source: raw::TRANSFORMER_SOURCE,
+            detail_type: detail_type.to_owned(),
+            detail,
+            order_key: format!("raw/{raw_event_id}"),
+            correlation,
+            place: None,
+        }
     }
 
     /// EventBridge's `Source`.
@@ -165,6 +186,16 @@ impl OutgoingEvent {
         &self.order_key
     }
 
+    /// By what the event is found in logs.
+    pub fn correlation(&self) -> Correlation {
+        self.correlation
+    }
+
+    /// X-Ray's header, so that AWS's services go on with a trace that is recorded. They begin one by themselves if they want.
+    fn trace_header(&self) -> Option<XRayHeader> {
+        self.correlation.traceparent.filter(TraceParent::is_sampled).map(TraceParent::to_xray)
+    }
+
     /// The place of its record, if that is known.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
@@ -173,7 +204,8 @@ impl OutgoingEvent {
     /// Bytes that this event takes in a request to `bus`.
     fn request_bytes(&self, bus: &BusName) -> usize {
         let texts = [self.source, &self.detail_type, &self.detail, bus.as_str()];
-        ENTRY_OVERHEAD + texts.into_iter().map(json_text_bytes).sum::<usize>()
+        let trace_header = self.trace_header().map_or(0, |_| TRACE_HEADER_BYTES);
+        ENTRY_OVERHEAD + trace_header + texts.into_iter().map(json_text_bytes).sum::<usize>()
     }
 }
 
@@ -328,6 +360,7 @@ impl EventPublisher {
             source: event.source,
             detail_type: &event.detail_type,
             detail: &event.detail,
+            trace_header: event.trace_header(),
         }
     }
 
@@ -390,6 +423,8 @@ struct Entry<'a> {
     source: &'a str,
     detail_type: &'a str,
     detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_header: Option<XRayHeader>,
 }
 
 #[derive(Deserialize)]
@@ -563,6 +598,7 @@ mod tests {
             detail_type: "customer.updated".to_owned(),
             detail: json!({ "is": detail }).to_string(),
             order_key: key.to_owned(),
+            correlation: Correlation::default(),
             place: None,
         }
     }
@@ -617,6 +653,38 @@ mod tests {
             "Source": "test", "DetailType": "customer.updated", "Detail": "{\"is\":\"a\"}", "EventBusName": "bus",
         }]});
         assert_eq!(script.bodies(), [expected]);
+    }
+
+    fn traced(event: OutgoingEvent, flags: &str) -> OutgoingEvent {
+        let text = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
+        let traceparent = Some(text.parse().expect("a trace context"));
+        OutgoingEvent { correlation: Correlation { event_id: None, traceparent }, ..event }
+    }
+
+    #[tokio::test]
+    async fn recorded_traces_go_with_their_entries() {
+        let script = Script::new().ok(answer(&["", "", ""]));
+        let events = vec![event("a", "1"), traced(event("b", "2"), "01"), traced(event("c", "3"), "00")];
+        publisher(&script).0.publish(events, soon()).await;
+        let entries = &script.bodies()[0]["Entries"];
+        let header = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1";
+        assert_eq!(entries[1]["TraceHeader"], header);
+        assert!(entries[0].get("TraceHeader").is_none());
+        assert!(entries[2].get("TraceHeader").is_none(), "nobody records it");
+    }
+
+    #[test]
+    fn a_parked_event_has_the_trace_of_its_envelope() {
+        let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let id = "ff07b5ad-56c8-57e9-b469-f019380fb126";
+        let of = |envelope: &str| OutgoingEvent::parked("k", envelope.to_owned()).correlation();
+        let event_id = Some(id.parse().expect("an id"));
+        let traceparent = Some(context.parse().expect("a trace context"));
+        let envelope = json!({ "event_id": id, "traceparent": context, "payload": {} });
+        assert_eq!(of(&envelope.to_string()), Correlation { event_id, traceparent });
+        let envelope = json!({ "event_id": id, "payload": {} });
+        assert_eq!(of(&envelope.to_string()), Correlation { event_id, traceparent: None });
+        assert_eq!(of("damaged"), Correlation::default());
     }
 
     #[tokio::test]
@@ -744,12 +812,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_size_is_never_underestimated(detail in ".{0,300}", key in "[a-z]{1,5}") {
+        fn the_size_is_never_underestimated(
+            detail in ".{0,300}",
+            key in "[a-z]{1,5}",
+            flags in proptest::option::of("0[01]"),
+        ) {
             let event = event(&key, &detail);
-            let entry = json!({
-                "Source": event.source, "DetailType": event.detail_type, "Detail": event.detail, "EventBusName": "bus",
-            });
-            prop_assert!(entry.to_string().len() <= event.request_bytes(&event_bus("bus")));
+            let event = match flags {
+                Some(flags) => traced(event, &flags),
+                None => event,
+            };
+            let (publisher, _) = publisher(&Script::new());
+            let entry = serde_json::to_string(&publisher.entry(&event)).expect("JSON");
+            prop_assert!(entry.len() + ",".len() <= event.request_bytes(&event_bus("bus")));
         }
 
         /// Whatever the bus answers: each key's successes are a prefix of its events, up to poison.

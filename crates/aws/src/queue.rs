@@ -13,14 +13,15 @@ use crate::batch::{Delivery, Origin, Outcome, Poison, Run, bury, stop_before};
 use crate::dead_letters::SendDeadLetters;
 use crate::publisher::{OutgoingEvent, PublishError, PublishEvents, Taken};
 use contracts::Region;
-use events::Timestamp;
 use events::dead_letter::{PANIC, caught};
-use serde::Deserialize;
+use events::{Correlation, Timestamp, TraceParent};
+use serde::{Deserialize, Deserializer};
 use std::error::Error;
 use std::io::Write;
 use std::time::Duration;
 use telemetry::invocation::Ending;
 use tokio::time::Instant;
+use tracing::field::display;
 
 pub use crate::batch::BatchResponse;
 
@@ -47,7 +48,15 @@ pub struct Message {
     pub attributes: Attributes,
 }
 
-/// What a queue says about the deliveries of a message, this one included (SQS API reference, `ReceiveMessage`, read 2026-11).
+impl Message {
+    /// By what the message is found in logs before its body is read.
+    fn correlation(&self) -> Correlation {
+        Correlation { event_id: None, traceparent: self.attributes.traceparent }
+    }
+}
+
+/// What a queue says about the deliveries of a message, this one included, and about its trace (SQS API reference,
+/// `ReceiveMessage`, read 2026-11).
 ///
 /// The numbers come as texts. One that is missing or can't be read is no reason to refuse a message.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,6 +65,16 @@ pub struct Attributes {
     receive_count: Option<String>,
     #[serde(default, rename = "ApproximateFirstReceiveTimestamp")]
     first_receive_timestamp: Option<String>,
+    /// The trace context that the message came with.
+    #[serde(default, rename = "AWSTraceHeader", deserialize_with = "from_trace_header")]
+    pub traceparent: Option<TraceParent>,
+}
+
+/// Reads X-Ray's header. One that can't be read is as good as none; it is counted here, which is once a delivery.
+fn from_trace_header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TraceParent>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let traceparent = TraceParent::from_xray(&text);
+    Ok(traceparent.inspect_err(|_| telemetry::TRACE_CONTEXTS_IGNORED_TOTAL.inc(&["queue"])).ok())
 }
 
 impl Attributes {
@@ -114,6 +133,7 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
             program_version: self.version,
             region: self.region.clone(),
             request_id: delivery.request_id.to_owned(),
+            xray_trace_id: delivery.xray_trace_id.map(ToOwned::to_owned),
             deadline: stop_before(delivery.deadline, self.deadline_margin),
         };
         let response = self.process(batch, &run).await;
@@ -130,19 +150,21 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
         for item in &mut items {
             let State::Poisoned(poison) = &item.state else { continue };
             let Message { id, body, queue_arn, attributes } = &item.message;
+            let correlation = item.correlation();
             let origin = Origin {
                 source: Some(queue_arn.clone()),
                 position: Some(id.clone()),
                 attempts: attributes.deliveries(),
                 first_seen: attributes.first_delivered().unwrap_or(now),
+                correlation,
             };
             let letter = run.dead_letter(poison, origin, body);
-            item.state = State::Settled(match bury(&letter, &self.dead_letters, deadline).await {
+            item.state = State::Settled(match bury(&letter, correlation, &self.dead_letters, deadline).await {
                 Ok(()) => Outcome::DeadLettered(poison.class),
                 Err(reason) => Outcome::Failed(reason),
             });
         }
-        self.report(&items, &run.request_id);
+        self.report(&items, run);
         let failed = items.into_iter().filter(|item| matches!(item.outcome(), Outcome::Failed(_)));
         BatchResponse::again(failed.map(|item| item.message.id))
     }
@@ -155,7 +177,8 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
             Ok(Ok(planned)) => (Some(planned), State::Planned),
             Ok(Err(poison)) => (None, State::Poisoned(poison)),
             Err(reason) => {
-                tracing::error!(position = message.id, reason, "message was not handled");
+                let trace_id = message.correlation().trace_id().map(display);
+                tracing::error!(position = message.id, reason, trace_id, "message was not handled");
                 (None, State::Settled(Outcome::Failed(PANIC)))
             }
         };
@@ -179,14 +202,21 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
                 Ok(Taken::Parked) => State::Settled(Outcome::Parked),
                 Err(error) if error.is_poison() => State::Poisoned(Poison::because(error.class(), &error)),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn Error, position = item.message.id, "event was not published");
+                    let correlation = item.correlation();
+                    tracing::warn!(
+                        error = &error as &dyn Error,
+                        position = item.message.id,
+                        event_id = correlation.event_id.map(display),
+                        trace_id = correlation.trace_id().map(display),
+                        "event was not published"
+                    );
                     State::Settled(Outcome::Failed(error.class()))
                 }
             };
         }
     }
 
-    fn report(&self, items: &[Item<S::Note>], request_id: &str) {
+    fn report(&self, items: &[Item<S::Note>], run: &Run) {
         let (mut published, mut skipped, mut dead, mut failed) = (0, 0, 0, 0);
         for item in items {
             let outcome = item.outcome();
@@ -199,7 +229,8 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
             self.program.settled(item.planned.as_ref().map(|(_, note)| note), outcome);
         }
         tracing::info!(
-            request_id,
+            request_id = run.request_id,
+            xray_trace_id = run.xray_trace_id,
             messages = items.len(),
             published,
             skipped,
@@ -223,6 +254,11 @@ enum State {
 }
 
 impl<N> Item<N> {
+    /// By what it is found in logs: as far as the event says that was planned for it, or else the message itself.
+    fn correlation(&self) -> Correlation {
+        self.planned.as_ref().map_or_else(|| self.message.correlation(), |(event, _)| event.correlation())
+    }
+
     fn outcome(&self) -> Outcome {
         match self.state {
             State::Settled(outcome) => outcome,
@@ -236,7 +272,7 @@ impl<N> Item<N> {
 mod tests {
     use super::*;
     use crate::fakes::{FakeBus, FakeDeadLetters};
-    use crate::testing::region;
+    use crate::testing::{logged, region};
     use events::JsonText;
     use events::raw::{RulesId, TransformedEvent};
     use serde_json::{Value, json};
@@ -263,6 +299,7 @@ mod tests {
                 received_at: Timestamp::UNIX_EPOCH,
                 transformed_in: region("us-west-2"),
                 raw_event_id: message.id.clone(),
+                traceparent: message.attributes.traceparent,
                 rules: RulesId { version: 1, sha256: String::new() },
                 originals: [].into(),
                 geo: None,
@@ -275,6 +312,8 @@ mod tests {
             self.0.lock().expect("not poisoned").push((note.is_some(), outcome));
         }
     }
+
+    const HEADER: &str = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1";
 
     type World = Function<Program, FakeBus, FakeDeadLetters>;
 
@@ -301,7 +340,11 @@ mod tests {
                 "messageId": format!("m-{index}"),
                 "receiptHandle": "AQEB",
                 "body": body,
-                "attributes": { "ApproximateReceiveCount": "3", "ApproximateFirstReceiveTimestamp": "1772600767000" },
+                "attributes": {
+                    "ApproximateReceiveCount": "3",
+                    "ApproximateFirstReceiveTimestamp": "1772600767000",
+                    "AWSTraceHeader": HEADER,
+                },
                 "messageAttributes": {},
                 "eventSource": "aws:sqs",
                 "eventSourceARN": "arn:aws:sqs:us-west-2:000000000000:tandem-test-raw-events",
@@ -311,7 +354,8 @@ mod tests {
         let records = messages.collect::<Vec<Value>>();
         let batch = serde_json::from_str(&json!({ "Records": records }).to_string()).expect("a batch");
         let deadline = SystemTime::now() + time_left;
-        let delivery = Delivery { function: "tandem-test-queue", request_id: "request-1", deadline };
+        let (function, request_id, xray_trace_id) = ("tandem-test-queue", "request-1", Some("Root=1-0-0"));
+        let delivery = Delivery { function, request_id, xray_trace_id, deadline };
         let response = world.handle(batch, delivery, &mut Vec::new()).await;
         response.deliver_again().map(ToOwned::to_owned).collect()
     }
@@ -375,6 +419,39 @@ mod tests {
             assert_eq!((letter.attempts, letter.first_seen.to_string().as_str()), (3, "2026-03-04T05:06:07Z"));
         }
         assert_eq!(outcomes(&world)[2], (true, Outcome::DeadLettered("event_too_large")));
+    }
+
+    #[tokio::test]
+    async fn errors_name_the_trace_of_their_message() {
+        let world = world();
+        world.publisher.fail_on("\"late\"", unavailable());
+        let (again, log) = logged(handle(&world, &["poison", "panic", "late"])).await;
+        assert_eq!(again, ["m-1", "m-2"]);
+        let told: Vec<Value> = log
+            .iter()
+            .filter(|line| line.get("position").is_some())
+            .map(|line| json!([line["position"], line["event_id"], line["trace_id"]]))
+            .collect();
+        let (id, came_in) = ("c818f4bf-67a4-4b26-ab31-e855aa277d6c", "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(told, [json!(["m-1", null, came_in]), json!(["m-2", id, came_in]), json!(["m-0", null, came_in])]);
+        let letter = &world.dead_letters.kept()[0];
+        assert_eq!(json!(letter.trace_id), came_in);
+        assert_eq!(letter.traceparent.map(|context| context.trace_id()), letter.trace_id);
+        let handled = log.last().expect("a line");
+        assert_eq!((&handled["message"], &handled["xray_trace_id"]), (&json!("batch handled"), &json!("Root=1-0-0")));
+    }
+
+    #[test]
+    fn a_trace_header_that_cannot_be_read_is_ignored_and_counted() {
+        let of = |attributes: Value| -> Attributes { serde_json::from_value(attributes).expect("attributes") };
+        let ignored = || telemetry::TRACE_CONTEXTS_IGNORED_TOTAL.get(&["queue"]);
+        let before = ignored();
+        assert!(of(json!({ "AWSTraceHeader": HEADER })).traceparent.expect("a context").is_sampled());
+        assert_eq!(of(json!({ "AWSTraceHeader": null })).traceparent, None);
+        assert_eq!(of(json!({})).traceparent, None);
+        assert_eq!(ignored(), before);
+        assert_eq!(of(json!({ "AWSTraceHeader": "Root=nonsense" })).traceparent, None);
+        assert_eq!(ignored(), before + 1);
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ use events::dead_letter::{PANIC, caught};
 use events::domain::Skip;
 use events::row::names;
 use events::stream::{Record, sequence_number_of};
-use events::{AttributeValue, Operation, Timestamp, Trace};
+use events::{AttributeValue, Correlation, Operation, Timestamp, Trace};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::error::Error;
@@ -157,6 +157,7 @@ impl<S: StreamProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
             program_version: self.version,
             region: self.region.clone(),
             request_id: delivery.request_id.to_owned(),
+            xray_trace_id: delivery.xray_trace_id.map(ToOwned::to_owned),
             deadline: stop_before(delivery.deadline, self.deadline_margin),
         };
         let response = process(batch, &self.program, &self.buses, &self.dead_letters, &run).await;
@@ -188,9 +189,9 @@ pub async fn process(
         }
         let (source, position) = (source_of(&item.body), sequence_number_of(item.body.get()));
         // A stream doesn't say how often it has delivered a record: it was tried once in this run.
-        let origin = Origin { source, position, attempts: 1, first_seen };
+        let origin = Origin { source, position, attempts: 1, first_seen, correlation: item.correlation };
         let letter = run.dead_letter(poison, origin, item.body.get());
-        item.state = match bury(&letter, dead_letters, run.deadline).await {
+        item.state = match bury(&letter, item.correlation, dead_letters, run.deadline).await {
             Ok(()) => State::DeadLettered(poison.class),
             Err(reason) => State::Failed(reason),
         };
@@ -198,7 +199,7 @@ pub async fn process(
             lowest = Some(item.place.clone());
         }
     }
-    report(&items, program, buses.len(), lowest.as_ref(), &run.request_id);
+    report(&items, program, buses.len(), lowest.as_ref(), run);
     BatchResponse::again(lowest.map(|place| place.0))
 }
 
@@ -229,6 +230,8 @@ struct Item {
     /// has none, or nothing, which means the whole batch.
     place: Place,
     subject: Subject,
+    /// By what the record is found in logs. Each has its own: a batch holds records of many traces.
+    correlation: Correlation,
     state: State,
     /// What each bus answered, if the event was sent.
     answers: Vec<Answer>,
@@ -283,24 +286,34 @@ impl State {
 fn read(batch: Batch, program: &impl StreamProgram) -> Vec<Item> {
     let mut place = Place(String::new());
     let items = batch.records.into_iter().map(|body| {
-        let (subject, sequence_number, state) = read_one(body.get(), program);
+        let Read { subject, correlation, sequence_number, state } = read_one(body.get(), program);
         // A record that can't be decoded may still have a readable place.
         if let Some(sequence_number) = sequence_number.or_else(|| sequence_number_of(body.get())) {
             place = Place(sequence_number);
         }
-        Item { body, place: place.clone(), subject, state, answers: Vec::new() }
+        Item { body, place: place.clone(), subject, correlation, state, answers: Vec::new() }
     });
     items.collect()
 }
 
-fn read_one(body: &str, program: &impl StreamProgram) -> (Subject, Option<String>, State) {
+/// What could be read of a record, and what is to be done with it.
+struct Read {
+    subject: Subject,
+    correlation: Correlation,
+    sequence_number: Option<String>,
+    state: State,
+}
+
+fn read_one(body: &str, program: &impl StreamProgram) -> Read {
     let mut subject = Subject { entity: "unknown", operation: "unknown", committed_at: None };
+    let mut correlation = Correlation::default();
     let mut sequence_number = None;
     let read = caught(|| {
         let record: Record = serde_json::from_str(body).map_err(|error| Poison::because("undecodable", &error))?;
         subject.entity = record.entity().map_or("unknown", |entity| entity.as_str());
         subject.operation = operation(&record);
         sequence_number = Some(record.sequence_number().to_owned());
+        correlation = Correlation::of_record(&record);
         program.plan(&record)
     });
     let state = match read {
@@ -312,7 +325,7 @@ fn read_one(body: &str, program: &impl StreamProgram) -> (Subject, Option<String
         Ok(Err(poison)) => State::Poisoned(poison),
         Err(message) => State::Poisoned(Poison { class: PANIC, message, trace: None }),
     };
-    (subject, sequence_number, state)
+    Read { subject, correlation, sequence_number, state }
 }
 
 /// What the source did, as the row says it. The stream's own words tell only what became of the item:
@@ -346,16 +359,22 @@ async fn publish(items: &mut [Item], buses: &[impl PublishEvents], deadline: Ins
     for (index, publication) in planned {
         let item = &mut items[index];
         item.answers = answers.iter_mut().map(|of_bus| of_bus.next().unwrap_or(Err(PublishError::HeldBack))).collect();
-        item.state = settle(&item.answers, publication.trace, &item.place);
+        item.state = settle(&item.answers, publication.trace, &item.place, item.correlation);
     }
 }
 
 /// What the answers of all buses mean together. A failure that may pass counts more than poison: the record is delivered
 /// again, and the poison shows itself again.
-fn settle(answers: &[Answer], trace: Trace, place: &Place) -> State {
+fn settle(answers: &[Answer], trace: Trace, place: &Place, correlation: Correlation) -> State {
     let errors = || answers.iter().filter_map(|answer| answer.as_ref().err());
     if let Some(error) = errors().find(|error| !error.is_poison()) {
-        tracing::warn!(error = error as &dyn Error, position = place.0, "event was not published");
+        tracing::warn!(
+            error = error as &dyn Error,
+            position = place.0,
+            event_id = correlation.event_id.map(display),
+            trace_id = correlation.trace_id().map(display),
+            "event was not published"
+        );
         return State::Failed(error.class());
     }
     match errors().next() {
@@ -377,7 +396,7 @@ fn source_of(body: &RawValue) -> Option<String> {
     serde_json::from_str::<Source>(body.get()).ok().map(|source| source.stream)
 }
 
-fn report(items: &[Item], program: &impl StreamProgram, buses: usize, lowest: Option<&Place>, request_id: &str) {
+fn report(items: &[Item], program: &impl StreamProgram, buses: usize, lowest: Option<&Place>, run: &Run) {
     let (mut published, mut parked, mut skipped, mut dead, mut failed) = (0, 0, 0, 0, 0);
     for item in items {
         *match item.outcome() {
@@ -393,7 +412,8 @@ fn report(items: &[Item], program: &impl StreamProgram, buses: usize, lowest: Op
     }
     let deliver_again_from = lowest.map(|place| place.0.as_str());
     tracing::info!(
-        request_id,
+        request_id = run.request_id,
+        xray_trace_id = run.xray_trace_id,
         records = items.len(),
         published,
         parked,
@@ -409,7 +429,7 @@ fn report(items: &[Item], program: &impl StreamProgram, buses: usize, lowest: Op
 mod tests {
     use super::*;
     use crate::fakes::{FakeBus, FakeDeadLetters};
-    use crate::testing::{region, row_write};
+    use crate::testing::{logged, region, row_write};
     use events::{DomainEvent, Item as RowItem, RowChange, domain};
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -466,6 +486,17 @@ mod tests {
         })
     }
 
+    const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn traced(mut record: Value) -> Value {
+        record["dynamodb"]["NewImage"]["traceparent"] = json!({ "S": TRACEPARENT });
+        record
+    }
+
+    fn event_id() -> String {
+        image("any")["event_id"].as_text().expect("text").to_owned()
+    }
+
     fn malformed(sequence_number: &str) -> Value {
         json!({ "eventName": "EXPLODE", "dynamodb": { "SequenceNumber": sequence_number }, "kept": "9007199254740993" })
     }
@@ -505,6 +536,7 @@ mod tests {
                 program_version: "0.0.0",
                 region: region("us-west-2"),
                 request_id: "request-1".to_owned(),
+                xray_trace_id: Some("Root=1-0-0".to_owned()),
                 deadline: Instant::now() + self.time_left,
             };
             let buses: Vec<&FakeBus> = [&self.bus].into_iter().chain(&self.second_bus).collect();
@@ -551,7 +583,7 @@ mod tests {
 
     #[test]
     fn operations_are_those_of_the_source() {
-        let of = |record: &Value| read_one(&record.to_string(), &Program::default()).0.operation;
+        let of = |record: &Value| read_one(&record.to_string(), &Program::default()).subject.operation;
         assert_eq!(of(&record("1", "a")), "update", "the row says so, although the item is new");
         let mut tombstone_ends = record("1", "a");
         let change = tombstone_ends["dynamodb"].as_object_mut().expect("an object");
@@ -672,6 +704,47 @@ mod tests {
         assert!(world.dead_letters.kept()[0].trace.is_some());
     }
 
+    /// A batch holds records of many traces: each error names that of its own record.
+    #[tokio::test]
+    async fn errors_name_the_trace_of_their_record() {
+        let world = World::new();
+        world.bus.fail_on("\"large\"", PublishError::TooLarge { bytes: 2_000_000 });
+        world.bus.fail_on("\"late\"", unavailable());
+        let mut broken = traced(record("3", "c"));
+        broken["dynamodb"]["NewImage"]["ver"] = json!({ "S": "none" });
+        let batch = [record("1", "a"), traced(record("2", "large")), broken, malformed("4"), record("5", "late")];
+        let (again, log) = logged(world.process(&batch)).await;
+        assert_eq!(again.as_deref(), Some("5"));
+        let told: Vec<Value> = log
+            .iter()
+            .filter(|line| line.get("position").is_some())
+            .map(|line| json!([line["message"], line["position"], line["event_id"], line["trace_id"]]))
+            .collect();
+        let (late, buried) = ("event was not published", "record went to the dead-letter queue");
+        let (id, came_in) = (event_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        let expected = [
+            json!([late, "5", id, id.replace('-', "")]),
+            json!([buried, "2", id, came_in]),
+            json!([buried, "3", id, came_in]),
+            json!([buried, "4", null, null]),
+        ];
+        assert_eq!(told, expected);
+        let handled = log.last().expect("a line");
+        assert_eq!((&handled["message"], &handled["xray_trace_id"]), (&json!("batch handled"), &json!("Root=1-0-0")));
+        assert!(handled.get("trace_id").is_none(), "a batch has none");
+    }
+
+    #[tokio::test]
+    async fn dead_letters_name_the_trace_of_their_record() {
+        let world = World::new();
+        world.bus.fail_on("", PublishError::TooLarge { bytes: 2_000_000 });
+        assert_eq!(world.process(&[traced(record("1", "a")), record("2", "b"), malformed("3")]).await, None);
+        let letters = world.dead_letters.kept();
+        let told: Vec<Value> = letters.iter().map(|letter| json!([letter.trace_id, letter.traceparent])).collect();
+        let derived = event_id().replace('-', "");
+        assert_eq!(told, [json!([TRACEPARENT[3..35], TRACEPARENT]), json!([derived, null]), json!([null, null])]);
+    }
+
     #[tokio::test]
     async fn a_dead_letter_that_cannot_be_stored_keeps_its_record() {
         let world = World::new();
@@ -766,7 +839,7 @@ mod tests {
         /// Whatever a record is, it is decided on without a panic, and none is lost.
         #[test]
         fn any_record_has_a_fate(record in prop_oneof![any_json(), damaged_record()]) {
-            let (_, _, state) = read_one(&record.to_string(), &Program::default());
+            let Read { state, .. } = read_one(&record.to_string(), &Program::default());
             let caught = matches!(&state, State::Poisoned(poison) if poison.class == "panic");
             prop_assert!(!caught, "the mapping panicked on {record}");
         }

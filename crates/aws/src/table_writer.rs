@@ -253,9 +253,15 @@ impl TableWriter {
         head: Item,
     ) -> Result<Outcome, WriteError> {
         let mut sets = Vec::new();
+        let mut removes = "#deleted,#expires".to_owned();
         let mut names = guard_names();
         names.insert("#d".to_owned(), names::DATA.to_owned());
         let mut values = guard_values(write);
+        // What stays of the row must not be taken for a part of the trace that its last change came with.
+        if !head.is_empty() && !head.contains_key(names::TRACEPARENT) {
+            names.insert("#context".to_owned(), names::TRACEPARENT.to_owned());
+            removes.push_str(",#context");
+        }
         // `src`, `ver` and `ep` have their placeholders from the condition; the others are counted through, because a
         // column may have any name and the expression must stay short.
         for (index, (name, value)) in head.into_iter().enumerate() {
@@ -282,7 +288,7 @@ impl TableWriter {
             .update_item()
             .table_name(self.tables.of(write.head.entity).as_str())
             .key(names::PK, sdk::AttributeValue::S(write.head.key.as_str().to_owned()))
-            .update_expression(format!("SET {} REMOVE #deleted,#expires", sets.join(",")))
+            .update_expression(format!("SET {} REMOVE {removes}", sets.join(",")))
             .condition_expression(format!("{NEWER} AND attribute_exists(#d)"))
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values))
@@ -538,7 +544,11 @@ mod tests {
         assert_eq!(request["Key"], json!({ "pk": { "S": merge().head.key.as_str() } }));
         assert_eq!(request["ConditionExpression"], format!("{NEWER} AND attribute_exists(#d)"));
         let expression = request["UpdateExpression"].as_str().expect("text");
-        assert!(expression.contains("#d.#0=:0") && expression.ends_with("REMOVE #deleted,#expires"), "{expression}");
+        assert!(
+            expression.contains("#d.#0=:0") && expression.ends_with("REMOVE #deleted,#expires,#context"),
+            "{expression}"
+        );
+        assert_eq!(request["ExpressionAttributeNames"]["#context"], "traceparent");
         assert_eq!(request["ExpressionAttributeNames"]["#0"], "name");
         assert_eq!(request["ExpressionAttributeValues"][":0"], json!({ "S": "Ada" }));
         for (name, value) in merge().head.attributes() {
@@ -549,6 +559,29 @@ mod tests {
             let sent = &request["ExpressionAttributeValues"][format!(":{bare}")];
             assert_eq!(*sent, serde_json::to_value(&value).expect("JSON"), "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_trace_context_is_written_where_there_is_one() {
+        let script = Script::new().ok(json!({})).ok(json!({})).ok(json!({}));
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let with_context = |mut write: RowWrite| {
+            write.head.traceparent = Some(text.parse().expect("a trace context"));
+            write
+        };
+        assert_eq!(writer(&script).apply(&with_context(put())).await, Ok(Applied::Written));
+        assert_eq!(writer(&script).apply(&with_context(merge())).await, Ok(Applied::Written));
+        assert_eq!(writer(&script).apply(&put()).await, Ok(Applied::Written));
+        let [put, merged, without] = &script.bodies()[..] else { panic!("three requests") };
+        assert_eq!(put["Item"]["traceparent"], json!({ "S": text }));
+        assert!(without["Item"].get("traceparent").is_none());
+        let names = merged["ExpressionAttributeNames"].as_object().expect("names");
+        let (placeholder, _) = names.iter().find(|(_, name)| **name == json!("traceparent")).expect("it is named");
+        let bare = &placeholder[1..];
+        let expression = merged["UpdateExpression"].as_str().expect("text");
+        assert!(expression.contains(&format!("#{bare}=:{bare}")), "{expression}");
+        assert!(expression.ends_with("REMOVE #deleted,#expires"), "{expression}");
+        assert_eq!(merged["ExpressionAttributeValues"][format!(":{bare}")], json!({ "S": text }));
     }
 
     #[tokio::test]
@@ -564,6 +597,7 @@ mod tests {
             assert!(expression.len() < 4_096, "{} bytes", expression.len());
             assert!(expression.matches('=').count() < 300);
             assert_eq!(expression.contains("#ver=:ver"), index == 2);
+            assert_eq!(expression.contains("#context"), index == 2, "it belongs to the version");
             let names = request["ExpressionAttributeNames"].as_object().expect("names");
             let names = names.values().map(|name| name.as_str().expect("text").to_owned());
             merged.extend(names.filter(|name| name.starts_with("column")));

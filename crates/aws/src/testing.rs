@@ -19,8 +19,9 @@ use events::{
     ChangeSequence, Entity, EventId, JsonText, Operation, RowChange, RowHead, RowWrite, Timestamp, Trace, Version,
 };
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 /// Answers to the requests that a test expects, in order. A request beyond them is a lost connection.
@@ -139,6 +140,39 @@ pub(crate) fn sdk_config(script: &Script) -> SdkConfig {
         .build()
 }
 
+thread_local! {
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Does `work` and gives back the fields of each line that this thread logs meanwhile, with its message among them.
+pub(crate) async fn logged<T>(work: impl Future<Output = T>) -> (T, Vec<Value>) {
+    static SUBSCRIBER: Once = Once::new();
+    // One for all threads: a line that is first met by a thread without a subscriber would be off for the others, too.
+    SUBSCRIBER.call_once(|| {
+        let subscriber = tracing_subscriber::fmt().json().with_writer(|| ThreadLog).finish();
+        tracing::subscriber::set_global_default(subscriber).expect("nobody else sets one");
+        tracing::callsite::rebuild_interest_cache();
+    });
+    LOG.take();
+    let done = work.await;
+    let text = String::from_utf8(LOG.take()).expect("text");
+    let fields = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["fields"].clone();
+    (done, text.lines().map(fields).collect())
+}
+
+struct ThreadLog;
+
+impl std::io::Write for ThreadLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 pub(crate) fn region(name: &str) -> Region {
     Region::new(name).expect("a region")
 }
@@ -164,6 +198,8 @@ pub(crate) fn dead_letter(record: &str) -> DeadLetterEvent {
         first_seen: Timestamp::UNIX_EPOCH,
         failed_at: Timestamp::UNIX_EPOCH,
         trace: None,
+        trace_id: None,
+        traceparent: None,
         record_encoding: RecordEncoding::Json,
         record: JsonText::parse_or_quote(record),
     }
@@ -194,6 +230,7 @@ pub(crate) fn row_write(change: RowChange) -> RowWrite {
             partition: 2,
             offset: 40,
         },
+        traceparent: None,
     };
     RowWrite { head, change }
 }

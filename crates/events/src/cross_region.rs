@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::EventType;
 use crate::json::to_json;
-use crate::{Entity, EntityKey, EventId, Version};
+use crate::{Correlation, Entity, EntityKey, EventId, TraceParent, Version};
 
 pub use compression::COMPRESSION_LEVEL;
 pub use dictionary::{Dictionary, DictionaryId, InvalidDictionaryId, dictionaries, missing_dictionaries};
@@ -68,6 +68,9 @@ pub struct Envelope {
     /// When the envelope was made, to the millisecond.
     #[serde(with = "crate::text")]
     pub sent_at: Timestamp,
+    /// The event's trace context; left out when it has none. The event's own counts, this one is to be seen from outside.
+    #[serde(default, with = "crate::text::lenient", skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
     /// How the payload is encoded.
     pub enc: Encoding,
     /// The dictionary that the payload needs; set with [`Encoding::ZstdDictionary`], absent otherwise.
@@ -100,13 +103,18 @@ impl Envelope {
     pub fn to_json(&self) -> String {
         to_json(self)
     }
+
+    /// By what the event is found in logs.
+    pub fn correlation(&self) -> Correlation {
+        Correlation { event_id: Some(self.event_id), traceparent: self.traceparent }
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::domain::tests::event;
-    use crate::{AttributeValue, Columns, DomainEvent, JsonText};
+    use crate::{AttributeValue, Columns, DomainEvent, JsonText, trace_context};
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -151,5 +159,21 @@ pub(crate) mod tests {
         let plain = Envelope { enc: Encoding::None, dict_id: None, ..envelope };
         assert!(!plain.to_json().contains("dict_id"));
         assert_eq!(serde_json::from_str::<Envelope>(&plain.to_json()).expect("an envelope"), plain);
+    }
+
+    #[test]
+    fn a_trace_context_is_seen_from_outside_and_comes_out_with_the_event() {
+        let traceparent = Some(trace_context::tests::example());
+        let event = DomainEvent { traceparent, ..event() };
+        let envelope = sealed(&event);
+        let json = envelope.to_json();
+        assert!(json.contains(&format!(r#","traceparent":"{}","enc""#, trace_context::tests::EXAMPLE)), "{json}");
+        assert_eq!(serde_json::from_str::<Envelope>(&json).expect("an envelope"), envelope);
+        assert_eq!(open(&envelope).expect("opened"), DomainEvent { hop: 1, ..event });
+        // What somebody made of the outer one is no reason to refuse the event.
+        let changed = json.replacen(trace_context::tests::EXAMPLE, "00-nonsense", 1);
+        let changed: Envelope = serde_json::from_str(&changed).expect("an envelope");
+        assert_eq!(changed.traceparent, None);
+        assert_eq!(open(&changed).expect("opened").traceparent, traceparent);
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::json::to_json;
-use crate::{InvalidJson, JsonText, Trace};
+use crate::{InvalidJson, JsonText, Trace, TraceId, TraceParent};
 
 /// A record that can't be handled, as a function puts it into its dead-letter queue.
 ///
@@ -42,6 +42,12 @@ pub struct DeadLetterEvent {
     pub failed_at: Timestamp,
     /// Where the change came from, if the record could be read that far.
     pub trace: Option<Trace>,
+    /// The trace that the logs name, if the record could be read that far: that of `traceparent`, or the digits of the event's id.
+    #[serde(default, with = "crate::text::lenient", skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
+    /// The trace context that the record came with.
+    #[serde(default, with = "crate::text::lenient", skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
     /// How `record` is written. Left out when it is the record itself.
     #[serde(default, skip_serializing_if = "RecordEncoding::is_json")]
     pub record_encoding: RecordEncoding,
@@ -170,6 +176,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace_context;
 
     fn letter(record: &str) -> DeadLetterEvent {
         let at: Timestamp = "2026-03-04T05:06:07Z".parse().expect("valid");
@@ -185,6 +192,8 @@ mod tests {
             first_seen: at,
             failed_at: at,
             trace: None,
+            trace_id: None,
+            traceparent: None,
             record_encoding: RecordEncoding::Json,
             record: JsonText::parse_or_quote(record),
         }
@@ -197,6 +206,21 @@ mod tests {
         let json = letter.to_json();
         assert!(json.ends_with(r#""trace":null,"record":{"n": 9007199254740993.10}}"#), "{json}");
         assert_eq!(serde_json::from_str::<DeadLetterEvent>(&json).expect("a dead letter"), letter);
+    }
+
+    #[test]
+    fn dead_letters_name_their_trace() {
+        let traceparent = trace_context::tests::example();
+        let letter =
+            DeadLetterEvent { trace_id: Some(traceparent.trace_id()), traceparent: Some(traceparent), ..letter("{}") };
+        let json = letter.to_json();
+        let named = format!(
+            r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","traceparent":"{}","record""#,
+            trace_context::tests::EXAMPLE
+        );
+        assert!(json.contains(&named), "{json}");
+        assert_eq!(serde_json::from_str::<DeadLetterEvent>(&json).expect("a dead letter"), letter);
+        assert_eq!(letter.compressed().trace_id, letter.trace_id);
     }
 
     #[test]

@@ -15,7 +15,9 @@ use crate::json::{excerpt, to_json};
 use crate::row::{self, RowError, names};
 use crate::stream::{EventName, Record};
 use crate::text::serde_as_text;
-use crate::{AttributeValue, Entity, EntityKey, EventId, JsonText, Row, RowState, Trace, Version};
+use crate::{
+    AttributeValue, Correlation, Entity, EntityKey, EventId, JsonText, Row, RowState, Trace, TraceParent, Version,
+};
 
 /// `Source` of domain events on a bus.
 pub const SOURCE: &str = "tandem.cdc";
@@ -48,6 +50,9 @@ pub struct DomainEvent {
     pub data: Option<JsonText>,
     /// Where the change came from.
     pub trace: Trace,
+    /// The trace context that the change came with; left out when it came with none.
+    #[serde(default, with = "crate::text::lenient", skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
 }
 
 /// What a stream record means.
@@ -125,7 +130,13 @@ impl DomainEvent {
             timestamp: head.committed_at,
             data,
             trace: head.trace,
+            traceparent: head.traceparent,
         })))
+    }
+
+    /// By what the event is found in logs.
+    pub fn correlation(&self) -> Correlation {
+        Correlation { event_id: Some(self.event_id), traceparent: self.traceparent }
     }
 
     /// The event as JSON.
@@ -225,7 +236,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::row::tests::write;
     use crate::stream::Change;
-    use crate::{Columns, Item, RowChange};
+    use crate::{Columns, Item, RowChange, trace_context};
 
     fn region(name: &str) -> Region {
         Region::new(name).expect("valid")
@@ -307,11 +318,47 @@ pub(crate) mod tests {
         assert_eq!(serde_json::from_str::<DomainEvent>(&json).expect("an event"), event);
     }
 
+    #[test]
+    fn a_trace_context_goes_from_the_row_into_the_event() {
+        let mut image = live(1);
+        image.insert(names::TRACEPARENT.to_owned(), AttributeValue::text(trace_context::tests::EXAMPLE));
+        let record = record(EventName::Insert, None, Some(image));
+        let Ok(Mapped::Event(with)) = DomainEvent::from_record(&record, &region("us-west-2")) else {
+            panic!("an event");
+        };
+        assert_eq!(with.correlation(), Correlation::of_record(&record));
+        let traceparent = Some(trace_context::tests::example());
+        assert_eq!(*with, DomainEvent { traceparent, ..event() });
+        let json = with.to_json();
+        assert_eq!(json.matches(trace_context::tests::EXAMPLE).count(), 1);
+        assert_eq!(serde_json::from_str::<DomainEvent>(&json).expect("an event"), *with);
+        assert!(!event().to_json().contains(trace_context::TRACEPARENT));
+        for malformed in ["\"00-nonsense\"", "null", "{\"a\":[1]}", "7"] {
+            let json = json.replace(&format!("\"{}\"", trace_context::tests::EXAMPLE), malformed);
+            assert_eq!(serde_json::from_str::<DomainEvent>(&json).expect("an event"), event(), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn records_are_found_also_where_they_are_no_rows() {
+        let correlation = |old, new| Correlation::of_record(&record(EventName::Modify, old, new));
+        let event_id = Some(event().event_id);
+        let found = Correlation { event_id, traceparent: None };
+        assert_eq!(correlation(None, Some(live(1))), found);
+        assert_eq!(correlation(Some(live(1)), None), found, "what is removed");
+        let mut image = live(1);
+        image.remove(names::VER);
+        assert_eq!(correlation(None, Some(image.clone())), found);
+        image.insert(names::EVENT_ID.to_owned(), AttributeValue::text("nonsense"));
+        assert_eq!(correlation(None, Some(image)), Correlation::default());
+        assert_eq!(correlation(None, None), Correlation::default());
+    }
+
     proptest! {
         /// Whatever an image holds, mapping gives an answer.
         #[test]
         fn mapping_never_panics(
-            attribute in "pk|src|ver|ep|origin_region|event_id|op|deleted|expires_at|data|committed_at|trace",
+            attribute in "pk|src|ver|ep|origin_region|event_id|op|deleted|expires_at|data|committed_at|trace|traceparent",
             value in crate::attribute::tests::values(),
             remove in any::<bool>(),
         ) {

@@ -61,6 +61,11 @@ impl EventId {
         let name = format!("{source}|{entity}|{key}|{version}");
         Self(Uuid::new_v5(&Self::NAMESPACE, name.as_bytes()))
     }
+
+    /// The id's bytes; never all zeros.
+    pub(crate) fn into_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
 }
 
 impl fmt::Display for EventId {

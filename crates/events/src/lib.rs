@@ -30,6 +30,7 @@ pub mod row;
 pub mod schemas;
 pub mod stream;
 mod text;
+pub mod trace_context;
 mod version;
 
 pub use attribute::{AttributeValue, Item};
@@ -41,4 +42,5 @@ pub use jiff::Timestamp;
 pub use json::{InvalidJson, JsonText};
 pub use key::{EntityKey, InvalidKey};
 pub use row::{Columns, Row, RowChange, RowHead, RowState, RowWrite, Trace};
+pub use trace_context::{Correlation, TraceId, TraceParent};
 pub use version::{ChangeSequence, InvalidChangeSequence, InvalidVersion, Version};

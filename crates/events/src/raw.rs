@@ -16,7 +16,7 @@ use crate::geo::Geo;
 use crate::hash::sha256_hex;
 use crate::json::{excerpt, to_json};
 use crate::text::serde_as_text;
-use crate::{EventId, JsonText, UnknownName};
+use crate::{Correlation, EventId, JsonText, TraceParent, UnknownName};
 
 /// `Source` of raw events on a bus; the API's integration sets it.
 pub const SOURCE: &str = "tandem.api";
@@ -39,10 +39,13 @@ pub struct RawEvent<'a> {
     /// What the caller of the API sent, as the bus delivered it: the exact text of some JSON value. A bus may write the
     /// JSON anew, so the caller's own bytes aren't known.
     pub detail: &'a RawValue,
+    /// The trace context that the event came with beside its detail. One that its sender wrote into the detail counts more.
+    pub traceparent: Option<TraceParent>,
 }
 
 impl<'a> RawEvent<'a> {
     /// Reads the JSON that a rule of the bus hands to its targets (EventBridge user guide, "Events", read 2026-11).
+    /// It tells of no trace context.
     ///
     /// # Errors
     /// When it is no event of a bus, or one that isn't a raw event. Trying again gives the same answer.
@@ -54,7 +57,7 @@ impl<'a> RawEvent<'a> {
                 detail_type: excerpt(&event.detail_type).into_owned(),
             });
         }
-        Ok(Self { bus_event_id: event.id, received_at: event.time, detail: event.detail })
+        Ok(Self { bus_event_id: event.id, received_at: event.time, detail: event.detail, traceparent: None })
     }
 }
 
@@ -121,6 +124,9 @@ pub struct TransformedEvent {
     pub transformed_in: Region,
     /// The bus's id of the raw event.
     pub raw_event_id: String,
+    /// The trace context that the raw event came with; left out when it came with none.
+    #[serde(default, with = "crate::text::lenient", skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
     /// The rules that it was checked and normalised by.
     pub rules: RulesId,
     /// What a value was before it was normalised, as JSON, by JSON pointer. Values that were normal already aren't here, and
@@ -137,6 +143,11 @@ impl TransformedEvent {
     /// The event as JSON.
     pub fn to_json(&self) -> String {
         to_json(self)
+    }
+
+    /// By what the event is found in logs.
+    pub fn correlation(&self) -> Correlation {
+        Correlation { event_id: Some(self.event_id), traceparent: self.traceparent }
     }
 }
 
@@ -155,6 +166,9 @@ pub struct ValidationFailed {
     pub refused_in: Region,
     /// The bus's id of the raw event.
     pub raw_event_id: String,
+    /// The trace context that the raw event came with; left out when it came with none.
+    #[serde(default, with = "crate::text::lenient", skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
     /// The rules that it was checked by.
     pub rules: RulesId,
     /// Everything that is wrong with it; at least one. Of members that are named twice and of broken characters not more
@@ -168,6 +182,12 @@ impl ValidationFailed {
     /// The event as JSON.
     pub fn to_json(&self) -> String {
         to_json(self)
+    }
+
+    /// By what the event is found in logs. The id that its sender wrote may be none.
+    pub fn correlation(&self) -> Correlation {
+        let event_id = self.event_id.as_deref().and_then(|id| id.parse().ok());
+        Correlation { event_id, traceparent: self.traceparent }
     }
 }
 
@@ -290,6 +310,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::trace_context;
 
     fn bus_event(source: &str, detail_type: &str, detail: &str) -> String {
         format!(
@@ -350,6 +371,7 @@ mod tests {
             received_at: time,
             transformed_in: region.clone(),
             raw_event_id: "bus-1".to_owned(),
+            traceparent: None,
             rules: rules.clone(),
             originals: [("/timestamp".to_owned(), JsonText::parse_or_quote("2026-03-04T06:06:07+01:00"))].into(),
             geo: None,
@@ -365,6 +387,7 @@ mod tests {
             received_at: time,
             refused_in: region,
             raw_event_id: "bus-1".to_owned(),
+            traceparent: None,
             rules,
             errors: vec![Violation { pointer, code, message: "a UUID is required".to_owned(), rule_version: 3 }],
             original: r#"{ "n": 1.0 }"#.to_owned(),
@@ -372,6 +395,20 @@ mod tests {
         insta::assert_snapshot!("validation_failed", failed.to_json());
         let read: ValidationFailed = serde_json::from_str(&failed.to_json()).expect("reads back");
         assert_eq!(read, failed);
+
+        let traceparent = Some(trace_context::tests::example());
+        let transformed = TransformedEvent { traceparent, ..transformed };
+        assert!(
+            transformed.to_json().contains(&format!(r#","traceparent":"{}","rules""#, trace_context::tests::EXAMPLE))
+        );
+        assert_eq!(serde_json::from_str::<TransformedEvent>(&transformed.to_json()).expect("reads back"), transformed);
+        let event_id = Some(transformed.event_id);
+        assert_eq!(transformed.correlation(), Correlation { event_id, traceparent });
+        let failed = ValidationFailed { traceparent, event_id: Some(transformed.event_id.to_string()), ..failed };
+        assert_eq!(serde_json::from_str::<ValidationFailed>(&failed.to_json()).expect("reads back"), failed);
+        assert_eq!(failed.correlation(), transformed.correlation());
+        let nameless = ValidationFailed { event_id: Some("no id".to_owned()), ..failed };
+        assert_eq!(nameless.correlation(), Correlation { event_id: None, traceparent });
     }
 
     #[test]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::json::excerpt;
-use crate::{AttributeValue, Entity, EntityKey, EventId, Item, Operation, SourceId, Version};
+use crate::{AttributeValue, Correlation, Entity, EntityKey, EventId, Item, Operation, SourceId, TraceParent, Version};
 
 /// Attribute names of a row.
 pub mod names {
@@ -39,6 +39,8 @@ pub mod names {
     pub const COMMITTED_AT: &str = "committed_at";
     /// Where the change came from.
     pub const TRACE: &str = "trace";
+    /// The trace context that the change came with; absent when it came with none.
+    pub const TRACEPARENT: &str = crate::trace_context::TRACEPARENT;
 }
 
 /// A row's columns: name to value. A column that is absent is unknown, a `Null` is known to be null.
@@ -135,14 +137,27 @@ pub struct RowHead {
     pub committed_at: Timestamp,
     /// Where the change came from.
     pub trace: Trace,
+    /// The trace context that the change came with.
+    pub traceparent: Option<TraceParent>,
 }
 
 impl RowHead {
     /// Every attribute of the head except the key.
     pub fn attributes(&self) -> Item {
-        let Self { entity: _, key: _, source, version, epoch, origin_region, event_id, operation, committed_at, trace } =
-            self;
-        Item::from([
+        let Self {
+            entity: _,
+            key: _,
+            source,
+            version,
+            epoch,
+            origin_region,
+            event_id,
+            operation,
+            committed_at,
+            trace,
+            traceparent,
+        } = self;
+        let mut attributes = Item::from([
             (names::SRC.to_owned(), AttributeValue::text(source.as_str())),
             (names::VER.to_owned(), AttributeValue::text(version.as_str())),
             (names::EP.to_owned(), AttributeValue::N(epoch.to_string())),
@@ -151,7 +166,16 @@ impl RowHead {
             (names::OP.to_owned(), AttributeValue::text(operation.as_str())),
             (names::COMMITTED_AT.to_owned(), AttributeValue::text(committed_at.to_string())),
             (names::TRACE.to_owned(), trace.to_attribute()),
-        ])
+        ]);
+        if let Some(traceparent) = traceparent {
+            attributes.insert(names::TRACEPARENT.to_owned(), AttributeValue::text(traceparent.to_string()));
+        }
+        attributes
+    }
+
+    /// By what the change is found in logs.
+    pub fn correlation(&self) -> Correlation {
+        Correlation { event_id: Some(self.event_id), traceparent: self.traceparent }
     }
 }
 
@@ -235,6 +259,11 @@ impl Row {
             operation: parsed(item, names::OP)?,
             committed_at: parsed(item, names::COMMITTED_AT)?,
             trace: Trace::from_item(item)?,
+            // A malformed one is as good as none.
+            traceparent: item
+                .get(names::TRACEPARENT)
+                .and_then(AttributeValue::as_text)
+                .and_then(|text| text.parse().ok()),
         };
         let state = if is_tombstone(item) {
             RowState::Tombstone { expires_at: number(item, names::EXPIRES_AT)? }
@@ -317,6 +346,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::ChangeSequence;
+    use crate::trace_context::tests::trace_parents;
 
     pub(crate) fn write(key: &str, counter: u64, change: RowChange) -> RowWrite {
         let committed_at: Timestamp = "2026-03-04T05:06:07.89Z".parse().expect("valid");
@@ -346,6 +376,7 @@ pub(crate) mod tests {
                     partition: 3,
                     offset: 99,
                 },
+                traceparent: None,
             },
             change,
         }
@@ -365,6 +396,16 @@ pub(crate) mod tests {
         }
     }
 
+    #[test]
+    fn a_malformed_trace_context_is_no_reason_to_refuse_a_row() {
+        let write = write("a", 1, RowChange::Put(Columns::new()));
+        for malformed in [AttributeValue::text("00-nonsense"), AttributeValue::Bool(true)] {
+            let mut item = write.item();
+            item.insert(names::TRACEPARENT.to_owned(), malformed);
+            assert_eq!(Row::from_item(Entity::Customers, &item).expect("a row").head, write.head);
+        }
+    }
+
     proptest! {
         #[test]
         fn reading_what_is_written_gives_the_same(
@@ -372,12 +413,15 @@ pub(crate) mod tests {
             counter in 0..u64::MAX / 2,
             columns in proptest::collection::btree_map("[a-z]{1,8}", crate::attribute::tests::values(), 0..5),
             expires_at in proptest::option::of(any::<i64>()),
+            traceparent in proptest::option::of(trace_parents()),
         ) {
             let (change, state) = match expires_at {
                 Some(expires_at) => (RowChange::Tombstone { expires_at }, RowState::Tombstone { expires_at }),
                 None => (RowChange::Put(columns.clone()), RowState::Live(columns)),
             };
-            let write = write(&key, counter, change);
+            let mut write = write(&key, counter, change);
+            write.head.traceparent = traceparent;
+            prop_assert_eq!(write.item().contains_key(names::TRACEPARENT), traceparent.is_some());
             let row = Row::from_item(Entity::Customers, &write.item()).expect("a row");
             prop_assert_eq!(row, Row { head: write.head, state });
         }

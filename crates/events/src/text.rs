@@ -43,6 +43,36 @@ pub(crate) mod list {
     }
 }
 
+/// The same for a value that is as good as absent when it can't be read: `#[serde(with = "crate::text::lenient")]`.
+pub(crate) mod lenient {
+    use std::borrow::Cow;
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::IgnoredAny;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => serializer.collect_str(value),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Found<'a> {
+            Text(#[serde(borrow)] Cow<'a, str>),
+            Other(IgnoredAny),
+        }
+        Ok(match Found::deserialize(deserializer)? {
+            Found::Text(text) => text.parse().ok(),
+            Found::Other(IgnoredAny) => None,
+        })
+    }
+}
+
 /// Gives a type with `Display` and `FromStr` its serde implementations.
 macro_rules! serde_as_text {
     ($($name:ty),* $(,)?) => {$(

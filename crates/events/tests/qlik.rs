@@ -45,7 +45,14 @@ fn fence() -> Fence {
 }
 
 fn origin(topic: &str) -> Origin<'_> {
-    Origin { topic, partition: 2, offset: 17, message_time: at(), now: Timestamp::from_second(1_000).expect("valid") }
+    Origin {
+        topic,
+        partition: 2,
+        offset: 17,
+        message_time: at(),
+        now: Timestamp::from_second(1_000).expect("valid"),
+        traceparent: None,
+    }
 }
 
 /// One vector of `tests/vectors/vectors.json`; see `tests/vectors/generate.py`.
@@ -136,7 +143,8 @@ fn a_move_is_a_tombstone_and_a_put() {
     };
     let value = Encoder::new(Entity::Orders).value(VALUE_SCHEMA, &record).expect("encoded");
     let change = change(decode(&schemas(Entity::Orders), &message(Entity::Orders, None, &value)));
-    let writes = change.writes(&fence(), &origin("qlik.orders"));
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().ok();
+    let writes = change.writes(&fence(), &Origin { traceparent, ..origin("qlik.orders") });
     let [leave, arrive] = writes.as_slice() else { panic!("{writes:?}") };
     assert_eq!(leave.head.key.as_str(), "a");
     assert_eq!(leave.head.operation, Operation::Delete);
@@ -148,6 +156,8 @@ fn a_move_is_a_tombstone_and_a_put() {
     assert_ne!(leave.head.event_id, arrive.head.event_id);
     assert_eq!(arrive.head.version.as_str(), format!("0000000003|1|{sequence}"));
     assert_eq!(arrive.head.trace.table, "shop.orders");
+    assert!(traceparent.is_some());
+    assert_eq!([leave.head.traceparent, arrive.head.traceparent], [traceparent; 2]);
 }
 
 /// A partial image that moves a row takes along what the before image knows.

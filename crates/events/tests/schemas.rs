@@ -13,7 +13,9 @@ use events::geo::{Geo, GeoDatabaseId, GeoStatus};
 use events::health::{Health, HealthCheckEvent, ProbeReport, ProbedService, RegionReport};
 use events::raw::{RulesId, TransformedEvent, ValidationFailed, Violation, ViolationCode};
 use events::schemas::{self, EventSchema};
-use events::{ChangeSequence, DomainEvent, Entity, EventId, JsonText, Region, Timestamp, Trace, Version};
+use events::{
+    ChangeSequence, Correlation, DomainEvent, Entity, EventId, JsonText, Region, Timestamp, Trace, TraceParent, Version,
+};
 use json_schema::Schema;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -197,6 +199,11 @@ fn traces() -> impl Strategy<Value = Trace> {
         })
 }
 
+fn trace_parents() -> impl Strategy<Value = Option<TraceParent>> {
+    let text = "00-[0-9a-f]{31}[1-9a-f]-[0-9a-f]{15}[1-9a-f]-[0-9a-f]{2}";
+    proptest::option::of(text.prop_map(|text| text.parse().expect("a trace context")))
+}
+
 fn versions() -> impl Strategy<Value = Version> {
     (any::<u32>(), proptest::option::of((0_i64..253_402_207_200, any::<u32>()))).prop_map(|(generation, change)| {
         match change {
@@ -221,7 +228,7 @@ fn domain_events() -> impl Strategy<Value = DomainEvent> {
         prop_oneof![0..3_u32, Just(u32::MAX)],
         timestamps(),
         objects(),
-        traces(),
+        (traces(), trace_parents()),
     )
         .prop_map(
             |(
@@ -233,7 +240,7 @@ fn domain_events() -> impl Strategy<Value = DomainEvent> {
                 hop,
                 timestamp,
                 data,
-                trace,
+                (trace, traceparent),
             )| {
                 DomainEvent {
                     event_id,
@@ -247,6 +254,7 @@ fn domain_events() -> impl Strategy<Value = DomainEvent> {
                     timestamp,
                     data: (action != Action::Deleted).then_some(data),
                     trace,
+                    traceparent,
                 }
             },
         )
@@ -297,14 +305,24 @@ fn transformed() -> impl Strategy<Value = TransformedEvent> {
         "[A-Za-z][A-Za-z0-9._-]{0,20}|[A-Za-z]|z{128}",
         regions(),
         times,
-        ".{0,8}",
+        (".{0,8}", trace_parents()),
         rules(),
         originals,
         proptest::option::of(geo()),
         objects(),
     )
         .prop_map(
-            |(event_id, event_type, region, (timestamp, received_at), raw_event_id, rules, originals, geo, event)| {
+            |(
+                event_id,
+                event_type,
+                region,
+                (timestamp, received_at),
+                (raw_event_id, traceparent),
+                rules,
+                originals,
+                geo,
+                event,
+            )| {
                 TransformedEvent {
                     event_id,
                     event_type,
@@ -313,6 +331,7 @@ fn transformed() -> impl Strategy<Value = TransformedEvent> {
                     received_at,
                     transformed_in: region,
                     raw_event_id,
+                    traceparent,
                     rules,
                     originals,
                     geo,
@@ -329,18 +348,21 @@ fn violations() -> impl Strategy<Value = Violation> {
 }
 
 fn refusals() -> impl Strategy<Value = ValidationFailed> {
-    let told = (proptest::option::of(".{0,8}"), proptest::option::of(".{0,8}"));
+    let told = (proptest::option::of(".{0,8}"), proptest::option::of(".{0,8}"), trace_parents());
     let errors = proptest::collection::vec(violations(), 1..4);
     (told, timestamps(), regions(), ".{0,8}", rules(), errors, ".{0,20}").prop_map(
-        |((event_id, event_type), received_at, refused_in, raw_event_id, rules, errors, original)| ValidationFailed {
-            event_id,
-            event_type,
-            received_at,
-            refused_in,
-            raw_event_id,
-            rules,
-            errors,
-            original,
+        |((event_id, event_type, traceparent), received_at, refused_in, raw_event_id, rules, errors, original)| {
+            ValidationFailed {
+                event_id,
+                event_type,
+                received_at,
+                refused_in,
+                raw_event_id,
+                traceparent,
+                rules,
+                errors,
+                original,
+            }
         },
     )
 }
@@ -348,8 +370,9 @@ fn refusals() -> impl Strategy<Value = ValidationFailed> {
 fn dead_letters() -> impl Strategy<Value = DeadLetterEvent> {
     let texts = proptest::collection::vec(".{0,8}", 6);
     let times = (timestamps(), timestamps());
-    (texts, regions(), numbers(), times, proptest::option::of(traces()), ".{0,40}", any::<bool>()).prop_map(
-        |(texts, region, attempts, (first_seen, failed_at), trace, record, packed)| {
+    let traces = (proptest::option::of(traces()), trace_parents(), proptest::option::of(ids()));
+    (texts, regions(), numbers(), times, traces, ".{0,40}", any::<bool>()).prop_map(
+        |(texts, region, attempts, (first_seen, failed_at), (trace, traceparent, event_id), record, packed)| {
             let [program, program_version, source, position, error_class, message] =
                 texts.try_into().expect("six texts");
             let letter = DeadLetterEvent {
@@ -364,6 +387,8 @@ fn dead_letters() -> impl Strategy<Value = DeadLetterEvent> {
                 first_seen,
                 failed_at,
                 trace,
+                trace_id: Correlation { event_id, traceparent }.trace_id(),
+                traceparent,
                 record_encoding: RecordEncoding::Json,
                 record: JsonText::parse_or_quote(&record),
             };

@@ -80,7 +80,8 @@ where
             Ok(answer) => runtime_api.respond(&invocation, &answer)?,
             Err(diagnostic) => {
                 let Diagnostic { error_type, error_message } = &diagnostic;
-                tracing::error!(request_id = invocation.request_id, error_type, error_message, "the invocation failed");
+                let Invocation { request_id, trace_id: xray_trace_id, .. } = &invocation;
+                tracing::error!(request_id, xray_trace_id, error_type, error_message, "the invocation failed");
                 runtime_api.fail(&invocation, &diagnostic)?;
             }
         }

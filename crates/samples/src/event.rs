@@ -116,6 +116,7 @@ fn write(
             partition: i32::try_from(partition).expect("invariant: twelve partitions"),
             offset: *offset,
         },
+        traceparent: None,
         source,
     };
     RowWrite { head, change }.item()

@@ -212,6 +212,14 @@ pub static REGION_AUTHORITY_EPOCH: Gauge<1> = Gauge::new(
     &["owner"],
 );
 
+/// Trace contexts that came in and couldn't be read. What they came with is handled as if it had come without.
+/// Sources: `kafka`, a header; `raw_event`, a member of the event; `queue`, X-Ray's header of a message.
+pub static TRACE_CONTEXTS_IGNORED_TOTAL: Counter<1> = Counter::new(
+    "trace_contexts_ignored_total",
+    "Trace contexts that came in and couldn't be read (source kafka, raw_event or queue).",
+    &["source"],
+);
+
 /// Raw events of the API, by what became of them: `transformed`, `invalid`, `dead_letter`, or `failed` when they are
 /// delivered again.
 pub static RAW_EVENTS_TOTAL: Counter<1> =
@@ -244,7 +252,7 @@ pub static GEO_DATABASE_LOADED: Gauge<0> = Gauge::new(
 );
 
 /// Every metric, in the order in which exporters write them.
-pub static ALL: [Metric; 34] = [
+pub static ALL: [Metric; 35] = [
     LAMBDA_INVOCATIONS_TOTAL.metric(),
     LAMBDA_ERRORS_TOTAL.metric(),
     LAMBDA_DURATION_SECONDS.metric(),
@@ -274,6 +282,7 @@ pub static ALL: [Metric; 34] = [
     HEALTH_PROBES_TOTAL.metric(),
     HEALTH_STATUS.metric(),
     REGION_AUTHORITY_EPOCH.metric(),
+    TRACE_CONTEXTS_IGNORED_TOTAL.metric(),
     RAW_EVENTS_TOTAL.metric(),
     VALIDATION_ERRORS_TOTAL.metric(),
     RAW_EVENT_TRANSFORM_SECONDS.metric(),

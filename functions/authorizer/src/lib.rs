@@ -36,7 +36,7 @@ use crate::public_keys::FetchKeys;
 use crate::verify::{KeysWithoutIssuer, Verifier, VerifyError};
 use aws::secrets::ReadSecret;
 use contracts::{Authorizer, BadToken, Grants, HttpAnswer};
-use lambda_runtime::{Diagnostic, LambdaEvent};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use std::error::Error;
 use std::io::Write;
 use telemetry::invocation::{Ending, Invocation};
@@ -80,7 +80,7 @@ impl<S: ReadSecret, F: FetchKeys, C: Clock> Handler<S, F, C> {
     ) -> Result<Answer, NoAnswer> {
         let (request, context) = event.into_parts();
         let invocation = Invocation::begin(&context.env_config.function_name);
-        let answer = self.decide(&request, &context.request_id).await;
+        let answer = self.decide(&request, &context).await;
         let ending = match &answer {
             Ok(_) | Err(NoAnswer::Unauthorized) => Ending::Complete,
             Err(NoAnswer::UnknownEvent(_) | NoAnswer::NoKeys(_)) => Ending::Failed,
@@ -89,7 +89,8 @@ impl<S: ReadSecret, F: FetchKeys, C: Clock> Handler<S, F, C> {
         answer
     }
 
-    async fn decide(&self, request: &AuthorizationRequest, request_id: &str) -> Result<Answer, NoAnswer> {
+    async fn decide(&self, request: &AuthorizationRequest, context: &Context) -> Result<Answer, NoAnswer> {
+        let Context { request_id, xray_trace_id, .. } = context;
         let asked = request.question(self.http_answer);
         let question = asked.inspect_err(|_| telemetry::AUTHORIZATIONS_TOTAL.inc(&["failed"]))?;
         // Boxed, because the compiler gives up on a future that contains all those below it.
@@ -102,12 +103,17 @@ impl<S: ReadSecret, F: FetchKeys, C: Clock> Handler<S, F, C> {
             }
             Err(VerifyError::Refused(refusal)) => {
                 telemetry::AUTHORIZATIONS_TOTAL.inc(&[refusal.class()]);
-                tracing::info!(request_id, refusal = refusal.class(), "a request is refused");
+                tracing::info!(request_id, xray_trace_id, refusal = refusal.class(), "a request is refused");
                 self.refuse(request, &question)
             }
             Err(VerifyError::NoKeys(error)) => {
                 telemetry::AUTHORIZATIONS_TOTAL.inc(&["failed"]);
-                tracing::error!(request_id, error = &error as &dyn Error, "a request could not be decided on");
+                tracing::error!(
+                    request_id,
+                    xray_trace_id,
+                    error = &error as &dyn Error,
+                    "a request could not be decided on"
+                );
                 Err(error.into())
             }
         }

@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::field::display;
 use uuid::Uuid;
 
 use crate::guard::{Guarded, jitter, now};
@@ -315,6 +316,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
         let time = |Millis(millis)| {
             i64::try_from(millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()).unwrap_or_default()
         };
+        let correlation = outgoing(event).correlation();
         let letter = DeadLetterEvent {
             program: EventRouter::NAME.to_owned(),
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -327,17 +329,20 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
             first_seen: time(event.parked_at),
             failed_at: Timestamp::now(),
             trace: trace_of(event),
+            trace_id: correlation.trace_id(),
+            traceparent: correlation.traceparent,
             record_encoding: RecordEncoding::Json,
             record: JsonText::parse_or_quote(&String::from_utf8_lossy(&event.body)),
         };
+        let (event_id, trace_id) = (&*event.event_id, correlation.trace_id().map(display));
         match timeout_at(deadline, self.letters().send(&letter)).await {
             Ok(Ok(())) => {
-                let event_id = &*event.event_id;
-                tracing::error!(event_id, error = error as &dyn Error, "parked event went to the dead-letter queue");
+                let error = error as &dyn Error;
+                tracing::error!(event_id, trace_id, error, "parked event went to the dead-letter queue");
                 true
             }
             Ok(Err(error)) => {
-                tracing::error!(error = &error as &dyn Error, "dead letter was not stored");
+                tracing::error!(event_id, trace_id, error = &error as &dyn Error, "dead letter was not stored");
                 false
             }
             Err(_) => false,

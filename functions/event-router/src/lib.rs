@@ -71,7 +71,8 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Handler<P, S, D> {
         let function = &context.env_config.function_name;
         match work {
             Work::Batch(batch) => {
-                let delivery = Delivery { function, request_id: &context.request_id, deadline: context.deadline() };
+                let (request_id, xray_trace_id) = (context.request_id.as_str(), context.xray_trace_id.as_deref());
+                let delivery = Delivery { function, request_id, xray_trace_id, deadline: context.deadline() };
                 let response = self.0.handle(batch, delivery, metrics).await;
                 self.0.buses.iter().for_each(Guarded::forget_gauges);
                 Ok(response)

@@ -10,6 +10,7 @@ use events::Region;
 use events::cross_region::Envelope;
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -300,17 +301,37 @@ async fn a_parked_event_that_the_bus_refuses_becomes_a_dead_letter() {
     let world = World::default();
     let router = world.router();
     world.command(Command::ForceOpen);
-    assert_eq!(handle(&router, &[change("a", 1), change("b", 2)]).await, None);
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let traced = FakeChange::new("us-west-2").at("101", "a").traced(traceparent).record();
+    assert_eq!(handle(&router, &[traced, change("b", 2)]).await, None);
     world.command(Command::ForceClosed);
     let refused = PublishError::Refused { code: "MalformedDetail".to_owned(), message: "told to refuse".to_owned() };
     world.bus.fail_on(r#""key":"a""#, refused);
     drain(&router).await;
     let letters = world.dead_letters.kept();
     assert_eq!((letters.len(), letters[0].error_class.as_str()), (1, "publish_refused"));
+    assert_eq!(letters[0].traceparent, traceparent.parse().ok());
+    assert_eq!(letters[0].trace_id, letters[0].traceparent.map(|context| context.trace_id()));
     let record = letters[0].original_record().expect("readable");
     assert_eq!(serde_json::from_str::<Envelope>(record.as_str()).expect("the whole envelope").key.as_str(), "a");
     assert_eq!(world.arrived("b").len(), 1);
     assert!(world.route.parked().is_empty() && world.route.flagged().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_waited_has_its_trace_again() {
+    let world = World::default();
+    let router = world.router();
+    world.command(Command::ForceOpen);
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let traced = FakeChange::new("us-west-2").at("101", "a").traced(traceparent).record();
+    assert_eq!(handle(&router, &[traced, change("b", 2)]).await, None);
+    world.command(Command::ForceClosed);
+    drain(&router).await;
+    let accepted = world.bus.accepted();
+    let traces: BTreeMap<&str, _> =
+        accepted.iter().map(|event| (event.order_key(), event.correlation().traceparent)).collect();
+    assert_eq!(traces, [("customers/a", traceparent.parse().ok()), ("customers/b", None)].into());
 }
 
 #[tokio::test]

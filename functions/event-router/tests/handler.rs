@@ -90,6 +90,17 @@ async fn the_peer_gets_the_event_sealed() {
 }
 
 #[tokio::test]
+async fn a_trace_context_crosses_inside_and_outside_of_the_envelope() {
+    let world = World::default();
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    assert_eq!(world.handle(&[change().traced(traceparent).record()]).await, None);
+    let envelope = &world.envelopes()[0];
+    assert_eq!(envelope.traceparent, Some(traceparent.parse().expect("a trace context")));
+    assert_eq!(cross_region::open(envelope).expect("opens").traceparent, envelope.traceparent);
+    assert_eq!(world.bus.accepted()[0].correlation(), envelope.correlation());
+}
+
+#[tokio::test]
 async fn a_deletion_crosses_too() {
     let world = World::default();
     let record = change().between(Some(FakeRow::Live), Some(FakeRow::Tombstone)).record();

@@ -61,10 +61,15 @@ impl<'a> Value<'a> {
     /// The value at a place, if there is one. Of members with one name the first counts.
     pub(crate) fn find(&self, pointer: &Pointer) -> Option<&Self> {
         pointer.0.iter().try_fold(self, |value, step| match value {
-            Self::Object(members) => members.iter().find(|member| member.name == *step).map(|member| &member.value),
             Self::Array(values) => values.get(index(step)?),
-            _ => None,
+            _ => value.member(step),
         })
+    }
+
+    /// A member of an object.
+    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
+        let Self::Object(members) = self else { return None };
+        members.iter().find(|member| member.name == name).map(|member| &member.value)
     }
 
     /// Puts a text in the place of the value there, and gives back what it was.

@@ -62,7 +62,8 @@ impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
     pub async fn handle(&self, event: LambdaEvent<Batch>, metrics: &mut impl Write) -> BatchResponse {
         let (batch, context) = event.into_parts();
         let function = &context.env_config.function_name;
-        let delivery = Delivery { function, request_id: &context.request_id, deadline: context.deadline() };
+        let (request_id, xray_trace_id) = (context.request_id.as_str(), context.xray_trace_id.as_deref());
+        let delivery = Delivery { function, request_id, xray_trace_id, deadline: context.deadline() };
         self.0.handle(batch, delivery, metrics).await
     }
 }
@@ -90,7 +91,8 @@ impl QueueProgram for Transformer {
 
     fn plan(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison> {
         let started = Instant::now();
-        let raw = RawEvent::from_bus(&message.body).map_err(|error| Poison::because(error.class(), &error))?;
+        let read = RawEvent::from_bus(&message.body).map_err(|error| Poison::because(error.class(), &error))?;
+        let raw = RawEvent { traceparent: message.attributes.traceparent, ..read };
         let planned = match transform(&raw, &self.region, &self.rules, &self.window, self.database.as_ref()) {
             Verdict::Transformed(event) => {
                 let geo_status = event.geo.as_ref().map(|geo| geo.geo_status);

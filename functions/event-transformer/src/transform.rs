@@ -1,4 +1,4 @@
-//! Raw event in, transformed event or refusal out: a pure function.
+//! Raw event in, transformed event or refusal out: a pure function, but for a counter of trace contexts that can't be read.
 //!
 //! The same raw event, rules, window and database of addresses give the same bytes, also when the event is delivered again
 //! or replayed from an archive. What was used of them stands in the result. The one clock that counts is the bus's: an event is too old or too far ahead as seen from the moment when the
@@ -10,7 +10,8 @@ use crate::kinds::{self, Kind, Mistake, wrong_type};
 use crate::rules::{RuleSet, is_event_type};
 use events::geo::Geo;
 use events::raw::{RawEvent, TransformedEvent, ValidationFailed, Violation, ViolationCode};
-use events::{EventId, JsonText, Region, Timestamp};
+use events::trace_context::TRACEPARENT;
+use events::{EventId, JsonText, Region, Timestamp, TraceParent};
 use jiff::SignedDuration;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -47,8 +48,10 @@ pub fn transform(
     database: Option<&GeoDatabase>,
 ) -> Verdict {
     let mut check = Check { rules, database, violations: Vec::new(), originals: BTreeMap::new() };
+    let mut traceparent = raw.traceparent;
     let verdict = match document::read(raw.detail) {
         Ok((document, defects)) => {
+            traceparent = traceparent_in(&document).or(traceparent);
             defects.into_iter().for_each(|defect| check.defect(defect));
             check.event(document, raw, window)
         }
@@ -67,6 +70,7 @@ pub fn transform(
             received_at: raw.received_at,
             transformed_in: region.clone(),
             raw_event_id: raw.bus_event_id.clone(),
+            traceparent,
             rules,
             originals: check.originals,
             geo: valid.geo,
@@ -78,6 +82,7 @@ pub fn transform(
             received_at: raw.received_at,
             refused_in: region.clone(),
             raw_event_id: raw.bus_event_id.clone(),
+            traceparent,
             rules,
             errors: check.violations,
             original: raw.detail.get().to_owned(),
@@ -222,6 +227,15 @@ impl Check<'_> {
     fn report(&mut self, pointer: String, Mistake { code, message }: Mistake) {
         self.violations.push(Violation { pointer, code, message, rule_version: self.rules.id().version });
     }
+}
+
+/// The trace context that the event's sender wrote into it. One that can't be read is as good as none; no rule speaks of it.
+fn traceparent_in(event: &Value<'_>) -> Option<TraceParent> {
+    let traceparent = event.member(TRACEPARENT)?.as_text().and_then(|text| text.parse().ok());
+    if traceparent.is_none() {
+        telemetry::TRACE_CONTEXTS_IGNORED_TOTAL.inc(&["raw_event"]);
+    }
+    traceparent
 }
 
 fn text_at(event: &Value<'_>, name: &str) -> Option<String> {

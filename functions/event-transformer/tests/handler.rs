@@ -9,9 +9,9 @@ use event_transformer::Handler;
 use event_transformer::geo::GeoDatabase;
 use event_transformer::rules::RuleSet;
 use event_transformer::transform::Window;
-use events::Region;
 use events::geo::GeoStatus;
 use events::raw::{TransformedEvent, ValidationFailed, ViolationCode};
+use events::{Region, TraceParent};
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -24,6 +24,8 @@ struct World {
     dead_letters: FakeDeadLetters,
     /// The bytes of the database of addresses, if there is one.
     geo_database: Option<Vec<u8>>,
+    /// X-Ray's header of every message, if the queue has one.
+    trace_header: Option<&'static str>,
 }
 
 impl World {
@@ -42,7 +44,7 @@ impl World {
         let database = bytes.map(|bytes| GeoDatabase::from_bytes(bytes).expect("a database"));
         let handler = Handler::new(region, rules, window, database, margin, &self.bus, &self.dead_letters);
         let mut metrics = Vec::new();
-        let response = handler.handle(lambda_event(bodies, function, time_left), &mut metrics).await;
+        let response = handler.handle(lambda_event(bodies, self.trace_header, function, time_left), &mut metrics).await;
         (response.deliver_again().map(ToOwned::to_owned).collect(), String::from_utf8(metrics).expect("text"))
     }
 
@@ -106,6 +108,59 @@ async fn what_is_no_raw_event_becomes_a_dead_letter() {
     assert_eq!(kept[0].program, "event-transformer");
     assert_eq!(serde_json::from_str::<String>(kept[0].record.as_str()).expect("a text"), bodies[0]);
     assert_eq!(kept[2].record.as_str(), strange);
+}
+
+#[tokio::test]
+async fn a_trace_context_is_kept_whatever_becomes_of_the_event() {
+    let inner = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let outer = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let header = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1";
+    let check = async |trace_header: Option<&'static str>, member: Option<&str>, expected: Option<&str>| {
+        let world = World { trace_header, ..World::default() };
+        let member = member.map(|text| format!(r#""traceparent": {text},"#)).unwrap_or_default();
+        let good = order("C-1").replacen('{', &format!("{{{member}"), 1);
+        let refused = good.replace("\"EUR\"", "\"euro\"");
+        assert!(world.handle(&[message(&good), message(&refused), "no event".to_owned()]).await.is_empty());
+        let expected = expected.map(|text| text.parse().expect("a trace context"));
+        let transformed = world.transformed(0);
+        assert_eq!((transformed.traceparent, world.refused(1).traceparent), (expected, expected));
+        assert!(
+            member.is_empty() || transformed.event.as_str().contains("traceparent"),
+            "what no rule speaks of is kept"
+        );
+        let outer = trace_header.filter(|text| *text == header).map(|_| outer.parse().expect("a trace context"));
+        let letter = &world.dead_letters.kept()[0];
+        assert_eq!(
+            (letter.traceparent, letter.trace_id),
+            (outer, outer.map(|context: TraceParent| context.trace_id()))
+        );
+    };
+    let quoted = format!("\"{inner}\"");
+    check(None, None, None).await;
+    check(None, Some(&quoted), Some(inner)).await;
+    check(Some(header), None, Some(outer)).await;
+    check(Some(header), Some(&quoted), Some(inner)).await;
+    let ignored = |source| telemetry::TRACE_CONTEXTS_IGNORED_TOTAL.get(&[source]);
+    let before = (ignored("raw_event"), ignored("queue"));
+    for malformed in ["\"00-nonsense\"", "7", "null", "{}"] {
+        check(None, Some(malformed), None).await;
+        check(Some(header), Some(malformed), Some(outer)).await;
+    }
+    check(Some("Root=nonsense"), None, None).await;
+    check(Some("Root=nonsense"), Some(&quoted), Some(inner)).await;
+    // Of each check two events have a member and all three messages a header.
+    assert_eq!((ignored("raw_event"), ignored("queue")), (before.0 + 16, before.1 + 6));
+}
+
+#[tokio::test]
+async fn a_refused_events_dead_letter_names_its_trace() {
+    let world = World::default();
+    world.bus.fail_on("C-1", PublishError::TooLarge { bytes: 2_000_000 });
+    assert!(world.handle(&[message(&order("C-1"))]).await.is_empty());
+    let letter = &world.dead_letters.kept()[0];
+    assert_eq!(letter.traceparent, None);
+    // The digits of the event's id.
+    assert_eq!(letter.trace_id.expect("an id").to_string(), "919108f752d143209bacf847db4148a8");
 }
 
 #[tokio::test]
@@ -247,9 +302,14 @@ fn message(detail: &str) -> String {
     )
 }
 
-fn lambda_event(bodies: &[String], function: &str, time_left: Duration) -> LambdaEvent<Batch> {
+fn lambda_event(
+    bodies: &[String],
+    trace_header: Option<&str>,
+    function: &str,
+    time_left: Duration,
+) -> LambdaEvent<Batch> {
     let records = bodies.iter().enumerate().map(|(index, body)| {
-        json!({
+        let mut record = json!({
             "messageId": format!("m-{index}"),
             "receiptHandle": "AQEB",
             "body": body,
@@ -259,7 +319,11 @@ fn lambda_event(bodies: &[String], function: &str, time_left: Duration) -> Lambd
             "eventSource": "aws:sqs",
             "eventSourceARN": "arn:aws:sqs:us-west-2:000000000000:tandem-test-raw-events",
             "awsRegion": "us-west-2",
-        })
+        });
+        if let Some(header) = trace_header {
+            record["attributes"]["AWSTraceHeader"] = json!(header);
+        }
+        record
     });
     let records: Vec<Value> = records.collect();
     let batch = serde_json::from_str(&json!({ "Records": records }).to_string()).expect("a batch");

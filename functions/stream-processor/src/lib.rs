@@ -44,7 +44,8 @@ impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
     pub async fn handle(&self, event: LambdaEvent<Batch>, metrics: &mut impl Write) -> BatchResponse {
         let (batch, context) = event.into_parts();
         let function = &context.env_config.function_name;
-        let delivery = Delivery { function, request_id: &context.request_id, deadline: context.deadline() };
+        let (request_id, xray_trace_id) = (context.request_id.as_str(), context.xray_trace_id.as_deref());
+        let delivery = Delivery { function, request_id, xray_trace_id, deadline: context.deadline() };
         self.0.handle(batch, delivery, metrics).await
     }
 }

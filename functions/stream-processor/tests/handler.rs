@@ -78,6 +78,21 @@ async fn a_new_row_is_told_in_full() {
 }
 
 #[tokio::test]
+async fn a_trace_context_goes_from_the_row_onto_the_bus() {
+    let world = World::default();
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let batch = [change().traced(traceparent).record(), change().at("101", "C-2").record()];
+    assert_eq!(world.handle(&batch).await, None);
+    let [traced, other] = &world.bus.accepted()[..] else { panic!("two events") };
+    let member = |event: &aws::OutgoingEvent| {
+        serde_json::from_str::<Value>(event.detail()).expect("JSON").get("traceparent").cloned()
+    };
+    assert_eq!((member(traced), member(other)), (Some(json!(traceparent)), None));
+    assert_eq!(traced.correlation().traceparent, traceparent.parse().ok());
+    assert_eq!(other.correlation().traceparent, None);
+}
+
+#[tokio::test]
 async fn the_images_decide_what_happened() {
     let world = World::default();
     let between = |before, after| change().between(before, Some(after)).record();

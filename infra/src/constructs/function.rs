@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use cfn::lambda::function::{
-    Architecture, Code, Environment as Variables, LogFormat, LoggingConfig, Runtime, SystemLogLevel,
+    Architecture, Code, Environment as Variables, LogFormat, LoggingConfig, Runtime, SystemLogLevel, TracingConfig,
+    TracingConfigMode,
 };
 use cfn::{Arn, Handle, Id, Value, iam, kms, lambda, logs, s3};
 use contracts::{Binding, Flow as Direction, Need, Text};
@@ -69,6 +70,9 @@ pub(crate) fn add<B: Binding<Value<String>>>(
                 .log_format(LogFormat::Json)
                 .system_log_level(SystemLogLevel::Warn),
         );
+    if scope.environment.functions().tracing {
+        function = function.tracing_config(TracingConfig::new().mode(TracingConfigMode::Active));
+    }
     if let Some((layer, version)) = scope.environment.functions().layer_of(program) {
         function = function.layers([layer_version(scope, layer, version)]);
     }
@@ -144,9 +148,14 @@ fn execution_role(
     let name = program.name();
     let log = Statement::allow("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.arn().into()])
         .because(format!("Lambda writes the log of `{name}`"));
+    let traces = scope.environment.functions().tracing.then(|| {
+        let actions = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"];
+        Statement::allow_on_any("Traces", actions, "these actions of X-Ray know no resource")
+            .because(format!("Lambda records the invocations of `{name}`"))
+    });
     let trust = Statement::allow("Lambda", ["sts:AssumeRole"], []).for_service("lambda.amazonaws.com");
     let description = format!("what {name} may do in {} of {}", scope.region, scope.environment.environment_name());
-    role::draft([trust], name, [log].into_iter().chain(statements_of(name, needs)))
+    role::draft([trust], name, [log].into_iter().chain(traces).chain(statements_of(name, needs)))
         .with(|role| role.description(description))
         .add(scope, &format!("{logical_id}Role"))
 }

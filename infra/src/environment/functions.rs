@@ -145,6 +145,9 @@ pub struct HealthCheckerSettings {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Functions {
+    /// Whether Lambda records each function's invocations for X-Ray; no, if left out. It costs by the trace, and lets the
+    /// functions write segments, which can't be limited to a resource.
+    pub tracing: bool,
     /// Changes of the tables become domain events.
     pub stream_processor: StreamFunction,
     /// Domain events go to the peers.
@@ -194,12 +197,14 @@ pub struct StreamSettings {
 
 /// Settings of every function.
 pub(super) fn read(section: &mut Section<'_>, target: Option<Target>) -> Option<Functions> {
+    let tracing = section.optional("tracing", &flag());
     let stream_processor = section.section(Program::StreamProcessor.name(), stream_function);
     let event_router = section.section(Program::EventRouter.name(), stream_function);
     let event_transformer = section.section(Program::EventTransformer.name(), |section| transformer(section, target));
     let health_checker = section.section(Program::HealthChecker.name(), health_checker);
     let authorizer = section.section(Program::Authorizer.name(), authorizer);
     Some(Functions {
+        tracing: tracing?.unwrap_or(false),
         stream_processor: stream_processor?,
         event_router: event_router?,
         event_transformer: event_transformer?,

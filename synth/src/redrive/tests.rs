@@ -32,6 +32,8 @@ pub(super) fn letter(program: &str, source: &str, position: &str, record: &str) 
         first_seen: at,
         failed_at: at,
         trace: None,
+        trace_id: None,
+        traceparent: None,
         record_encoding: RecordEncoding::Json,
         record: JsonText::parse_or_quote(record),
     }

@@ -275,6 +275,7 @@ mod tests {
                 partition: 0,
                 offset: 0,
             },
+            traceparent: None,
         }
     }
 

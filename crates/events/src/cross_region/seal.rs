@@ -56,6 +56,7 @@ pub(super) fn seal_with(
         hop: 1,
         path: vec![from.clone()],
         sent_at: now.round(Unit::Millisecond).unwrap_or(now),
+        traceparent: event.traceparent,
         enc,
         dict_id,
         raw_len: raw.len() as u64,

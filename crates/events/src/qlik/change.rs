@@ -6,7 +6,9 @@ use contracts::Region;
 use jiff::Timestamp;
 
 use crate::version::ChangeSequence;
-use crate::{Columns, Entity, EntityKey, EventId, Operation, RowChange, RowHead, RowWrite, SourceId, Trace, Version};
+use crate::{
+    Columns, Entity, EntityKey, EventId, Operation, RowChange, RowHead, RowWrite, SourceId, Trace, TraceParent, Version,
+};
 
 /// One change of one row in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub struct Origin<'m> {
     pub message_time: Timestamp,
     /// The time now, from which a tombstone's retention counts: an old change that is replayed needs its tombstone as long as a new one.
     pub now: Timestamp,
+    /// The trace context that the message came with.
+    pub traceparent: Option<TraceParent>,
 }
 
 impl Change {
@@ -130,6 +134,7 @@ impl Change {
                     partition: origin.partition,
                     offset: origin.offset,
                 },
+                traceparent: origin.traceparent,
             },
             change,
         }

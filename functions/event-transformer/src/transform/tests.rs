@@ -52,6 +52,7 @@ fn verdict_by(rules: &str, database: Option<&GeoDatabase>, detail: &str) -> Verd
         bus_event_id: "bus-1".to_owned(),
         received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
         detail: &detail,
+        traceparent: None,
     };
     let rules = RuleSet::parse(rules).expect("good rules");
     transform(&raw, &Region::new("us-west-2").expect("a region"), &rules, &WINDOW, database)
@@ -128,6 +129,7 @@ fn a_good_event_is_told_with_its_rules() {
         received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
         transformed_in: Region::new("us-west-2").expect("a region"),
         raw_event_id: "bus-1".to_owned(),
+        traceparent: None,
         rules: RulesId { version: 7, ..RuleSet::parse(RULES).expect("good rules").id().clone() },
         originals: [].into(),
         geo: Some(Geo::of_status(GeoStatus::NoAddress, Some(database().id().clone()))),

@@ -44,6 +44,7 @@ fn envelope(target: &str) -> String {
             partition: 0,
             offset: 0,
         },
+        traceparent: None,
     };
     seal(&event, &region("us-west-2"), &region(target), Timestamp::UNIX_EPOCH).expect("an envelope").to_json()
 }

@@ -1,10 +1,10 @@
 //! An AWS service with a JSON protocol, spoken to directly.
 //!
-//! For the few calls that functions live by: `PutEvents` with every event, the secret at each start, dead letters. The SDK's
-//! clients are made for any call of any service. Before one of them has put together, signed and sent `PutEvents`, and
-//! taken its answer apart, it has used several times what the rest of the event costs, and a program without one is smaller
-//! by a fifth and starts sooner. Connections, credentials, endpoint, timeouts and attempts are those of the SDK configuration.
-//! A clock that is wrong is not made up for. Every other call goes through the SDK.
+//! For the few calls that functions live by: `PutEvents` with every event, claims of events, the secret at each start, dead
+//! letters. The SDK's clients are made for any call of any service. Before one of them has put together, signed and sent
+//! `PutEvents`, and taken its answer apart, it has used several times what the rest of the event costs, and a program
+//! without one is smaller by a fifth and starts sooner. Connections, credentials, endpoint, timeouts and attempts are those
+//! of the SDK configuration. A clock that is wrong is not made up for. Every other call goes through the SDK.
 
 use crate::failure::{Failure, FailureKind};
 use crate::signature::{AmzDate, Signable, Signer};
@@ -44,8 +44,40 @@ impl Service {
     pub(crate) const EVENTS: Self = Self { name: "events", content_type: "application/x-amz-json-1.1" };
     /// Secrets Manager.
     pub(crate) const SECRETS: Self = Self { name: "secretsmanager", content_type: "application/x-amz-json-1.1" };
+    /// DynamoDB.
+    pub(crate) const TABLES: Self = Self { name: "dynamodb", content_type: "application/x-amz-json-1.0" };
     /// SQS.
     pub(crate) const QUEUES: Self = Self { name: "sqs", content_type: "application/x-amz-json-1.0" };
+}
+
+/// What came of a call that is only carried out under a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UnderCondition {
+    /// It was carried out; the body of the answer.
+    Done(Vec<u8>),
+    /// The condition didn't hold; the body of the answer, which may have the item.
+    Refused(Vec<u8>),
+}
+
+/// DynamoDB's code for a condition that doesn't hold.
+const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
+
+/// A failure with the body of the answer, which is empty when none came.
+struct Failed {
+    failure: Failure,
+    body: Vec<u8>,
+}
+
+impl Failed {
+    fn without_answer(code: &str, error: &dyn std::error::Error) -> Self {
+        Failure::without_answer(code, error).into()
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, body: Vec::new() }
+    }
 }
 
 /// A service of one region.
@@ -105,44 +137,77 @@ impl JsonService {
         body: Vec<u8>,
         deadline: Instant,
     ) -> Option<Result<Vec<u8>, Failure>> {
-        // One limit instead of two: each timer costs a call to the kernel.
-        let end_of_attempt = Instant::now() + self.attempt;
-        match timeout_at(end_of_attempt.min(deadline), self.attempt(target, body)).await {
-            Ok(result) => Some(result),
-            Err(_) if deadline <= end_of_attempt => None,
-            Err(elapsed) => Some(Err(Failure::without_answer("Timeout", &elapsed))),
-        }
+        let answer = self.call_for_body(target, body, deadline).await?;
+        Some(answer.map_err(|failed| failed.failure))
     }
 
     /// The same with as many attempts as the configuration wants, as long as a failure may pass, and within its limit for
     /// the whole operation.
     pub(crate) async fn call_with_retries(&self, target: &'static str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        self.retried(target, body).await.map_err(|failed| failed.failure)
+    }
+
+    /// The same for a call with a condition. A condition that doesn't hold is an answer and no failure.
+    pub(crate) async fn call_under_condition(
+        &self,
+        target: &'static str,
+        body: Vec<u8>,
+    ) -> Result<UnderCondition, Failure> {
+        match self.retried(target, body).await {
+            Ok(answer) => Ok(UnderCondition::Done(answer)),
+            Err(Failed { failure, body }) if failure.code == CONDITION_FAILED => Ok(UnderCondition::Refused(body)),
+            Err(Failed { failure, .. }) => Err(failure),
+        }
+    }
+
+    async fn retried(&self, target: &'static str, body: Vec<u8>) -> Result<Vec<u8>, Failed> {
         let deadline = Instant::now() + self.operation;
         let mut attempts = 0;
         loop {
-            let failure = match self.call(target, body.clone(), deadline).await {
+            let failed = match self.call_for_body(target, body.clone(), deadline).await {
                 Some(Ok(answer)) => return Ok(answer),
-                Some(Err(failure)) => failure,
-                None => return Err(Failure::without_answer("Timeout", &io::Error::from(io::ErrorKind::TimedOut))),
+                Some(Err(failed)) => failed,
+                None => return Err(Failed::without_answer("Timeout", &io::Error::from(io::ErrorKind::TimedOut))),
             };
             attempts += 1;
-            let may_pass = matches!(failure.kind, FailureKind::Throttled | FailureKind::Unavailable);
+            let Failure { kind, code, .. } = &failed.failure;
+            let may_pass =
+                matches!(kind, FailureKind::Throttled | FailureKind::Unavailable) && code != CONDITION_FAILED;
             if !may_pass || attempts >= self.attempts {
-                return Err(failure);
+                return Err(failed);
             }
             sleep_until(deadline.min(Instant::now() + pause(attempts - 1, self.longest_pause))).await;
         }
     }
 
-    async fn attempt(&self, target: &'static str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    async fn call_for_body(
+        &self,
+        target: &'static str,
+        body: Vec<u8>,
+        deadline: Instant,
+    ) -> Option<Result<Vec<u8>, Failed>> {
+        // One limit instead of two: each timer costs a call to the kernel.
+        let end_of_attempt = Instant::now() + self.attempt;
+        match timeout_at(end_of_attempt.min(deadline), self.attempt(target, body)).await {
+            Ok(result) => Some(result),
+            Err(_) if deadline <= end_of_attempt => None,
+            Err(elapsed) => Some(Err(Failed::without_answer("Timeout", &elapsed))),
+        }
+    }
+
+    async fn attempt(&self, target: &'static str, body: Vec<u8>) -> Result<Vec<u8>, Failed> {
         let request = self.request(target, body).await?;
         let dispatched = self.connector.call(request).await;
-        let response = dispatched.map_err(|error| Failure::without_answer("DispatchFailure", &error))?;
+        let response = dispatched.map_err(|error| Failed::without_answer("DispatchFailure", &error))?;
         let status = response.status().as_u16();
         let error_type = response.headers().get("x-amzn-errortype").map(ToOwned::to_owned);
         let body = ByteStream::new(response.into_body()).collect().await;
-        let body = body.map_err(|error| Failure::without_answer("DispatchFailure", &error))?.to_vec();
-        if (200..300).contains(&status) { Ok(body) } else { Err(failure_in(status, error_type, &body)) }
+        let body = body.map_err(|error| Failed::without_answer("DispatchFailure", &error))?.to_vec();
+        if (200..300).contains(&status) {
+            Ok(body)
+        } else {
+            Err(Failed { failure: failure_in(status, error_type, &body), body })
+        }
     }
 
     async fn request(&self, target: &'static str, body: Vec<u8>) -> Result<HttpRequest, Failure> {
@@ -292,6 +357,18 @@ mod tests {
         assert_eq!(tried(script().ok(json!({}))).await, (Ok(b"{}".to_vec()), 3));
         assert_eq!(tried(script().error(500, "Last")).await, (code("Last"), 3));
         assert_eq!(tried(Script::new().error(400, "AccessDeniedException")).await, (code("AccessDeniedException"), 1));
+    }
+
+    #[tokio::test]
+    async fn a_condition_that_does_not_hold_is_an_answer() {
+        let item = json!({ "Item": { "pk": { "S": "k" } } });
+        let script = Script::new().error(500, "InternalServerError").error_with(400, CONDITION_FAILED, item);
+        let service = JsonService { attempts: 3, ..JsonService::new(&sdk_config(&script), Service::TABLES) };
+        let put = async || service.call_under_condition("DynamoDB_20120810.PutItem", b"{}".to_vec()).await;
+        let Ok(UnderCondition::Refused(body)) = put().await else { panic!("refused") };
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!((&body["Item"]["pk"]["S"], script.bodies().len()), (&json!("k"), 2), "once more, and no more");
+        assert_eq!(put().await.map_err(|failure| failure.code), Err("DispatchFailure".to_owned()));
     }
 
     #[test]

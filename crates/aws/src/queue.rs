@@ -5,22 +5,27 @@
 //! again, until the queue's own redrive policy moves it away with its body. Messages have no order, so one that is refused
 //! holds nobody back; while the bus itself is in trouble, the publisher begins nothing new.
 //!
+//! - What a message asks for is done once, as far as its program names it ([`Planned::work`]): it is claimed before it is
+//!   published and completed after ([`crate::idempotency`]). What was done before is done; what somebody else is at comes
+//!   again; and while claims can't be made nothing of it is published, because the queue keeps it.
 //! - A panic while a message is looked at fails that message only.
 //! - No message is looked at after the deadline, which leaves time for the answer.
 //! - What a message means is the program's business ([`QueueProgram`]).
 
 use crate::batch::{Delivery, Origin, Outcome, Poison, Run, bury, stop_before};
 use crate::dead_letters::SendDeadLetters;
+use crate::idempotency::{Claim, Claimed, Idempotency, Owner, Records, ResultHash, Work};
 use crate::publisher::{OutgoingEvent, PublishError, PublishEvents, Taken};
 use contracts::Region;
 use events::Timestamp;
 use events::dead_letter::{PANIC, caught};
+use futures::stream::{self, StreamExt};
 use serde::Deserialize;
 use std::error::Error;
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use telemetry::invocation::Ending;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 pub use crate::batch::BatchResponse;
 
@@ -71,16 +76,41 @@ impl Attributes {
     }
 }
 
+/// The reason of a message that asks for what was done before.
+pub const DUPLICATE: &str = "duplicate";
+
+/// Claims and completions of a batch that are on their way at the same time: as many as a batch of a queue usually has
+/// messages.
+const CLAIMS_IN_FLIGHT: usize = 10;
+
+/// What a program makes of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned<N> {
+    /// The event to publish.
+    pub event: OutgoingEvent,
+    /// What the program wants to know again when the message is settled.
+    pub note: N,
+    /// What is to be done once; none when publishing again does no harm, or is wanted.
+    pub work: Option<Work>,
+}
+
 /// What a function does with one message.
 pub trait QueueProgram: Sync {
     /// What the program wants to know again when a message is settled.
     type Note: Send;
 
-    /// Gives the event to publish for a message, and a note on it. Must not wait or do I/O; a panic fails the message.
+    /// Says what to do for a message. Must not wait or do I/O; a panic fails the message.
     ///
     /// # Errors
     /// When the message can never be handled.
-    fn plan(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison>;
+    fn plan(&self, message: &Message) -> Result<Planned<Self::Note>, Poison>;
+
+    /// Says what to publish instead when the key of the message's work stands for another content. That isn't claimed.
+    /// Must not wait or do I/O; a panic fails the message.
+    ///
+    /// # Errors
+    /// When the message can never be handled.
+    fn plan_mismatch(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison>;
 
     /// Is told what became of each message, once a run, with the note on the event that was planned for it; for metrics.
     fn settled(&self, note: Option<&Self::Note>, outcome: Outcome);
@@ -88,7 +118,7 @@ pub trait QueueProgram: Sync {
 
 /// A function that reads a queue: its program over its ports.
 #[derive(Debug)]
-pub struct Function<S, P, D> {
+pub struct Function<S, P, D, R> {
     /// The function's name, for dead letters.
     pub name: &'static str,
     /// Its version, for dead letters.
@@ -103,9 +133,11 @@ pub struct Function<S, P, D> {
     pub publisher: P,
     /// Where messages go that it can't handle.
     pub dead_letters: D,
+    /// What was already done.
+    pub idempotency: Idempotency<R>,
 }
 
-impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
+impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters, R: Records> Function<S, P, D, R> {
     /// Handles one batch and measures the invocation. `metrics` is stdout in Lambda.
     pub async fn handle(&self, batch: Batch, delivery: Delivery<'_>, metrics: &mut impl Write) -> BatchResponse {
         let measured = telemetry::invocation::Invocation::begin(delivery.function);
@@ -116,16 +148,17 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
             request_id: delivery.request_id.to_owned(),
             deadline: stop_before(delivery.deadline, self.deadline_margin),
         };
-        let response = self.process(batch, &run).await;
+        let response = self.process(batch, &run, delivery.deadline).await;
         measured.end(if response.is_complete() { Ending::Complete } else { Ending::PartialBatch }, metrics);
         response
     }
 
-    async fn process(&self, batch: Batch, run: &Run) -> BatchResponse {
+    async fn process(&self, batch: Batch, run: &Run, lease_until: SystemTime) -> BatchResponse {
         let now = Timestamp::now();
         let deadline = run.deadline;
         let mut items: Vec<Item<S::Note>> =
             batch.messages.into_iter().map(|message| self.plan(message, deadline)).collect();
+        self.claim(&mut items, run, lease_until).await;
         self.publish(&mut items, deadline).await;
         for item in &mut items {
             let State::Poisoned(poison) = &item.state else { continue };
@@ -142,6 +175,9 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
                 Err(reason) => Outcome::Failed(reason),
             });
         }
+        // Some of the margin is for this: what was published up to the last moment should still be remembered.
+        self.settle_claims(&mut items, deadline + self.deadline_margin / 2).await;
+        settle_repeats(&mut items);
         self.report(&items, &run.request_id);
         let failed = items.into_iter().filter(|item| matches!(item.outcome(), Outcome::Failed(_)));
         BatchResponse::again(failed.map(|item| item.message.id))
@@ -149,24 +185,105 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
 
     fn plan(&self, message: Message, deadline: Instant) -> Item<S::Note> {
         if Instant::now() >= deadline {
-            return Item { message, planned: None, state: State::Settled(Outcome::Failed("out_of_time")) };
+            return Item::new(message, None, State::Settled(Outcome::Failed("out_of_time")));
         }
         let (planned, state) = match caught(|| self.program.plan(&message)) {
             Ok(Ok(planned)) => (Some(planned), State::Planned),
             Ok(Err(poison)) => (None, State::Poisoned(poison)),
-            Err(reason) => {
-                tracing::error!(position = message.id, reason, "message was not handled");
-                (None, State::Settled(Outcome::Failed(PANIC)))
-            }
+            Err(reason) => (None, panicked(&message, &reason)),
         };
-        Item { message, planned, state }
+        Item::new(message, planned, state)
+    }
+
+    /// Claims what is to be done once, side by side.
+    async fn claim(&self, items: &mut [Item<S::Note>], run: &Run, lease_until: SystemTime) {
+        let works: Vec<(usize, Work)> = items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| Some((index, item.planned.as_ref()?.work.clone()?)))
+            .collect();
+        let first = |work: &Work| works.iter().find(|(_, other)| other == work).map(|(index, _)| *index);
+        // After this nobody of this invocation is at work any more.
+        let lease_until = Timestamp::try_from(lease_until).unwrap_or(Timestamp::MAX);
+        let claims = stream::iter(&works).map(async |(index, work)| {
+            if let Some(first) = first(work).filter(|first| first < index) {
+                return (*index, Err(State::Repeats(first)));
+            }
+            let owner = Owner::in_invocation(&run.request_id, *index);
+            let claim = self.idempotency.claim(work, owner, lease_until, Timestamp::now());
+            let claim = timeout_at(run.deadline, claim).await;
+            (*index, claim.map_err(|_| State::Settled(Outcome::Failed("out_of_time"))))
+        });
+        let claims: Vec<_> = claims.buffer_unordered(CLAIMS_IN_FLIGHT).collect().await;
+        for (index, claim) in claims {
+            let item = &mut items[index];
+            item.state = match claim {
+                Ok(Ok(Claim::Claimed(claimed))) => {
+                    if claimed.took_over() {
+                        tracing::warn!(position = item.message.id, "work of an owner that is gone is done again");
+                    }
+                    item.claimed = Some(claimed);
+                    State::Planned
+                }
+                Ok(Ok(Claim::Duplicate(result))) => {
+                    tracing::info!(position = item.message.id, result = result.as_str(), "message was done before");
+                    State::Settled(Outcome::Skipped(DUPLICATE))
+                }
+                Ok(Ok(Claim::InProgress(until))) => {
+                    tracing::info!(position = item.message.id, %until, "somebody else is at the message's work");
+                    State::Settled(Outcome::Failed("in_progress"))
+                }
+                Ok(Ok(Claim::Mismatch)) => {
+                    let (planned, state) = self.mismatch(&item.message);
+                    item.planned = planned;
+                    state
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn Error, position = item.message.id, "message was not claimed");
+                    State::Settled(Outcome::Failed(error.class()))
+                }
+                Err(state) => state,
+            };
+        }
+    }
+
+    fn mismatch(&self, message: &Message) -> (Option<Planned<S::Note>>, State) {
+        match caught(|| self.program.plan_mismatch(message)) {
+            Ok(Ok((event, note))) => (Some(Planned { event, note, work: None }), State::Planned),
+            Ok(Err(poison)) => (None, State::Poisoned(poison)),
+            Err(reason) => (None, panicked(message, &reason)),
+        }
+    }
+
+    /// Completes what was published and releases the rest, side by side. Whether that works changes no message's fate: an
+    /// event that was published is done, and a claim that stays ends with its lease.
+    async fn settle_claims(&self, items: &mut [Item<S::Note>], until: Instant) {
+        let settling = stream::iter(items).map(async |item| {
+            let Some(claimed) = item.claimed.take() else { return };
+            let result = item.result().filter(|_| matches!(item.outcome(), Outcome::Published | Outcome::Parked));
+            let now = Timestamp::now();
+            let settled = timeout_at(until, async {
+                match result {
+                    Some(result) => self.idempotency.complete(claimed, result, now).await,
+                    None => self.idempotency.release(claimed, now).await,
+                }
+            });
+            match settled.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn Error, position = item.message.id, "claim was not settled");
+                }
+                Err(_) => tracing::warn!(position = item.message.id, "no time was left to settle a claim"),
+            }
+        });
+        settling.buffer_unordered(CLAIMS_IN_FLIGHT).collect::<()>().await;
     }
 
     async fn publish(&self, items: &mut [Item<S::Note>], deadline: Instant) {
         let planned: Vec<&mut Item<S::Note>> =
             items.iter_mut().filter(|item| matches!(item.state, State::Planned)).collect();
         let events: Vec<OutgoingEvent> =
-            planned.iter().filter_map(|item| item.planned.as_ref()).map(|(event, _)| event.clone()).collect();
+            planned.iter().filter_map(|item| item.planned.as_ref()).map(|planned| planned.event.clone()).collect();
         if events.is_empty() {
             return;
         }
@@ -196,7 +313,7 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
                 Outcome::DeadLettered(_) => &mut dead,
                 Outcome::Failed(_) => &mut failed,
             } += 1;
-            self.program.settled(item.planned.as_ref().map(|(_, note)| note), outcome);
+            self.program.settled(item.planned.as_ref().map(|planned| &planned.note), outcome);
         }
         tracing::info!(
             request_id,
@@ -210,25 +327,54 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
     }
 }
 
+/// Messages that ask for the same as another one of their batch have its fate: what is done is done for all of them.
+fn settle_repeats<N>(items: &mut [Item<N>]) {
+    for index in 0..items.len() {
+        let State::Repeats(first) = items[index].state else { continue };
+        items[index].state = State::Settled(match items[first].outcome() {
+            Outcome::Published | Outcome::Parked | Outcome::Skipped(_) => Outcome::Skipped(DUPLICATE),
+            // What the first one was refused for isn't known of this one until it is looked at by itself.
+            Outcome::DeadLettered(_) | Outcome::Failed(_) => Outcome::Failed("in_progress"),
+        });
+    }
+}
+
+fn panicked(message: &Message, reason: &str) -> State {
+    tracing::error!(position = message.id, reason, "message was not handled");
+    State::Settled(Outcome::Failed(PANIC))
+}
+
 struct Item<N> {
     message: Message,
-    planned: Option<(OutgoingEvent, N)>,
+    planned: Option<Planned<N>>,
+    claimed: Option<Claimed>,
     state: State,
 }
 
 enum State {
     Planned,
     Poisoned(Poison),
+    /// It asks for the same as the message at this place of the batch.
+    Repeats(usize),
     Settled(Outcome),
 }
 
 impl<N> Item<N> {
+    fn new(message: Message, planned: Option<Planned<N>>, state: State) -> Self {
+        Self { message, planned, claimed: None, state }
+    }
+
     fn outcome(&self) -> Outcome {
         match self.state {
             State::Settled(outcome) => outcome,
-            // Neither outlives `publish` and the loop over the dead letters.
-            State::Planned | State::Poisoned(_) => Outcome::Failed("unsettled"),
+            // None of them outlives its step of `process`.
+            State::Planned | State::Poisoned(_) | State::Repeats(_) => Outcome::Failed("unsettled"),
         }
+    }
+
+    /// What came of the message's work, if it was published.
+    fn result(&self) -> Option<ResultHash> {
+        self.planned.as_ref().map(|planned| ResultHash::of(planned.event.detail().as_bytes()))
     }
 }
 

@@ -3,12 +3,13 @@
 mod mmdb;
 
 use aws::PublishError;
-use aws::fakes::{FakeBus, FakeDeadLetters};
+use aws::fakes::{FakeBus, FakeDeadLetters, FakeRecords};
+use aws::idempotency::{Idempotency, RecordState};
 use aws::queue::Batch;
-use event_transformer::Handler;
 use event_transformer::geo::GeoDatabase;
 use event_transformer::rules::RuleSet;
 use event_transformer::transform::Window;
+use event_transformer::{Handler, Ports};
 use events::Region;
 use events::geo::GeoStatus;
 use events::raw::{TransformedEvent, ValidationFailed, ViolationCode};
@@ -22,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 struct World {
     bus: FakeBus,
     dead_letters: FakeDeadLetters,
+    records: FakeRecords,
     /// The bytes of the database of addresses, if there is one.
     geo_database: Option<Vec<u8>>,
 }
@@ -40,7 +42,12 @@ impl World {
         let margin = Duration::from_secs(2);
         let bytes = self.geo_database.clone();
         let database = bytes.map(|bytes| GeoDatabase::from_bytes(bytes).expect("a database"));
-        let handler = Handler::new(region, rules, window, database, margin, &self.bus, &self.dead_letters);
+        let ports = Ports {
+            publisher: &self.bus,
+            dead_letters: &self.dead_letters,
+            idempotency: Idempotency::new(&self.records, Duration::from_secs(86_400)),
+        };
+        let handler = Handler::new(region, rules, window, database, margin, ports);
         let mut metrics = Vec::new();
         let response = handler.handle(lambda_event(bodies, function, time_left), &mut metrics).await;
         (response.deliver_again().map(ToOwned::to_owned).collect(), String::from_utf8(metrics).expect("text"))

@@ -51,6 +51,7 @@ fn verdict_by(rules: &str, database: Option<&GeoDatabase>, detail: &str) -> Verd
     let raw = RawEvent {
         bus_event_id: "bus-1".to_owned(),
         received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
+        replay: None,
         detail: &detail,
     };
     let rules = RuleSet::parse(rules).expect("good rules");

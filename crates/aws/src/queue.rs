@@ -381,7 +381,8 @@ impl<N> Item<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fakes::{FakeBus, FakeDeadLetters};
+    use crate::fakes::{FakeBus, FakeDeadLetters, FakeRecords};
+    use crate::idempotency::{Key, PayloadHash, Record, RecordState};
     use crate::testing::region;
     use events::JsonText;
     use events::raw::{RulesId, TransformedEvent};
@@ -389,21 +390,16 @@ mod tests {
     use std::sync::Mutex;
     use std::time::SystemTime;
 
-    /// Publishes an event named for the body; refuses `poison` and panics on `panic`.
+    /// Publishes an event named for the body; refuses `poison` and panics on `panic`. Of a body such as `once id content` the
+    /// content is published once for the id, and `once id panic content` can't be refused.
     #[derive(Default)]
     struct Program(Mutex<Vec<(bool, Outcome)>>);
 
-    impl QueueProgram for Program {
-        type Note = String;
-
-        fn plan(&self, message: &Message) -> Result<(OutgoingEvent, String), Poison> {
-            assert_ne!(message.body, "panic", "told to panic");
-            if message.body.starts_with("poison") {
-                return Err(Poison { class: "told", message: "told to refuse".to_owned(), trace: None });
-            }
-            let event = OutgoingEvent::transformed(&TransformedEvent {
+    impl Program {
+        fn event(message: &Message, event_type: &str) -> OutgoingEvent {
+            OutgoingEvent::transformed(&TransformedEvent {
                 event_id: "c818f4bf-67a4-4b26-ab31-e855aa277d6c".parse().expect("an id"),
-                event_type: message.body.clone(),
+                event_type: event_type.to_owned(),
                 source_region: region("us-west-2"),
                 timestamp: Timestamp::UNIX_EPOCH,
                 received_at: Timestamp::UNIX_EPOCH,
@@ -413,8 +409,26 @@ mod tests {
                 originals: [].into(),
                 geo: None,
                 event: JsonText::parse_or_quote("{}"),
-            });
-            Ok((event, message.body.clone()))
+            })
+        }
+    }
+
+    impl QueueProgram for Program {
+        type Note = String;
+
+        fn plan(&self, message: &Message) -> Result<Planned<String>, Poison> {
+            assert_ne!(message.body, "panic", "told to panic");
+            if message.body.starts_with("poison") {
+                return Err(Poison { class: "told", message: "told to refuse".to_owned(), trace: None });
+            }
+            let once = message.body.strip_prefix("once ").and_then(|rest| rest.split_once(' '));
+            let work = once.map(|(id, content)| work(id, content));
+            Ok(Planned { event: Self::event(message, &message.body), note: message.body.clone(), work })
+        }
+
+        fn plan_mismatch(&self, message: &Message) -> Result<(OutgoingEvent, String), Poison> {
+            assert!(!message.body.contains("panic"), "told to panic");
+            Ok((Self::event(message, &format!("not {}", message.body)), message.body.clone()))
         }
 
         fn settled(&self, note: Option<&String>, outcome: Outcome) {
@@ -422,9 +436,17 @@ mod tests {
         }
     }
 
-    type World = Function<Program, FakeBus, FakeDeadLetters>;
+    type World = Function<Program, FakeBus, FakeDeadLetters, &'static FakeRecords>;
+
+    fn work(id: &str, content: &str) -> Work {
+        Work { key: Key::new("test", id), payload: PayloadHash::of(content.as_bytes()) }
+    }
 
     fn world() -> World {
+        world_over(Box::leak(Box::default()))
+    }
+
+    fn world_over(records: &'static FakeRecords) -> World {
         Function {
             name: "test",
             version: "0.0.0",
@@ -433,7 +455,26 @@ mod tests {
             program: Program::default(),
             publisher: FakeBus::default(),
             dead_letters: FakeDeadLetters::default(),
+            idempotency: Idempotency::new(records, Duration::from_secs(86_400)),
         }
+    }
+
+    fn records() -> &'static FakeRecords {
+        Box::leak(Box::default())
+    }
+
+    /// Somebody has claimed the work of `once id content`, until some seconds from now.
+    fn claimed_elsewhere(records: &FakeRecords, id: &str, content: &str, seconds: i64) {
+        let Work { key, payload } = work(id, content);
+        let second = Timestamp::now().as_second() + seconds;
+        let state = RecordState::Pending { lease_until: Timestamp::from_second(second).expect("a time") };
+        let owner = Owner::in_invocation("request-0", 0);
+        records.put(key, Record { owner, payload, state, expires_at: second + 86_400 });
+    }
+
+    fn is_done(records: &FakeRecords, id: &str) -> bool {
+        let record = records.all().remove(&work(id, "").key);
+        matches!(record, Some(Record { state: RecordState::Done { .. }, .. }))
     }
 
     /// Hands over messages `m-0`, `m-1`, … and gives back which are to be delivered again.
@@ -537,6 +578,111 @@ mod tests {
         assert_eq!(handle_within(&world, &["a", "poison"], Duration::from_secs(1)).await, ["m-0", "m-1"]);
         assert!(types(&world).is_empty() && world.dead_letters.kept().is_empty());
         assert_eq!(outcomes(&world), [(false, Outcome::Failed("out_of_time")); 2]);
+    }
+
+    #[tokio::test]
+    async fn what_was_done_is_not_done_again() {
+        let records = records();
+        let world = world_over(records);
+        assert!(handle(&world, &["once 1 a", "once 2 b"]).await.is_empty());
+        assert!(is_done(records, "1") && is_done(records, "2"));
+        assert!(handle(&world, &["once 1 a", "once 3 c", "once 2 b"]).await.is_empty());
+        assert_eq!(types(&world), ["once 1 a", "once 2 b", "once 3 c"]);
+        let duplicate = (true, Outcome::Skipped(DUPLICATE));
+        assert_eq!(outcomes(&world)[2..], [duplicate, (true, Outcome::Published), duplicate]);
+    }
+
+    #[tokio::test]
+    async fn what_a_batch_has_twice_is_done_once() {
+        let records = records();
+        let world = world_over(records);
+        assert!(handle(&world, &["once 1 a", "once 1 a", "once 1 a"]).await.is_empty());
+        assert_eq!((types(&world).len(), records.writes()), (1, 2), "one claim, one completion");
+        world.publisher.fail_on("once 2", unavailable());
+        assert_eq!(handle(&world, &["once 2 b", "once 2 b"]).await, ["m-0", "m-1"], "neither is done");
+        world.publisher.recover();
+        assert!(handle(&world, &["once 2 b", "once 2 b"]).await.is_empty());
+        assert_eq!(types(&world).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_is_at_comes_again() {
+        let records = records();
+        let world = world_over(records);
+        claimed_elsewhere(records, "1", "a", 60);
+        assert_eq!(handle(&world, &["once 1 a", "once 2 b"]).await, ["m-0"]);
+        assert_eq!(types(&world), ["once 2 b"]);
+        claimed_elsewhere(records, "1", "a", -1);
+        assert!(handle(&world, &["once 1 a"]).await.is_empty(), "its owner is gone");
+        assert_eq!(types(&world), ["once 2 b", "once 1 a"]);
+        assert!(is_done(records, "1"));
+    }
+
+    #[tokio::test]
+    async fn another_content_is_told_and_not_remembered() {
+        let records = records();
+        let world = world_over(records);
+        assert!(handle(&world, &["once 1 a"]).await.is_empty());
+        let before = records.all();
+        assert!(handle(&world, &["once 1 b"]).await.is_empty());
+        assert_eq!(handle(&world, &["once 1 panic"]).await, ["m-0"]);
+        assert_eq!(types(&world), ["once 1 a", "not once 1 b"]);
+        assert_eq!(records.all(), before);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_published_unguarded() {
+        let records = records();
+        let world = world_over(records);
+        records.set_unreachable(true);
+        assert_eq!(handle(&world, &["once 1 a", "b", "once 2 c"]).await, ["m-0", "m-2"]);
+        assert_eq!(types(&world), ["b"], "which needs no guard");
+        assert_eq!(outcomes(&world)[0], (true, Outcome::Failed("claims_unavailable")));
+        records.set_unreachable(false);
+        assert!(handle(&world, &["once 1 a", "once 2 c"]).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_not_published_is_given_back() {
+        let records = records();
+        let world = world_over(records);
+        world.publisher.fail_on("once 1", unavailable());
+        assert_eq!(handle(&world, &["once 1 a"]).await, ["m-0"]);
+        assert!(records.all().is_empty(), "the next delivery doesn't have to wait for the lease");
+        world.publisher.recover();
+        world.publisher.fail_on("once 2", PublishError::TooLarge { bytes: 2_000_000 });
+        assert!(handle(&world, &["once 1 a", "once 2 b"]).await.is_empty());
+        assert!(is_done(records, "1"));
+        assert_eq!(records.all().len(), 1, "a dead letter that is sent on again must not look done");
+    }
+
+    /// The records' end is lost between claim and completion: the event was published, so its message is done.
+    #[tokio::test]
+    async fn a_completion_that_is_lost_keeps_no_message() {
+        let records = records();
+        let Function { name, version, region, deadline_margin, program, dead_letters, idempotency, .. } =
+            world_over(records);
+        let publisher = BreaksRecords(FakeBus::default(), records);
+        let world = Function { name, version, region, deadline_margin, program, publisher, dead_letters, idempotency };
+        let batch = serde_json::from_value(json!({ "Records": [{
+            "messageId": "m-0", "body": "once 1 a", "eventSourceARN": "arn:aws:sqs:us-west-2:000000000000:q",
+        }] }));
+        let deadline = SystemTime::now() + Duration::from_secs(30);
+        let delivery = Delivery { function: "tandem-test-queue", request_id: "request-1", deadline };
+        let response = world.handle(batch.expect("a batch"), delivery, &mut Vec::new()).await;
+        assert!(response.is_complete());
+        assert_eq!(world.publisher.0.accepted().len(), 1);
+        assert!(!is_done(records, "1"), "so it may be published again once the lease is over");
+    }
+
+    /// A bus behind which the records can't be reached any more.
+    struct BreaksRecords(FakeBus, &'static FakeRecords);
+
+    impl PublishEvents for BreaksRecords {
+        async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<crate::publisher::Answer> {
+            self.1.set_unreachable(true);
+            self.0.publish(events, deadline).await
+        }
     }
 
     #[test]

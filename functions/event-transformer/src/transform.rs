@@ -150,8 +150,7 @@ impl Check<'_> {
         let as_written = as_written(&event);
         let versions = self.rules.event_id_versions();
         let event_id = self.member(&mut event, EVENT_ID, |text| event_id(text, versions));
-        let event_type =
-            self.member(&mut event, EVENT_TYPE, |text| event_type(text).map(|name| (name.clone(), name)));
+        let event_type = self.member(&mut event, EVENT_TYPE, |text| event_type(text).map(|name| (name.clone(), name)));
         let source_region = self.member(&mut event, "source_region", region);
         let timestamp = self.member(&mut event, "timestamp", |text| {
             let instant = kinds::instant(text)?;

@@ -102,13 +102,7 @@ impl Write {
 }
 
 /// The write that claims `work`.
-pub(super) fn claim(
-    work: &Work,
-    owner: &Owner,
-    lease_until: Timestamp,
-    now: Timestamp,
-    retention: Duration,
-) -> Write {
+pub(super) fn claim(work: &Work, owner: &Owner, lease_until: Timestamp, now: Timestamp, retention: Duration) -> Write {
     let record = Record {
         owner: owner.clone(),
         payload: work.payload.clone(),
@@ -121,7 +115,12 @@ pub(super) fn claim(
 }
 
 /// What the answer to a claim means.
-pub(super) fn answer_to_claim(work: &Work, owner: &Owner, now: Timestamp, written: Written) -> Result<Claim, StoreError> {
+pub(super) fn answer_to_claim(
+    work: &Work,
+    owner: &Owner,
+    now: Timestamp,
+    written: Written,
+) -> Result<Claim, StoreError> {
     let claimed = |took_over| Claim::Claimed(Claimed { work: work.clone(), owner: owner.clone(), took_over });
     match written {
         Written::Over(there) => Ok(claimed(there.is_some_and(|there| !there.is_gone(now)))),

@@ -17,6 +17,20 @@
 //!
 //! Nothing here reads a clock or chooses an owner's name: both are given, and nothing is kept between calls.
 //!
+//! ```
+//! # use aws::idempotency::{Claim, Idempotency, IdempotencyTable, Owner, ResultHash, Work};
+//! # use events::Timestamp;
+//! # async fn once(
+//! #     idempotency: &Idempotency<IdempotencyTable>, work: Work, owner: Owner, lease_until: Timestamp, now: Timestamp,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! if let Claim::Claimed(claimed) = idempotency.claim(&work, owner, lease_until, now).await? {
+//!     // Here the work is done.
+//!     idempotency.complete(claimed, ResultHash::of(b"done"), now).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Completing what was never claimed doesn't compile:
 //!
 //! ```compile_fail

@@ -305,6 +305,7 @@ impl Environment {
         account_matches_target(root, account.as_ref(), target);
         nothing_local_on_aws(root, target);
         tombstones_outlive_messages(root, consumer.as_ref(), queues.as_ref(), kafka.as_ref());
+        published_events_outlive_messages(root, functions.as_ref(), queues.as_ref());
 
         let name = name?;
         let mut tags = tags?;
@@ -382,6 +383,23 @@ fn tombstones_outlive_messages(
         let least = contracts::duration::render(retention);
         let problem = format!("which is less than `{key}`: a late change could bring a deleted row back");
         section.mistake("tombstone_retention", &problem, &format!("write at least \"{least}\", or lower `{key}`"));
+    }
+}
+
+/// A message that is delivered again must still meet the record of its event, or the event would be published again.
+fn published_events_outlive_messages(
+    root: &Section<'_>,
+    functions: Option<&Functions>,
+    queues: Option<&QueueSettings>,
+) {
+    let (Some(functions), Some(queues)) = (functions, queues) else { return };
+    let section = root.inner("functions").and_then(|functions| functions.inner(Program::EventTransformer.name()));
+    let Some(section) = section else { return };
+    if functions.event_transformer.idempotency_retention < queues.retention {
+        let least = contracts::duration::render(queues.retention);
+        let problem = "which is less than `queues.retention`: a late message would be published again";
+        let hint = format!("write at least \"{least}\", or lower `queues.retention`");
+        section.mistake("idempotency_retention", problem, &hint);
     }
 }
 

@@ -3,9 +3,11 @@
 //! They are part of the library and not hidden behind a feature, because a feature would build every AWS crate twice.
 //! A release build drops them, as no program refers to them.
 
+mod records;
 mod route;
 mod secret;
 
+pub use records::FakeRecords;
 pub use route::FakeRoute;
 pub use secret::FakeSecret;
 

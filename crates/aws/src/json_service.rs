@@ -1,11 +1,11 @@
 //! An AWS service with a JSON protocol, spoken to directly.
 //!
-//! For the few calls that functions live by: `PutEvents` with every event, the breaker's record with every batch, the secret at
-//! each start, dead letters. The SDK's
-//! clients are made for any call of any service. Before one of them has put together, signed and sent `PutEvents`, and
-//! taken its answer apart, it has used several times what the rest of the event costs, and a program without one is smaller
-//! by a fifth and starts sooner. Connections, credentials, endpoint, timeouts and attempts are those of the SDK configuration.
-//! A clock that is wrong is not made up for. Every other call goes through the SDK.
+//! For the few calls that functions live by: `PutEvents` with every event, the breaker's record with every batch, claims of
+//! raw events, the secret at each start, dead letters. The SDK's clients are made for any call of any service. Before one of
+//! them has put together, signed and sent `PutEvents`, and taken its answer apart, it has used several times what the rest
+//! of the event costs, and a program without one is smaller by a fifth and starts sooner. Connections, credentials,
+//! endpoint, timeouts and attempts are those of the SDK configuration. A clock that is wrong is not made up for. Every other
+//! call goes through the SDK.
 
 use crate::failure::{Failure, FailureKind};
 use crate::signature::{AmzDate, Signable, Signer};

@@ -10,6 +10,7 @@
 //! - [`dead_letters`]: records that cannot be processed, to an SQS queue with everything needed to replay them.
 //! - [`table_writer`]: the conditional write that makes redelivery and reordering harmless.
 //! - [`batch`]: what batches of streams and of queues have in common, the partial-batch answer among it.
+//! - [`idempotency`]: what was already done, so that a repetition does nothing.
 //! - [`queue`]: one batch of an SQS queue, answered message by message.
 //! - [`stream`]: one batch of a DynamoDB stream, from JSON to the partial-batch answer.
 //! - [`routes`]: what the breaker shares between instances, and the events that wait.
@@ -28,6 +29,7 @@ pub mod dead_letters;
 mod failure;
 pub mod fakes;
 pub mod health;
+pub mod idempotency;
 mod json_service;
 pub mod publisher;
 pub mod queue;
@@ -43,6 +45,7 @@ mod testing;
 pub use config::{CallBudget, SdkConfigError, sdk_config, sdk_config_with, with_fresh_connections, with_region};
 pub use connector::https_connector;
 pub use dead_letters::{DeadLetterError, DeadLetters, SendDeadLetters};
+pub use idempotency::{Idempotency, IdempotencyTable};
 pub use publisher::{EventPublisher, OutgoingEvent, PublishError, PublishEvents};
 pub use secrets::{ReadSecret, Secret, SecretError, SecretStage, SecretText, SecretVersion};
 pub use table_writer::{Applied, TableNames, TableWriter, WriteError};

@@ -5,22 +5,27 @@
 //! again, until the queue's own redrive policy moves it away with its body. Messages have no order, so one that is refused
 //! holds nobody back; while the bus itself is in trouble, the publisher begins nothing new.
 //!
+//! - What a message asks for is done once, as far as its program names it ([`Planned::work`]): it is claimed before it is
+//!   published and completed after ([`crate::idempotency`]). What was done before is done; what somebody else is at comes
+//!   again; and while claims can't be made nothing of it is published, because the queue keeps it.
 //! - A panic while a message is looked at fails that message only.
 //! - No message is looked at after the deadline, which leaves time for the answer.
 //! - What a message means is the program's business ([`QueueProgram`]).
 
 use crate::batch::{Delivery, Origin, Outcome, Poison, Run, bury, stop_before};
 use crate::dead_letters::SendDeadLetters;
+use crate::idempotency::{Claim, Claimed, Idempotency, Owner, Records, ResultHash, Work};
 use crate::publisher::{OutgoingEvent, PublishError, PublishEvents, Taken};
 use contracts::Region;
 use events::dead_letter::{PANIC, caught};
 use events::{Correlation, Timestamp, TraceParent};
+use futures::stream::{self, StreamExt};
 use serde::{Deserialize, Deserializer};
 use std::error::Error;
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use telemetry::invocation::Ending;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::field::display;
 
 pub use crate::batch::BatchResponse;
@@ -90,16 +95,41 @@ impl Attributes {
     }
 }
 
+/// The reason of a message that asks for what was done before.
+pub const DUPLICATE: &str = "duplicate";
+
+/// Claims and completions of a batch that are on their way at the same time: as many as a batch of a queue usually has
+/// messages.
+const CLAIMS_IN_FLIGHT: usize = 10;
+
+/// What a program makes of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned<N> {
+    /// The event to publish.
+    pub event: OutgoingEvent,
+    /// What the program wants to know again when the message is settled.
+    pub note: N,
+    /// What is to be done once; none when publishing again does no harm, or is wanted.
+    pub work: Option<Work>,
+}
+
 /// What a function does with one message.
 pub trait QueueProgram: Sync {
     /// What the program wants to know again when a message is settled.
     type Note: Send;
 
-    /// Gives the event to publish for a message, and a note on it. Must not wait or do I/O; a panic fails the message.
+    /// Says what to do for a message. Must not wait or do I/O; a panic fails the message.
     ///
     /// # Errors
     /// When the message can never be handled.
-    fn plan(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison>;
+    fn plan(&self, message: &Message) -> Result<Planned<Self::Note>, Poison>;
+
+    /// Says what to publish instead when the key of the message's work stands for another content. That isn't claimed.
+    /// Must not wait or do I/O; a panic fails the message.
+    ///
+    /// # Errors
+    /// When the message can never be handled.
+    fn plan_mismatch(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison>;
 
     /// Is told what became of each message, once a run, with the note on the event that was planned for it; for metrics.
     fn settled(&self, note: Option<&Self::Note>, outcome: Outcome);
@@ -107,7 +137,7 @@ pub trait QueueProgram: Sync {
 
 /// A function that reads a queue: its program over its ports.
 #[derive(Debug)]
-pub struct Function<S, P, D> {
+pub struct Function<S, P, D, R> {
     /// The function's name, for dead letters.
     pub name: &'static str,
     /// Its version, for dead letters.
@@ -122,9 +152,11 @@ pub struct Function<S, P, D> {
     pub publisher: P,
     /// Where messages go that it can't handle.
     pub dead_letters: D,
+    /// What was already done.
+    pub idempotency: Idempotency<R>,
 }
 
-impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
+impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters, R: Records> Function<S, P, D, R> {
     /// Handles one batch and measures the invocation. `metrics` is stdout in Lambda.
     pub async fn handle(&self, batch: Batch, delivery: Delivery<'_>, metrics: &mut impl Write) -> BatchResponse {
         let measured = telemetry::invocation::Invocation::begin(delivery.function);
@@ -136,16 +168,17 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
             xray_trace_id: delivery.xray_trace_id.map(ToOwned::to_owned),
             deadline: stop_before(delivery.deadline, self.deadline_margin),
         };
-        let response = self.process(batch, &run).await;
+        let response = self.process(batch, &run, delivery.deadline).await;
         measured.end(if response.is_complete() { Ending::Complete } else { Ending::PartialBatch }, metrics);
         response
     }
 
-    async fn process(&self, batch: Batch, run: &Run) -> BatchResponse {
+    async fn process(&self, batch: Batch, run: &Run, lease_until: SystemTime) -> BatchResponse {
         let now = Timestamp::now();
         let deadline = run.deadline;
         let mut items: Vec<Item<S::Note>> =
             batch.messages.into_iter().map(|message| self.plan(message, deadline)).collect();
+        self.claim(&mut items, run, lease_until).await;
         self.publish(&mut items, deadline).await;
         for item in &mut items {
             let State::Poisoned(poison) = &item.state else { continue };
@@ -164,6 +197,9 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
                 Err(reason) => Outcome::Failed(reason),
             });
         }
+        // Some of the margin is for this: what was published up to the last moment should still be remembered.
+        self.settle_claims(&mut items, deadline + self.deadline_margin / 2).await;
+        settle_repeats(&mut items);
         self.report(&items, run);
         let failed = items.into_iter().filter(|item| matches!(item.outcome(), Outcome::Failed(_)));
         BatchResponse::again(failed.map(|item| item.message.id))
@@ -171,25 +207,105 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
 
     fn plan(&self, message: Message, deadline: Instant) -> Item<S::Note> {
         if Instant::now() >= deadline {
-            return Item { message, planned: None, state: State::Settled(Outcome::Failed("out_of_time")) };
+            return Item::new(message, None, State::Settled(Outcome::Failed("out_of_time")));
         }
         let (planned, state) = match caught(|| self.program.plan(&message)) {
             Ok(Ok(planned)) => (Some(planned), State::Planned),
             Ok(Err(poison)) => (None, State::Poisoned(poison)),
-            Err(reason) => {
-                let trace_id = message.correlation().trace_id().map(display);
-                tracing::error!(position = message.id, reason, trace_id, "message was not handled");
-                (None, State::Settled(Outcome::Failed(PANIC)))
-            }
+            Err(reason) => (None, panicked(&message, &reason)),
         };
-        Item { message, planned, state }
+        Item::new(message, planned, state)
+    }
+
+    /// Claims what is to be done once, side by side.
+    async fn claim(&self, items: &mut [Item<S::Note>], run: &Run, lease_until: SystemTime) {
+        let works: Vec<(usize, Work)> = items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| Some((index, item.planned.as_ref()?.work.clone()?)))
+            .collect();
+        let first = |work: &Work| works.iter().find(|(_, other)| other == work).map(|(index, _)| *index);
+        // After this nobody of this invocation is at work any more.
+        let lease_until = Timestamp::try_from(lease_until).unwrap_or(Timestamp::MAX);
+        let claims = stream::iter(&works).map(async |(index, work)| {
+            if let Some(first) = first(work).filter(|first| first < index) {
+                return (*index, Err(State::Repeats(first)));
+            }
+            let owner = Owner::in_invocation(&run.request_id, *index);
+            let claim = self.idempotency.claim(work, owner, lease_until, Timestamp::now());
+            let claim = timeout_at(run.deadline, claim).await;
+            (*index, claim.map_err(|_| State::Settled(Outcome::Failed("out_of_time"))))
+        });
+        let claims: Vec<_> = claims.buffer_unordered(CLAIMS_IN_FLIGHT).collect().await;
+        for (index, claim) in claims {
+            let item = &mut items[index];
+            item.state = match claim {
+                Ok(Ok(Claim::Claimed(claimed))) => {
+                    if claimed.took_over() {
+                        tracing::warn!(position = item.message.id, "work of an owner that is gone is done again");
+                    }
+                    item.claimed = Some(claimed);
+                    State::Planned
+                }
+                Ok(Ok(Claim::Duplicate(result))) => {
+                    tracing::info!(position = item.message.id, result = result.as_str(), "message was done before");
+                    State::Settled(Outcome::Skipped(DUPLICATE))
+                }
+                Ok(Ok(Claim::InProgress(until))) => {
+                    tracing::info!(position = item.message.id, %until, "somebody else is at the message's work");
+                    State::Settled(Outcome::Failed("in_progress"))
+                }
+                Ok(Ok(Claim::Mismatch)) => {
+                    let (planned, state) = self.mismatch(&item.message);
+                    item.planned = planned;
+                    state
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn Error, position = item.message.id, "message was not claimed");
+                    State::Settled(Outcome::Failed(error.class()))
+                }
+                Err(state) => state,
+            };
+        }
+    }
+
+    fn mismatch(&self, message: &Message) -> (Option<Planned<S::Note>>, State) {
+        match caught(|| self.program.plan_mismatch(message)) {
+            Ok(Ok((event, note))) => (Some(Planned { event, note, work: None }), State::Planned),
+            Ok(Err(poison)) => (None, State::Poisoned(poison)),
+            Err(reason) => (None, panicked(message, &reason)),
+        }
+    }
+
+    /// Completes what was published and releases the rest, side by side. Whether that works changes no message's fate: an
+    /// event that was published is done, and a claim that stays ends with its lease.
+    async fn settle_claims(&self, items: &mut [Item<S::Note>], until: Instant) {
+        let settling = stream::iter(items).map(async |item| {
+            let Some(claimed) = item.claimed.take() else { return };
+            let result = item.result().filter(|_| matches!(item.outcome(), Outcome::Published | Outcome::Parked));
+            let now = Timestamp::now();
+            let settled = timeout_at(until, async {
+                match result {
+                    Some(result) => self.idempotency.complete(claimed, result, now).await,
+                    None => self.idempotency.release(claimed, now).await,
+                }
+            });
+            match settled.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn Error, position = item.message.id, "claim was not settled");
+                }
+                Err(_) => tracing::warn!(position = item.message.id, "no time was left to settle a claim"),
+            }
+        });
+        settling.buffer_unordered(CLAIMS_IN_FLIGHT).collect::<()>().await;
     }
 
     async fn publish(&self, items: &mut [Item<S::Note>], deadline: Instant) {
         let is_planned = |item: &Item<S::Note>| matches!(item.state, State::Planned);
         let planned = items.iter().filter(|item| is_planned(item));
         let events: Vec<&OutgoingEvent> =
-            planned.filter_map(|item| item.planned.as_ref()).map(|(event, _)| event).collect();
+            planned.filter_map(|item| item.planned.as_ref()).map(|planned| &planned.event).collect();
         if events.is_empty() {
             return;
         }
@@ -226,7 +342,7 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
                 Outcome::DeadLettered(_) => &mut dead,
                 Outcome::Failed(_) => &mut failed,
             } += 1;
-            self.program.settled(item.planned.as_ref().map(|(_, note)| note), outcome);
+            self.program.settled(item.planned.as_ref().map(|planned| &planned.note), outcome);
         }
         tracing::info!(
             request_id = run.request_id,
@@ -241,37 +357,68 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters> Function<S, P, D> {
     }
 }
 
+/// Messages that ask for the same as another one of their batch have its fate: what is done is done for all of them.
+fn settle_repeats<N>(items: &mut [Item<N>]) {
+    for index in 0..items.len() {
+        let State::Repeats(first) = items[index].state else { continue };
+        items[index].state = State::Settled(match items[first].outcome() {
+            Outcome::Published | Outcome::Parked | Outcome::Skipped(_) => Outcome::Skipped(DUPLICATE),
+            // What the first one was refused for isn't known of this one until it is looked at by itself.
+            Outcome::DeadLettered(_) | Outcome::Failed(_) => Outcome::Failed("in_progress"),
+        });
+    }
+}
+
+fn panicked(message: &Message, reason: &str) -> State {
+    let trace_id = message.correlation().trace_id().map(display);
+    tracing::error!(position = message.id, reason, trace_id, "message was not handled");
+    State::Settled(Outcome::Failed(PANIC))
+}
+
 struct Item<N> {
     message: Message,
-    planned: Option<(OutgoingEvent, N)>,
+    planned: Option<Planned<N>>,
+    claimed: Option<Claimed>,
     state: State,
 }
 
 enum State {
     Planned,
     Poisoned(Poison),
+    /// It asks for the same as the message at this place of the batch.
+    Repeats(usize),
     Settled(Outcome),
 }
 
 impl<N> Item<N> {
+    fn new(message: Message, planned: Option<Planned<N>>, state: State) -> Self {
+        Self { message, planned, claimed: None, state }
+    }
+
     /// By what it is found in logs: as far as the event says that was planned for it, or else the message itself.
     fn correlation(&self) -> Correlation {
-        self.planned.as_ref().map_or_else(|| self.message.correlation(), |(event, _)| event.correlation())
+        self.planned.as_ref().map_or_else(|| self.message.correlation(), |planned| planned.event.correlation())
     }
 
     fn outcome(&self) -> Outcome {
         match self.state {
             State::Settled(outcome) => outcome,
-            // Neither outlives `publish` and the loop over the dead letters.
-            State::Planned | State::Poisoned(_) => Outcome::Failed("unsettled"),
+            // None of them outlives its step of `process`.
+            State::Planned | State::Poisoned(_) | State::Repeats(_) => Outcome::Failed("unsettled"),
         }
+    }
+
+    /// What came of the message's work, if it was published.
+    fn result(&self) -> Option<ResultHash> {
+        self.planned.as_ref().map(|planned| ResultHash::of(planned.event.detail().as_bytes()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fakes::{FakeBus, FakeDeadLetters};
+    use crate::fakes::{FakeBus, FakeDeadLetters, FakeRecords};
+    use crate::idempotency::{Key, PayloadHash, Record, RecordState};
     use crate::testing::{logged, region};
     use events::JsonText;
     use events::raw::{RulesId, TransformedEvent};
@@ -279,21 +426,16 @@ mod tests {
     use std::sync::Mutex;
     use std::time::SystemTime;
 
-    /// Publishes an event named for the body; refuses `poison` and panics on `panic`.
+    /// Publishes an event named for the body; refuses `poison` and panics on `panic`. Of a body such as `once id content` the
+    /// content is published once for the id, and `once id panic content` can't be refused.
     #[derive(Default)]
     struct Program(Mutex<Vec<(bool, Outcome)>>);
 
-    impl QueueProgram for Program {
-        type Note = String;
-
-        fn plan(&self, message: &Message) -> Result<(OutgoingEvent, String), Poison> {
-            assert_ne!(message.body, "panic", "told to panic");
-            if message.body.starts_with("poison") {
-                return Err(Poison { class: "told", message: "told to refuse".to_owned(), trace: None });
-            }
-            let event = OutgoingEvent::transformed(&TransformedEvent {
+    impl Program {
+        fn event(message: &Message, event_type: &str) -> OutgoingEvent {
+            OutgoingEvent::transformed(&TransformedEvent {
                 event_id: "c818f4bf-67a4-4b26-ab31-e855aa277d6c".parse().expect("an id"),
-                event_type: message.body.clone(),
+                event_type: event_type.to_owned(),
                 source_region: region("us-west-2"),
                 timestamp: Timestamp::UNIX_EPOCH,
                 received_at: Timestamp::UNIX_EPOCH,
@@ -304,8 +446,26 @@ mod tests {
                 originals: [].into(),
                 geo: None,
                 event: JsonText::parse_or_quote("{}"),
-            });
-            Ok((event, message.body.clone()))
+            })
+        }
+    }
+
+    impl QueueProgram for Program {
+        type Note = String;
+
+        fn plan(&self, message: &Message) -> Result<Planned<String>, Poison> {
+            assert_ne!(message.body, "panic", "told to panic");
+            if message.body.starts_with("poison") {
+                return Err(Poison { class: "told", message: "told to refuse".to_owned(), trace: None });
+            }
+            let once = message.body.strip_prefix("once ").and_then(|rest| rest.split_once(' '));
+            let work = once.map(|(id, content)| work(id, content));
+            Ok(Planned { event: Self::event(message, &message.body), note: message.body.clone(), work })
+        }
+
+        fn plan_mismatch(&self, message: &Message) -> Result<(OutgoingEvent, String), Poison> {
+            assert!(!message.body.contains("panic"), "told to panic");
+            Ok((Self::event(message, &format!("not {}", message.body)), message.body.clone()))
         }
 
         fn settled(&self, note: Option<&String>, outcome: Outcome) {
@@ -315,9 +475,17 @@ mod tests {
 
     const HEADER: &str = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1";
 
-    type World = Function<Program, FakeBus, FakeDeadLetters>;
+    type World = Function<Program, FakeBus, FakeDeadLetters, &'static FakeRecords>;
+
+    fn work(id: &str, content: &str) -> Work {
+        Work { key: Key::new("test", id), payload: PayloadHash::of(content.as_bytes()) }
+    }
 
     fn world() -> World {
+        world_over(Box::leak(Box::default()))
+    }
+
+    fn world_over(records: &'static FakeRecords) -> World {
         Function {
             name: "test",
             version: "0.0.0",
@@ -326,7 +494,26 @@ mod tests {
             program: Program::default(),
             publisher: FakeBus::default(),
             dead_letters: FakeDeadLetters::default(),
+            idempotency: Idempotency::new(records, Duration::from_secs(86_400)),
         }
+    }
+
+    fn records() -> &'static FakeRecords {
+        Box::leak(Box::default())
+    }
+
+    /// Somebody has claimed the work of `once id content`, until some seconds from now.
+    fn claimed_elsewhere(records: &FakeRecords, id: &str, content: &str, seconds: i64) {
+        let Work { key, payload } = work(id, content);
+        let second = Timestamp::now().as_second() + seconds;
+        let state = RecordState::Pending { lease_until: Timestamp::from_second(second).expect("a time") };
+        let owner = Owner::in_invocation("request-0", 0);
+        records.put(key, Record { owner, payload, state, expires_at: second + 86_400 });
+    }
+
+    fn is_done(records: &FakeRecords, id: &str) -> bool {
+        let record = records.all().remove(&work(id, "").key);
+        matches!(record, Some(Record { state: RecordState::Done { .. }, .. }))
     }
 
     /// Hands over messages `m-0`, `m-1`, … and gives back which are to be delivered again.
@@ -468,6 +655,111 @@ mod tests {
         assert_eq!(handle_within(&world, &["a", "poison"], Duration::from_secs(1)).await, ["m-0", "m-1"]);
         assert!(types(&world).is_empty() && world.dead_letters.kept().is_empty());
         assert_eq!(outcomes(&world), [(false, Outcome::Failed("out_of_time")); 2]);
+    }
+
+    #[tokio::test]
+    async fn what_was_done_is_not_done_again() {
+        let records = records();
+        let world = world_over(records);
+        assert!(handle(&world, &["once 1 a", "once 2 b"]).await.is_empty());
+        assert!(is_done(records, "1") && is_done(records, "2"));
+        assert!(handle(&world, &["once 1 a", "once 3 c", "once 2 b"]).await.is_empty());
+        assert_eq!(types(&world), ["once 1 a", "once 2 b", "once 3 c"]);
+        let duplicate = (true, Outcome::Skipped(DUPLICATE));
+        assert_eq!(outcomes(&world)[2..], [duplicate, (true, Outcome::Published), duplicate]);
+    }
+
+    #[tokio::test]
+    async fn what_a_batch_has_twice_is_done_once() {
+        let records = records();
+        let world = world_over(records);
+        assert!(handle(&world, &["once 1 a", "once 1 a", "once 1 a"]).await.is_empty());
+        assert_eq!((types(&world).len(), records.writes()), (1, 2), "one claim, one completion");
+        world.publisher.fail_on("once 2", unavailable());
+        assert_eq!(handle(&world, &["once 2 b", "once 2 b"]).await, ["m-0", "m-1"], "neither is done");
+        world.publisher.recover();
+        assert!(handle(&world, &["once 2 b", "once 2 b"]).await.is_empty());
+        assert_eq!(types(&world).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_is_at_comes_again() {
+        let records = records();
+        let world = world_over(records);
+        claimed_elsewhere(records, "1", "a", 60);
+        assert_eq!(handle(&world, &["once 1 a", "once 2 b"]).await, ["m-0"]);
+        assert_eq!(types(&world), ["once 2 b"]);
+        claimed_elsewhere(records, "1", "a", -1);
+        assert!(handle(&world, &["once 1 a"]).await.is_empty(), "its owner is gone");
+        assert_eq!(types(&world), ["once 2 b", "once 1 a"]);
+        assert!(is_done(records, "1"));
+    }
+
+    #[tokio::test]
+    async fn another_content_is_told_and_not_remembered() {
+        let records = records();
+        let world = world_over(records);
+        assert!(handle(&world, &["once 1 a"]).await.is_empty());
+        let before = records.all();
+        assert!(handle(&world, &["once 1 b"]).await.is_empty());
+        assert_eq!(handle(&world, &["once 1 panic"]).await, ["m-0"]);
+        assert_eq!(types(&world), ["once 1 a", "not once 1 b"]);
+        assert_eq!(records.all(), before);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_published_unguarded() {
+        let records = records();
+        let world = world_over(records);
+        records.set_unreachable(true);
+        assert_eq!(handle(&world, &["once 1 a", "b", "once 2 c"]).await, ["m-0", "m-2"]);
+        assert_eq!(types(&world), ["b"], "which needs no guard");
+        assert_eq!(outcomes(&world)[0], (true, Outcome::Failed("claims_unavailable")));
+        records.set_unreachable(false);
+        assert!(handle(&world, &["once 1 a", "once 2 c"]).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_not_published_is_given_back() {
+        let records = records();
+        let world = world_over(records);
+        world.publisher.fail_on("once 1", unavailable());
+        assert_eq!(handle(&world, &["once 1 a"]).await, ["m-0"]);
+        assert!(records.all().is_empty(), "the next delivery doesn't have to wait for the lease");
+        world.publisher.recover();
+        world.publisher.fail_on("once 2", PublishError::TooLarge { bytes: 2_000_000 });
+        assert!(handle(&world, &["once 1 a", "once 2 b"]).await.is_empty());
+        assert!(is_done(records, "1"));
+        assert_eq!(records.all().len(), 1, "a dead letter that is sent on again must not look done");
+    }
+
+    /// The records' end is lost between claim and completion: the event was published, so its message is done.
+    #[tokio::test]
+    async fn a_completion_that_is_lost_keeps_no_message() {
+        let records = records();
+        let Function { name, version, region, deadline_margin, program, dead_letters, idempotency, .. } =
+            world_over(records);
+        let publisher = BreaksRecords(FakeBus::default(), records);
+        let world = Function { name, version, region, deadline_margin, program, publisher, dead_letters, idempotency };
+        let batch = serde_json::from_value(json!({ "Records": [{
+            "messageId": "m-0", "body": "once 1 a", "eventSourceARN": "arn:aws:sqs:us-west-2:000000000000:q",
+        }] }));
+        let deadline = SystemTime::now() + Duration::from_secs(30);
+        let delivery = Delivery { function: "tandem-test-queue", request_id: "request-1", deadline };
+        let response = world.handle(batch.expect("a batch"), delivery, &mut Vec::new()).await;
+        assert!(response.is_complete());
+        assert_eq!(world.publisher.0.accepted().len(), 1);
+        assert!(!is_done(records, "1"), "so it may be published again once the lease is over");
+    }
+
+    /// A bus behind which the records can't be reached any more.
+    struct BreaksRecords(FakeBus, &'static FakeRecords);
+
+    impl PublishEvents for BreaksRecords {
+        async fn publish(&self, events: Vec<OutgoingEvent>, deadline: Instant) -> Vec<crate::publisher::Answer> {
+            self.1.set_unreachable(true);
+            self.0.publish(events, deadline).await
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ impl Operation {
     pub(crate) const BATCH_GET_ITEM: Self = Self::new("batch_get_item", "DynamoDB_20120810.BatchGetItem");
     pub(crate) const DELETE_ITEM: Self = Self::new("delete_item", "DynamoDB_20120810.DeleteItem");
     pub(crate) const GET_ITEM: Self = Self::new("get_item", "DynamoDB_20120810.GetItem");
+    pub(crate) const PUT_ITEM: Self = Self::new("put_item", "DynamoDB_20120810.PutItem");
     pub(crate) const QUERY: Self = Self::new("query", "DynamoDB_20120810.Query");
     pub(crate) const TRANSACT_WRITE_ITEMS: Self =
         Self::new("transact_write_items", "DynamoDB_20120810.TransactWriteItems");

@@ -18,6 +18,8 @@ program! {
             bus: EventBus as Publish = "EVENT_BUS_NAME",
             /// Gets messages that aren't events at all, with their full body.
             dead_letters: Queue as Send = "DEAD_LETTER_QUEUE_URL",
+            /// Which events were published already; of the region's own, so that no two regions hold one lock.
+            idempotency: Table as Claim = "IDEMPOTENCY_TABLE_NAME",
         }
         settings {
             /// The longest that publishing one request may take, with its retries.
@@ -28,6 +30,9 @@ program! {
             oldest: Duration = "OLDEST_EVENT", Duration::from_secs(7 * 86_400), Duration::from_secs(60)..=Duration::from_secs(365 * 86_400);
             /// The furthest that an event's timestamp may lie in the future when the bus gets the event, for clocks that disagree.
             furthest_ahead: Duration = "FURTHEST_AHEAD", Duration::from_secs(300), Duration::from_secs(1)..=Duration::from_secs(3600);
+            /// How long an event that was published is known, so that it isn't published again. A message that the queue still
+            /// keeps can be delivered again, so this covers the queue's retention; a stack that binds it sees to that.
+            idempotency_retention: Duration = "IDEMPOTENCY_RETENTION", Duration::from_secs(86_400), Duration::from_secs(60)..=Duration::from_secs(365 * 86_400);
             /// The database that says where IP addresses lie.
             geo_database: GeoDatabaseFile = "GEO_DATABASE", GeoDatabaseFile::None, any_file();
         }

@@ -71,6 +71,8 @@ access! {
     Share, "shares its state in", Both;
     /// Put rows aside, and take them up again in order.
     Park, "parks events in", Both;
+    /// Leave a record of what is to be done once, under a condition, and take it away again.
+    Claim, "claims its work in", Both;
     /// Read a value or a row.
     Read, "reads", In;
     /// Write something small and read it back, to see that the resource works.
@@ -214,6 +216,11 @@ impl Allows<Share> for Table {
 impl Allows<Park> for Table {
     const ACTIONS: &'static [&'static str] =
         &["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"];
+    const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
+}
+
+impl Allows<Claim> for Table {
+    const ACTIONS: &'static [&'static str] = &["dynamodb:DeleteItem", "dynamodb:PutItem"];
     const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
 }
 

@@ -140,6 +140,7 @@ fn the_window_of_raw_events_is_read_with_units() {
         "AWS_REGION" => Some("us-west-2".to_owned()),
         "EVENT_BUS_NAME" => Some("tandem-test-events".to_owned()),
         "DEAD_LETTER_QUEUE_URL" => Some("https://queue".to_owned()),
+        "IDEMPOTENCY_TABLE_NAME" => Some("tandem-test-idempotency".to_owned()),
         "OLDEST_EVENT" => Some("30d".to_owned()),
         "FURTHEST_AHEAD" => Some("2h".to_owned()),
         _ => None,
@@ -183,6 +184,7 @@ fn a_setting_whose_absence_says_the_same_is_left_out() {
         let binding = EventTransformerBinding {
             bus: Bound::new("Bus", "bus".to_owned(), Vec::new()),
             dead_letters: Bound::new("DeadLetters", "https://queue".to_owned(), Vec::new()),
+            idempotency: Bound::new("Idempotency", "idempotency".to_owned(), Vec::new()),
             settings: EventTransformerSettings { geo_database, ..Default::default() },
         };
         assert_eq!(binding.mistakes(), Vec::<String>::new());

@@ -36,6 +36,8 @@ pub struct RawEvent<'a> {
     pub bus_event_id: String,
     /// When the bus got the event, to the second. It stays the same when the event is delivered again.
     pub received_at: Timestamp,
+    /// The replay that brought the event, if it comes from the bus's archive: then somebody wants it once more.
+    pub replay: Option<String>,
     /// What the caller of the API sent, as the bus delivered it: the exact text of some JSON value. A bus may write the
     /// JSON anew, so the caller's own bytes aren't known.
     pub detail: &'a RawValue,
@@ -44,8 +46,8 @@ pub struct RawEvent<'a> {
 }
 
 impl<'a> RawEvent<'a> {
-    /// Reads the JSON that a rule of the bus hands to its targets (EventBridge user guide, "Events", read 2026-11).
-    /// It tells of no trace context.
+    /// Reads the JSON that a rule of the bus hands to its targets (EventBridge user guide, "Events" and "Archiving and
+    /// replaying events", read 2026-11). It tells of no trace context.
     ///
     /// # Errors
     /// When it is no event of a bus, or one that isn't a raw event. Trying again gives the same answer.
@@ -57,7 +59,13 @@ impl<'a> RawEvent<'a> {
                 detail_type: excerpt(&event.detail_type).into_owned(),
             });
         }
-        Ok(Self { bus_event_id: event.id, received_at: event.time, detail: event.detail, traceparent: None })
+        Ok(Self {
+            bus_event_id: event.id,
+            received_at: event.time,
+            replay: event.replay,
+            detail: event.detail,
+            traceparent: None,
+        })
     }
 }
 
@@ -69,6 +77,8 @@ struct BusEvent<'a> {
     detail_type: String,
     #[serde(with = "crate::text")]
     time: Timestamp,
+    #[serde(rename = "replay-name", default)]
+    replay: Option<String>,
     #[serde(borrow)]
     detail: &'a RawValue,
 }
@@ -256,6 +266,8 @@ violation_codes! {
     TooDeep = "too_deep",
     /// The value is no UUID of an accepted version.
     NotUuid = "not_uuid",
+    /// An event with another content and the same id came before.
+    EventIdReused = "event_id_reused",
     /// The value is no RFC 3339 time with an offset.
     NotTimestamp = "not_timestamp",
     /// The time lies too far back.
@@ -326,6 +338,17 @@ mod tests {
         assert_eq!(event.detail.get(), r#"{ "n": 9007199254740993.10, "n": 1e2 }"#);
         assert_eq!(event.bus_event_id, "17793124-05d4-b198-2fde-7ededc63b103");
         assert_eq!(event.received_at.to_string(), "2026-03-04T05:06:07Z");
+        assert_eq!(event.replay, None);
+    }
+
+    #[test]
+    fn a_replay_says_so() {
+        let text = bus_event(SOURCE, DETAIL_TYPE, "{}").replacen('{', r#"{"replay-name":"after-the-outage","#, 1);
+        let event = RawEvent::from_bus(&text).expect("a raw event");
+        assert_eq!(event.replay.as_deref(), Some("after-the-outage"));
+        // What a sender writes is inside of the event.
+        let text = bus_event(SOURCE, DETAIL_TYPE, r#"{"replay-name":"mine"}"#);
+        assert_eq!(RawEvent::from_bus(&text).expect("a raw event").replay, None);
     }
 
     #[test]

@@ -164,11 +164,12 @@ pub const CASES: [Case; 12] = [
     Case {
         name: "event-transformer, 1 message",
         kind: Kind::Function(EventTransformer::NAME),
-        variables: |stub| with_stub(stub, publisher()),
-        with_tls: Some(|_| publisher()),
+        variables: |stub| with_stub(stub, event_transformer()),
+        with_tls: Some(|_| event_transformer()),
         events: |_| vec![payloads::queue_batch(1)],
         expected: ALL_DONE,
-        requests: 1,
+        // The claim, the event, the completion.
+        requests: 3,
         invocations: 10_000,
         bars: FUNCTION,
     },
@@ -261,6 +262,12 @@ fn event_router() -> Variables {
 /// What the stream processor and the event transformer need.
 fn publisher() -> Variables {
     variables([("EVENT_BUS_NAME", "tandem-bench-events"), ("DEAD_LETTER_QUEUE_URL", DEAD_LETTERS)])
+}
+
+fn event_transformer() -> Variables {
+    let mut variables = publisher();
+    variables.insert("IDEMPOTENCY_TABLE_NAME".to_owned(), "tandem-bench-idempotency".to_owned());
+    variables
 }
 
 fn health_checker() -> Variables {

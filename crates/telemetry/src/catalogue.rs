@@ -220,8 +220,8 @@ pub static TRACE_CONTEXTS_IGNORED_TOTAL: Counter<1> = Counter::new(
     &["source"],
 );
 
-/// Raw events of the API, by what became of them: `transformed`, `invalid`, `dead_letter`, or `failed` when they are
-/// delivered again.
+/// Raw events of the API, by what became of them: `transformed`, `invalid`, `duplicate` when they had come before,
+/// `dead_letter`, or `failed` when they are delivered again.
 pub static RAW_EVENTS_TOTAL: Counter<1> =
     Counter::new("raw_events_total", "Raw events of the API, by outcome.", &["outcome"]);
 
@@ -251,8 +251,17 @@ pub static GEO_DATABASE_LOADED: Gauge<0> = Gauge::new(
     &[],
 );
 
+/// Claims of work that is to be done once, completions and releases, by outcome. A claim is `claimed`, `taken_over` from an
+/// owner whose lease ran out, `duplicate`, `in_progress`, `mismatch` or `failed`; the other steps are `settled`, `lost` to
+/// another owner, or `failed`.
+pub static IDEMPOTENCY_TOTAL: Counter<2> = Counter::new(
+    "idempotency_total",
+    "Claims of work that is to be done once, completions and releases, by step and outcome.",
+    &["step", "outcome"],
+);
+
 /// Every metric, in the order in which exporters write them.
-pub static ALL: [Metric; 35] = [
+pub static ALL: [Metric; 36] = [
     LAMBDA_INVOCATIONS_TOTAL.metric(),
     LAMBDA_ERRORS_TOTAL.metric(),
     LAMBDA_DURATION_SECONDS.metric(),
@@ -288,6 +297,7 @@ pub static ALL: [Metric; 35] = [
     RAW_EVENT_TRANSFORM_SECONDS.metric(),
     GEO_LOOKUPS_TOTAL.metric(),
     GEO_DATABASE_LOADED.metric(),
+    IDEMPOTENCY_TOTAL.metric(),
 ];
 
 #[cfg(test)]

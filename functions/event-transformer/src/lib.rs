@@ -6,36 +6,51 @@
 //! message, the rules and the database of addresses ([`geo`]) decides, so a message that is delivered again gives the same
 //! event.
 //!
-//! What happens to a batch (retries, dead letters, the deadline) is [`aws::queue`]'s business.
+//! That event isn't published again: clients repeat requests under the same `event_id`, and bus and queue deliver more than
+//! once. What is known of an id, and for how long, is said in [`once`].
+//!
+//! What happens to a batch (claims, retries, dead letters, the deadline) is [`aws::queue`]'s business.
 
 mod document;
 pub mod geo;
 mod kinds;
+pub mod once;
 pub mod rules;
 pub mod transform;
 
 use aws::OutgoingEvent;
 use aws::batch::{Delivery, Outcome, Poison};
 use aws::dead_letters::SendDeadLetters;
+use aws::idempotency::{Idempotency, Records};
 use aws::publisher::PublishEvents;
-use aws::queue::{Batch, BatchResponse, Function, Message, QueueProgram};
+use aws::queue::{Batch, BatchResponse, Function, Message, Planned, QueueProgram};
 use contracts::{EventTransformer, Region};
 use events::geo::GeoStatus;
-use events::raw::{RawEvent, ViolationCode};
+use events::raw::{RawEvent, ValidationFailed, ViolationCode};
 use geo::GeoDatabase;
 use lambda_runtime::LambdaEvent;
 use rules::RuleSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
-use transform::{Verdict, Window, transform};
+use transform::{Verdict, Window, reused, transform};
+
+/// What the function works with.
+#[derive(Debug)]
+pub struct Ports<P, D, R> {
+    /// The bus that it publishes to.
+    pub publisher: P,
+    /// Where messages go that are no raw events.
+    pub dead_letters: D,
+    /// Which events were published already.
+    pub idempotency: Idempotency<R>,
+}
 
 /// The function, over its ports.
 #[derive(Debug)]
-pub struct Handler<P, D>(Function<Transformer, P, D>);
+pub struct Handler<P, D, R>(Function<Transformer, P, D, R>);
 
-impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
-    /// A handler in `region` that holds raw events to `rules`, looks addresses up in `database` and publishes to the bus
-    /// behind `publisher`.
+impl<P: PublishEvents, D: SendDeadLetters, R: Records> Handler<P, D, R> {
+    /// A handler in `region` that holds raw events to `rules` and looks addresses up in `database`.
     ///
     /// Work stops `deadline_margin` before the function's deadline, which leaves time for the answer.
     pub fn new(
@@ -44,9 +59,9 @@ impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
         window: Window,
         database: Option<GeoDatabase>,
         deadline_margin: Duration,
-        publisher: P,
-        dead_letters: D,
+        ports: Ports<P, D, R>,
     ) -> Self {
+        let Ports { publisher, dead_letters, idempotency } = ports;
         Self(Function {
             name: EventTransformer::NAME,
             version: env!("CARGO_PKG_VERSION"),
@@ -55,6 +70,7 @@ impl<P: PublishEvents, D: SendDeadLetters> Handler<P, D> {
             deadline_margin,
             publisher,
             dead_letters,
+            idempotency,
         })
     }
 
@@ -89,22 +105,24 @@ struct Note {
 impl QueueProgram for Transformer {
     type Note = Note;
 
-    fn plan(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison> {
+    fn plan(&self, message: &Message) -> Result<Planned<Self::Note>, Poison> {
         let started = Instant::now();
-        let read = RawEvent::from_bus(&message.body).map_err(|error| Poison::because(error.class(), &error))?;
-        let raw = RawEvent { traceparent: message.attributes.traceparent, ..read };
-        let planned = match transform(&raw, &self.region, &self.rules, &self.window, self.database.as_ref()) {
+        let raw = raw_event(message)?;
+        let verdict = transform(&raw, &self.region, &self.rules, &self.window, self.database.as_ref());
+        let work = once::work(&raw, &verdict);
+        let (event, note) = match verdict {
             Verdict::Transformed(event) => {
                 let geo_status = event.geo.as_ref().map(|geo| geo.geo_status);
                 (OutgoingEvent::transformed(&event), Note { geo_status, ..Note::default() })
             }
-            Verdict::Refused(refusal) => {
-                let mistakes = refusal.errors.iter().map(|violation| violation.code).collect();
-                (OutgoingEvent::validation_failed(&refusal), Note { mistakes, ..Note::default() })
-            }
+            Verdict::Refused(refusal) => told_of(&refusal),
         };
         telemetry::RAW_EVENT_TRANSFORM_SECONDS.observe_duration(&[], started.elapsed());
-        Ok(planned)
+        Ok(Planned { event, note, work })
+    }
+
+    fn plan_mismatch(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison> {
+        Ok(told_of(&reused(&raw_event(message)?, &self.region, &self.rules)))
     }
 
     fn settled(&self, note: Option<&Self::Note>, outcome: Outcome) {
@@ -122,4 +140,15 @@ impl QueueProgram for Transformer {
             }
         }
     }
+}
+
+fn raw_event(message: &Message) -> Result<RawEvent<'_>, Poison> {
+    let read = RawEvent::from_bus(&message.body).map_err(|error| Poison::because(error.class(), &error))?;
+    Ok(RawEvent { traceparent: message.attributes.traceparent, ..read })
+}
+
+/// What is published of an event that is refused.
+fn told_of(refusal: &ValidationFailed) -> (OutgoingEvent, Note) {
+    let mistakes = refusal.errors.iter().map(|violation| violation.code).collect();
+    (OutgoingEvent::validation_failed(refusal), Note { mistakes, ..Note::default() })
 }

@@ -1,10 +1,10 @@
 //! The bootstrap of the event transformer: logging, configuration, rules, clients, then Lambda's loop.
 
-use aws::{CallBudget, DeadLetters, EventPublisher, sdk_config};
+use aws::{CallBudget, DeadLetters, EventPublisher, Idempotency, IdempotencyTable, sdk_config};
 use contracts::EventTransformer;
 use event_transformer::rules::RuleSet;
 use event_transformer::transform::Window;
-use event_transformer::{Handler, geo};
+use event_transformer::{Handler, Ports, geo};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -24,11 +24,15 @@ async fn run() -> Result<(), lambda_runtime::Error> {
     let started = Instant::now();
     let budget = CallBudget::within(config.settings.publish_timeout);
     let sdk = sdk_config(&config.region, &budget)?;
-    let publisher = EventPublisher::new(&sdk, config.region.clone(), config.bus.clone(), budget);
-    let dead_letters = DeadLetters::new(&sdk, config.dead_letters.clone());
+    let records = IdempotencyTable::new(&sdk, config.idempotency.clone());
+    let ports = Ports {
+        publisher: EventPublisher::new(&sdk, config.region.clone(), config.bus.clone(), budget),
+        dead_letters: DeadLetters::new(&sdk, config.dead_letters.clone()),
+        idempotency: Idempotency::new(records, config.settings.idempotency_retention),
+    };
     let window = Window { oldest: config.settings.oldest, furthest_ahead: config.settings.furthest_ahead };
     let margin = config.settings.deadline_margin;
-    let handler = Handler::new(config.region, rules, window, database, margin, publisher, dead_letters);
+    let handler = Handler::new(config.region, rules, window, database, margin, ports);
     telemetry::INIT_STAGE_SECONDS.observe_duration(&["clients"], started.elapsed());
     let handler = &handler;
     lambda::run(async |event| Ok::<_, lambda_runtime::Error>(handler.handle(event, &mut std::io::stdout()).await))

@@ -1,8 +1,10 @@
 //! Raw event in, transformed event or refusal out: a pure function, but for a counter of trace contexts that can't be read.
 //!
 //! The same raw event, rules, window and database of addresses give the same bytes, also when the event is delivered again
-//! or replayed from an archive. What was used of them stands in the result. The one clock that counts is the bus's: an event is too old or too far ahead as seen from the moment when the
-//! bus got it, however long it waited since.
+//! or replayed from an archive. What was used of them stands in the result. The one clock that counts is the bus's: an event
+//! is too old or too far ahead as seen from the moment when the bus got it, however long it waited since.
+//!
+//! Whether an event came before isn't known here; [`reused`] says what is told of one whose id did with another content.
 
 use crate::document::{self, Pointer, Value};
 use crate::geo::{self, GeoDatabase, Precision};
@@ -19,6 +21,10 @@ use std::time::Duration;
 
 /// A text that is longer than this isn't repeated beside the original of a refused event.
 const LONGEST_REPEATED: usize = 128;
+
+/// The member with an event's id, by which repeats are told.
+pub(crate) const EVENT_ID: &str = "event_id";
+const EVENT_TYPE: &str = "event_type";
 
 /// How far an event's timestamp may lie from the moment when the bus got the event; the bounds are included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +66,6 @@ pub fn transform(
             Err([None, None])
         }
     };
-    let rules = rules.id().clone();
     match verdict {
         Ok(valid) => Verdict::Transformed(Box::new(TransformedEvent {
             event_id: valid.event_id,
@@ -71,22 +76,50 @@ pub fn transform(
             transformed_in: region.clone(),
             raw_event_id: raw.bus_event_id.clone(),
             traceparent,
-            rules,
+            rules: rules.id().clone(),
             originals: check.originals,
             geo: valid.geo,
             event: valid.event,
         })),
-        Err([event_id, event_type]) => Verdict::Refused(Box::new(ValidationFailed {
-            event_id,
-            event_type,
-            received_at: raw.received_at,
-            refused_in: region.clone(),
-            raw_event_id: raw.bus_event_id.clone(),
-            traceparent,
-            rules,
-            errors: check.violations,
-            original: raw.detail.get().to_owned(),
-        })),
+        Err(as_written) => Verdict::Refused(Box::new(refusal(raw, region, rules, as_written, traceparent, check.violations))),
+    }
+}
+
+/// The refusal of an event whose id came before with another content.
+pub fn reused(raw: &RawEvent<'_>, region: &Region, rules: &RuleSet) -> ValidationFailed {
+    let (as_written, traceparent) = match document::read(raw.detail) {
+        Ok((event, _)) => (as_written(&event), traceparent_in(&event).or(raw.traceparent)),
+        Err(_) => ([None, None], raw.traceparent),
+    };
+    let violation = Violation {
+        pointer: Pointer::member(EVENT_ID).to_string(),
+        code: ViolationCode::EventIdReused,
+        message: "expected an id that no event with another content has".to_owned(),
+        rule_version: rules.id().version,
+    };
+    refusal(raw, region, rules, as_written, traceparent, vec![violation])
+}
+
+/// Tells that an event is refused. `as_written` are its id and type, if there are texts that aren't too long for them.
+fn refusal(
+    raw: &RawEvent<'_>,
+    region: &Region,
+    rules: &RuleSet,
+    as_written: [Option<String>; 2],
+    traceparent: Option<TraceParent>,
+    errors: Vec<Violation>,
+) -> ValidationFailed {
+    let [event_id, event_type] = as_written;
+    ValidationFailed {
+        event_id,
+        event_type,
+        received_at: raw.received_at,
+        refused_in: region.clone(),
+        raw_event_id: raw.bus_event_id.clone(),
+        traceparent,
+        rules: rules.id().clone(),
+        errors,
+        original: raw.detail.get().to_owned(),
     }
 }
 
@@ -120,11 +153,10 @@ impl Check<'_> {
             self.report(String::new(), Mistake::new(ViolationCode::NotAnObject, "expected a JSON object"));
             return Err([None, None]);
         }
-        let as_written = [text_at(&event, "event_id"), text_at(&event, "event_type")];
+        let as_written = as_written(&event);
         let versions = self.rules.event_id_versions();
-        let event_id = self.member(&mut event, "event_id", |text| event_id(text, versions));
-        let event_type =
-            self.member(&mut event, "event_type", |text| event_type(text).map(|name| (name.clone(), name)));
+        let event_id = self.member(&mut event, EVENT_ID, |text| event_id(text, versions));
+        let event_type = self.member(&mut event, EVENT_TYPE, |text| event_type(text).map(|name| (name.clone(), name)));
         let source_region = self.member(&mut event, "source_region", region);
         let timestamp = self.member(&mut event, "timestamp", |text| {
             let instant = kinds::instant(text)?;
@@ -142,7 +174,7 @@ impl Check<'_> {
                 let event = JsonText::parse(text).expect("invariant: a document writes JSON");
                 Ok(Valid { event_id, event_type, source_region, timestamp, geo, event })
             }
-            _ => Err(as_written.map(|text| text.filter(|text| text.len() <= LONGEST_REPEATED))),
+            _ => Err(as_written),
         }
     }
 
@@ -238,8 +270,12 @@ fn traceparent_in(event: &Value<'_>) -> Option<TraceParent> {
     traceparent
 }
 
-fn text_at(event: &Value<'_>, name: &str) -> Option<String> {
-    event.find(&Pointer::member(name)).and_then(Value::as_text).map(Cow::into_owned)
+/// An event's id and type as they were written.
+fn as_written(event: &Value<'_>) -> [Option<String>; 2] {
+    [EVENT_ID, EVENT_TYPE].map(|name| {
+        let text = event.find(&Pointer::member(name)).and_then(Value::as_text);
+        text.filter(|text| text.len() <= LONGEST_REPEATED).map(Cow::into_owned)
+    })
 }
 
 fn event_id(text: &str, versions: &[u8]) -> Result<(EventId, String), Mistake> {

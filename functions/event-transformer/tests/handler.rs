@@ -3,12 +3,13 @@
 mod mmdb;
 
 use aws::PublishError;
-use aws::fakes::{FakeBus, FakeDeadLetters};
+use aws::fakes::{FakeBus, FakeDeadLetters, FakeRecords};
+use aws::idempotency::Idempotency;
 use aws::queue::Batch;
-use event_transformer::Handler;
 use event_transformer::geo::GeoDatabase;
 use event_transformer::rules::RuleSet;
 use event_transformer::transform::Window;
+use event_transformer::{Handler, Ports};
 use events::geo::GeoStatus;
 use events::raw::{TransformedEvent, ValidationFailed, ViolationCode};
 use events::{Region, TraceParent};
@@ -22,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 struct World {
     bus: FakeBus,
     dead_letters: FakeDeadLetters,
+    records: FakeRecords,
     /// The bytes of the database of addresses, if there is one.
     geo_database: Option<Vec<u8>>,
     /// X-Ray's header of every message, if the queue has one.
@@ -42,7 +44,12 @@ impl World {
         let margin = Duration::from_secs(2);
         let bytes = self.geo_database.clone();
         let database = bytes.map(|bytes| GeoDatabase::from_bytes(bytes).expect("a database"));
-        let handler = Handler::new(region, rules, window, database, margin, &self.bus, &self.dead_letters);
+        let ports = Ports {
+            publisher: &self.bus,
+            dead_letters: &self.dead_letters,
+            idempotency: Idempotency::new(&self.records, Duration::from_secs(86_400)),
+        };
+        let handler = Handler::new(region, rules, window, database, margin, ports);
         let mut metrics = Vec::new();
         let response = handler.handle(lambda_event(bodies, self.trace_header, function, time_left), &mut metrics).await;
         (response.deliver_again().map(ToOwned::to_owned).collect(), String::from_utf8(metrics).expect("text"))
@@ -180,11 +187,86 @@ async fn only_messages_that_were_not_published_come_again() {
 #[tokio::test]
 async fn a_message_that_comes_again_gives_the_same_event() {
     let world = World::default();
-    let bodies = [message(&order("C-1")), message("{}")];
+    let bodies = [replayed(&message(&order("C-1"))), message("{}")];
     assert!(world.handle(&bodies).await.is_empty());
     assert!(world.handle(&bodies).await.is_empty());
     let accepted = world.bus.accepted();
     assert_eq!(accepted[..2], accepted[2..], "byte for byte, so receivers can drop it");
+}
+
+#[tokio::test]
+async fn an_event_that_is_sent_again_is_not_told_again() {
+    let world = World::default();
+    let again = message(&order("C-1")).replace("bus-event-1", "bus-event-2").replace("05:06:07Z", "05:09:07Z");
+    assert!(world.handle(&[message(&order("C-1"))]).await.is_empty());
+    let duplicates = || telemetry::RAW_EVENTS_TOTAL.get(&["duplicate"]);
+    let before = duplicates();
+    assert!(world.handle(&[again]).await.is_empty(), "the client's second request");
+    assert!(world.handle(&[message(&order("C-1"))]).await.is_empty(), "the queue's second delivery");
+    assert_eq!(world.told().len(), 1);
+    assert!(duplicates() >= before + 2);
+    let elsewhere = message(&order("C-1").replace("eu-west-1", "us-east-1"));
+    assert!(world.handle(&[elsewhere]).await.is_empty());
+    assert_eq!(world.told().len(), 2, "ids are a source's own");
+}
+
+#[tokio::test]
+async fn an_id_with_another_content_is_refused_with_its_text() {
+    let world = World::default();
+    let other = order("C-1").replace("12345678901234567890.10", "1");
+    assert!(world.handle(&[message(&order("C-1"))]).await.is_empty());
+    assert!(world.handle(&[message(&other)]).await.is_empty());
+    assert_eq!(world.told()[1], ("tandem.transformer".to_owned(), "validation_failed".to_owned()));
+    let refusal = world.refused(1);
+    let mistakes: Vec<_> = refusal.errors.iter().map(|error| (error.pointer.as_str(), error.code)).collect();
+    assert_eq!(mistakes, [("/event_id", ViolationCode::EventIdReused)]);
+    assert_eq!((refusal.original.as_str(), refusal.event_type.as_deref()), (other.as_str(), Some("order.placed")));
+    assert_eq!(refusal.event_id.as_deref(), Some(world.transformed(0).event_id.to_string().as_str()));
+    assert!(telemetry::VALIDATION_ERRORS_TOTAL.get(&["event_id_reused"]) >= 1);
+}
+
+#[tokio::test]
+async fn what_was_refused_can_be_corrected_under_its_id() {
+    let world = World::default();
+    let wrong = message(&order("C-1").replace("\"EUR\"", "\"euro\""));
+    assert!(world.handle(std::slice::from_ref(&wrong)).await.is_empty());
+    assert!(world.handle(&[wrong]).await.is_empty());
+    assert_eq!(world.told().len(), 1, "told once");
+    assert!(world.handle(&[message(&order("C-1"))]).await.is_empty());
+    assert_eq!(world.told()[1].1, "transformed");
+}
+
+#[tokio::test]
+async fn what_has_no_id_is_refused_each_time() {
+    let world = World::default();
+    let nameless = message(&order("C-1").replace("event_id", "id"));
+    let twice = message(&order("C-1").replacen('{', r#"{ "event_id": "x", "#, 1));
+    for body in [nameless, twice] {
+        assert!(world.handle(&[body.clone(), body]).await.is_empty());
+    }
+    assert_eq!((world.told().len(), world.records.writes()), (4, 0));
+}
+
+#[tokio::test]
+async fn a_replay_tells_everything_once_more() {
+    let world = World::default();
+    let body = message(&order("C-1"));
+    assert!(world.handle(std::slice::from_ref(&body)).await.is_empty());
+    assert!(world.handle(&[replayed(&body)]).await.is_empty());
+    let accepted = world.bus.accepted();
+    assert_eq!(accepted[0], accepted[1]);
+}
+
+#[tokio::test]
+async fn without_the_records_the_queue_keeps_its_messages() {
+    let world = World::default();
+    world.records.set_unreachable(true);
+    let body = message(&order("C-1"));
+    assert_eq!(world.handle(std::slice::from_ref(&body)).await, ["m-0"]);
+    assert!(world.told().is_empty());
+    world.records.set_unreachable(false);
+    assert!(world.handle(&[body]).await.is_empty());
+    assert_eq!(world.told().len(), 1);
 }
 
 #[tokio::test]
@@ -281,10 +363,11 @@ async fn metrics_are_written_at_the_end_of_an_invocation() {
     assert!(metrics.contains("\"CloudWatchMetrics\"") && metrics.contains("\"Namespace\":\"Tandem\""), "{metrics}");
 }
 
-/// The `detail` of an order, with a number that no double holds.
+/// The `detail` of a customer's order, with an id of its own and a number that no double holds.
 fn order(customer: &str) -> String {
+    let number = &customer[2..];
     format!(
-        r#"{{ "event_id": "919108f7-52d1-4320-9bac-f847db4148a8", "event_type": "order.placed", "source_region": "eu-west-1",
+        r#"{{ "event_id": "919108f7-52d1-4320-9bac-f847db4148a{number}", "event_type": "order.placed", "source_region": "eu-west-1",
         "timestamp": "2026-03-04T06:06:00+01:00", "data": {{ "order_id": "O-1", "customer_id": "{customer}",
         "currency": "EUR", "total": 12345678901234567890.10, "unknown": "kept" }} }}"#
     )
@@ -293,6 +376,11 @@ fn order(customer: &str) -> String {
 fn customer_of(event: &TransformedEvent) -> String {
     let event: Value = serde_json::from_str(event.event.as_str()).expect("JSON");
     event["data"]["customer_id"].as_str().expect("text").to_owned()
+}
+
+/// The same from the bus's archive.
+fn replayed(message: &str) -> String {
+    message.replacen('{', r#"{"replay-name":"after-the-outage","#, 1)
 }
 
 /// The body of a message: what the bus puts into the queue.

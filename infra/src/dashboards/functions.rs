@@ -76,6 +76,18 @@ pub(super) fn dashboard(environment: &Environment) -> Json {
                 own("eventbridge_publish_errors_total", "Sum", &["class", "region"], &publishers),
             ),
             Graph::new(
+                "Raw events, by outcome",
+                Unit::Count,
+                "What became of what came in by the API. Those that had come before (duplicate) are not published again.",
+                own("raw_events_total", "Sum", &["outcome"], &[Program::EventTransformer]),
+            ),
+            Graph::new(
+                "Claims of raw events",
+                Unit::Count,
+                "Each before it is published, and its completion. What is taken_over or lost may have been published twice.",
+                own("idempotency_total", "Sum", &["outcome", "step"], &[Program::EventTransformer]),
+            ),
+            Graph::new(
                 "Dead letters",
                 Unit::Count,
                 "Records given up on with their body, by reason.",

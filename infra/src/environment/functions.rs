@@ -124,6 +124,8 @@ pub struct TransformerSettings {
     pub batch_size: u32,
     /// Invocations that the queue may cause at the same time, 2 to 1,000.
     pub concurrency: u32,
+    /// How long an event that was published is known, so that it isn't published again; no shorter than queues keep messages.
+    pub idempotency_retention: Duration,
     /// The database of addresses.
     pub geo: GeoSource,
 }
@@ -225,12 +227,15 @@ fn transformer(section: &mut Section<'_>, target: Option<Target>) -> Option<Tran
     let publish = publish(section, function.as_ref());
     let batch_size = section.required("batch_size", &whole(1..=10));
     let concurrency = section.required("concurrency", &whole(2..=1_000));
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let idempotency_retention = section.required("idempotency_retention", &seconds(days(1)..=days(365)));
     let geo = GeoSource::read(section, target);
     Some(TransformerSettings {
         function: function?,
         publish: publish?,
         batch_size: batch_size?,
         concurrency: concurrency?,
+        idempotency_retention: idempotency_retention?,
         geo: geo?,
     })
 }

@@ -214,6 +214,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("too parallel", "sandbox", "parallelization", "parallelization = 11"),
     ("tombstones too short for queues", "sandbox", "tombstone_retention", "tombstone_retention = \"10d\""),
     ("tombstones too short for both", "sandbox", "tombstone_retention", "tombstone_retention = \"3d\""),
+    ("events forgotten before messages", "sandbox", "idempotency_retention", "idempotency_retention = \"13d\""),
     ("draining too long", "sandbox", "drain_deadline", "drain_deadline = \"30s\""),
     ("source id with a space", "sandbox", "source_id", "source_id = \"qlik task\""),
     ("number as text", "sandbox", "partitions", "partitions = \"3\""),

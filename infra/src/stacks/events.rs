@@ -200,9 +200,11 @@ fn event_transformer(scope: &mut Scope<'_>, bus: &Handle<cfn::events::EventBus>,
     let binding = EventTransformerBinding {
         bus: bus::publish(bus),
         dead_letters: letters.send(),
+        idempotency: state::claim_work(scope, shared.key),
         settings: EventTransformerSettings {
             publish_timeout: settings.publish.publish_timeout,
             deadline_margin: settings.publish.deadline_margin,
+            idempotency_retention: settings.idempotency_retention,
             geo_database: settings.geo.file(),
             ..EventTransformerSettings::default()
         },

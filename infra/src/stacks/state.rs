@@ -19,13 +19,16 @@ const BREAKERS: &str = "breakers";
 /// Events that wait for a breaker to close.
 const PARKING: &str = "parking";
 
+/// What was already done.
+const IDEMPOTENCY: &str = "idempotency";
+
 const TABLES: [Regional; 4] = [
     // Breaker and probe lease for each (from, to, target).
     Regional { logical_id: "Breakers", name: BREAKERS, sorted: false, expires: false },
     // In order per key.
     Regional { logical_id: "Parking", name: PARKING, sorted: true, expires: false },
-    // What was already done, so that a redelivery does nothing.
-    Regional { logical_id: "Idempotency", name: "idempotency", sorted: false, expires: true },
+    // So that a redelivery does nothing.
+    Regional { logical_id: "Idempotency", name: IDEMPOTENCY, sorted: false, expires: true },
     Regional { logical_id: "Health", name: HEALTH, sorted: false, expires: true },
 ];
 
@@ -55,6 +58,15 @@ pub(crate) fn park_events(
 ) -> Bound<Value<String>, resource::Table, resource::Park> {
     let (name, arns) = regional(scope, PARKING);
     Bound::new(PARKING, name, arns).encrypted_by(key.clone().into())
+}
+
+/// Claiming work in the region.
+pub(crate) fn claim_work(
+    scope: &Scope<'_>,
+    key: &Value<Arn<kms::Key>>,
+) -> Bound<Value<String>, resource::Table, resource::Claim> {
+    let (name, arns) = regional(scope, IDEMPOTENCY);
+    Bound::new(IDEMPOTENCY, name, arns).encrypted_by(key.clone().into())
 }
 
 /// Name and ARN of a table of this region.

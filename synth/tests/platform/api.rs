@@ -90,11 +90,22 @@ fn events_come_into(aws: &Aws) {
     let api = Api::of(aws);
     let mut witness = Witness::of(aws, BUS);
 
-    let accepted = api.post(&raw_event("C-valid"));
+    let valid = raw_event("C-valid");
+    let accepted = api.post(&valid);
     assert_eq!(accepted.status, 200, "{accepted:?}");
     assert_eq!(accepted.json()["FailedEntryCount"], 0, "{accepted:?}");
     let saw = eventually(20, || witness.saw("tandem.transformer", Some("transformed"), "C-valid"));
     assert!(saw, "a valid event becomes a transformed one");
+
+    assert_eq!(api.post(&valid).status, 200, "a client may repeat its request");
+    assert!(eventually(20, || transformer_logged(aws, "message was done before")), "and the repetition is noticed");
+    let mut other = raw_event("C-other");
+    other["event_id"] = valid["event_id"].clone();
+    assert_eq!(api.post(&other).status, 200, "what is in an event is judged later");
+    let saw = eventually(20, || witness.saw("tandem.transformer", Some("validation_failed"), "event_id_reused"));
+    assert!(saw, "an id stands for one content");
+    assert_eq!(witness.times("tandem.transformer", Some("transformed"), "C-valid"), 1);
+    assert!(!witness.saw("tandem.transformer", Some("transformed"), "C-other"));
 
     let mut invalid = raw_event("C-invalid");
     invalid["data"]["currency"] = "no currency at all".into();
@@ -116,4 +127,11 @@ fn events_come_into(aws: &Aws) {
 
     // The first check runs with the schedule's creation, and one each minute.
     assert!(eventually(70, || api.health().status == 200), "the region is well: {:?}", api.health());
+}
+
+/// Whether the event transformer wrote a line with this text.
+fn transformer_logged(aws: &Aws, text: &str) -> bool {
+    let found = aws.call("logs", "FilterLogEvents", &json!({"logGroupName": "/tandem/sandbox/event-transformer"}));
+    let lines = found["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+    lines.iter().any(|line| line["message"].as_str().is_some_and(|line| line.contains(text)))
 }

@@ -9,13 +9,16 @@ mod changes;
 mod checkout;
 mod least_privilege;
 mod queues;
+mod receiver;
 mod rows;
 
+use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use checkout::Checkout;
+use receiver::Receiver;
 use serde_json::Value as Json;
 
 /// Five functions in two regions.
@@ -166,10 +169,14 @@ fn a_killed_consumer_loses_and_repeats_nothing(checkout: &Checkout) {
 }
 
 /// `kill -9` of functions in the middle of their batches, under a stream of changes: each arrives everywhere. An event
-/// whose batch was killed after the bus had it comes again, under the same id, by which receivers know it.
+/// whose batch was killed after the bus had it comes again, under the same id, by which receivers know it: behind a store
+/// of what was done each change passes once.
 fn killed_functions_lose_nothing(checkout: &Checkout) {
     const KILLS: usize = 50;
+    /// Events that are delivered to receivers once more whether or not a kill repeated any.
+    const AGAIN: usize = 200;
     let count = 5000;
+    let receivers = [HOME, PEER].map(|region| Receiver::at(checkout, region));
     let port = checkout.port_of("emulator");
     let functions = ["tandem-sandbox-event-router", "tandem-sandbox-stream-processor"];
     let mut smoke = checkout.start(&["smoke", "--count", &count.to_string(), "--format", "json"]);
@@ -192,6 +199,13 @@ fn killed_functions_lose_nothing(checkout: &Checkout) {
     }
     let repeats: Vec<String> = hops.iter().map(|hop| hop["duplicates"].to_string()).collect();
     say(&format!("  {kills} kills, everything arrived; repeats at the four hops: {}", repeats.join(", ")));
+    for (region, receiver) in [HOME, PEER].into_iter().zip(receivers) {
+        let received = receiver.receive(AGAIN);
+        let distinct: BTreeSet<String> = received.passed.iter().map(ToString::to_string).collect();
+        assert_eq!((received.passed.len(), distinct.len()), (count, count), "each id passes once in {region}");
+        assert_eq!(received.repeats, received.arrived - count + AGAIN, "in {region}");
+        say(&format!("  a receiver in {region} lets {count} of {} events pass, each once", received.arrived + AGAIN));
+    }
 }
 
 fn a_lost_emulator_is_said_and_restored(checkout: &Checkout) {

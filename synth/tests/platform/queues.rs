@@ -82,13 +82,25 @@ impl Witness {
 
     /// Whether an event with this source and detail type, and `part` in its detail, was on the bus.
     pub(crate) fn saw(&mut self, source: &str, detail_type: Option<&str>, part: &str) -> bool {
+        self.times(source, detail_type, part) > 0
+    }
+
+    /// How often.
+    pub(crate) fn times(&mut self, source: &str, detail_type: Option<&str>, part: &str) -> usize {
         self.inbox.fetch();
-        self.inbox.bodies.iter().any(|body| {
+        let is_meant = |body: &&String| {
             let event: BTreeMap<String, Json> = serde_json::from_str(body).expect("an event");
             event["source"] == source
                 && detail_type.is_none_or(|wanted| event["detail-type"] == wanted)
                 && event["detail"].to_string().contains(part)
-        })
+        };
+        self.inbox.bodies.iter().filter(is_meant).count()
+    }
+
+    /// All events that were on the bus, as the bus wrote them, in the order of their arrival.
+    pub(crate) fn bodies(&mut self) -> &[String] {
+        self.inbox.fetch();
+        &self.inbox.bodies
     }
 
     /// The versions of a key in the events of the peer's changes, in the order in which each arrived first.

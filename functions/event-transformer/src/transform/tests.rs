@@ -51,6 +51,7 @@ fn verdict_by(rules: &str, database: Option<&GeoDatabase>, detail: &str) -> Verd
     let raw = RawEvent {
         bus_event_id: "bus-1".to_owned(),
         received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
+        replay: None,
         detail: &detail,
         traceparent: None,
     };
@@ -70,6 +71,27 @@ fn refused(detail: &str) -> ValidationFailed {
         Verdict::Refused(refusal) => *refusal,
         Verdict::Transformed(event) => panic!("{detail}: {}", event.event),
     }
+}
+
+#[test]
+fn a_reused_id_is_told_with_what_was_written() {
+    let told = |detail: &str| {
+        let raw = RawValue::from_string(detail.to_owned()).expect("JSON");
+        let raw = RawEvent {
+            bus_event_id: "bus-1".to_owned(),
+            received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
+            replay: None,
+            detail: &raw,
+        };
+        let rules = RuleSet::parse(RULES).expect("good rules");
+        let refusal = reused(&raw, &Region::new("us-west-2").expect("a region"), &rules);
+        assert_eq!((refusal.original.as_str(), refusal.errors.len()), (detail, 1));
+        assert_eq!((refusal.errors[0].pointer.as_str(), refusal.errors[0].rule_version), ("/event_id", 7));
+        (refusal.event_id, refusal.event_type)
+    };
+    let id = event()["event_id"].as_str().map(ToOwned::to_owned);
+    assert_eq!(told(&event().to_string()), (id, Some("page.viewed".to_owned())));
+    assert_eq!(told("7"), (None, None));
 }
 
 /// A good event of a type without rules of its own.

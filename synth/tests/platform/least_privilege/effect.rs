@@ -16,6 +16,8 @@ use crate::{BUS, HOME, PEER};
 const PATIENCE_SECS: u64 = 20;
 const PATIENCE_WITH_CONSUMER_SECS: u64 = 100;
 
+const IDEMPOTENCY: &str = "tandem-sandbox-idempotency";
+
 /// What must come of a stimulus.
 pub(super) enum Effect {
     /// An event on the own bus, with this source and text.
@@ -36,6 +38,8 @@ pub(super) enum Effect {
     Parked { text: String },
     /// The key has no parked events any more.
     NoFlag { key: String },
+    /// The event transformer has worked on a message, and nothing is left of its claim.
+    ClaimGivenBack { key: String, message: String, since: f64 },
     /// A smoke test that passes.
     Smoke(Running),
 }
@@ -105,6 +109,11 @@ impl<'a> Scene<'a> {
             }
             Effect::Parked { text } => breaker::sort_keys(&self.home).iter().any(|key| key.contains(text.as_str())),
             Effect::NoFlag { key } => !breaker::sort_keys(&self.home).iter().any(|known| known.contains(key.as_str())),
+            Effect::ClaimGivenBack { key, message, since } => {
+                let request = json!({"TableName": IDEMPOTENCY, "Key": {"pk": {"S": key}}, "ConsistentRead": true});
+                self.has_logged_of("event-transformer", *since, message)
+                    && self.home.call("dynamodb", "GetItem", &request)["Item"].is_null()
+            }
             Effect::Smoke(run) => run.has_ended_well(),
         }
     }
@@ -121,10 +130,16 @@ impl<'a> Scene<'a> {
 
     /// Whether a function wrote its log since then, in seconds since 1970.
     pub(super) fn has_logged(&self, program: &str, since: f64) -> bool {
+        self.has_logged_of(program, since, "")
+    }
+
+    /// The same of a line with this text.
+    fn has_logged_of(&self, program: &str, since: f64, text: &str) -> bool {
         let millis = format!("{:.0}", since * 1000.0).parse::<u64>().expect("a time after 1970");
         let request = json!({"logGroupName": format!("/tandem/sandbox/{program}"), "startTime": millis});
         let found = self.home.call("logs", "FilterLogEvents", &request);
-        found["events"].as_array().is_some_and(|events| !events.is_empty())
+        let lines = found["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+        lines.iter().any(|line| line["message"].as_str().is_some_and(|line| line.contains(text)))
     }
 
     pub(super) fn end(self) {

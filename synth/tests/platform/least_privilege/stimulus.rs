@@ -1,6 +1,7 @@
 //! What makes a program use a statement: one stimulus for each statement, in one table.
 
-use events::Entity;
+use ::aws::idempotency::Key;
+use events::{Entity, raw};
 use serde_json::{Value as Json, json};
 
 use super::effect::{Effect, Scene};
@@ -32,6 +33,8 @@ pub(super) enum Stimulus {
     Request,
     /// The same, with an authorizer that has no secret in memory.
     RequestAtStart,
+    /// A raw event that the event transformer can't publish, so that it gives its claim back.
+    UnpublishedEvent,
     /// A message for the event transformer that is no event.
     Garbage,
     /// A check of the health checker that somebody waits for.
@@ -81,6 +84,7 @@ impl Stimulus {
     pub(super) fn of(program: &str, sid: &str, action: Option<&str>) -> Option<Self> {
         match (program, sid, action) {
             ("event-transformer", "KeyThroughSqs", Some("kms:GenerateDataKey")) => return Some(Self::Garbage),
+            ("event-transformer", "Idempotency", Some("dynamodb:DeleteItem")) => return Some(Self::UnpublishedEvent),
             ("health-checker", "Canaries", Some("sqs:GetQueueUrl")) => return Some(Self::CheckAtStart),
             ("event-router", "Breakers", Some("dynamodb:UpdateItem"))
             | ("event-router", "Parking", Some("dynamodb:PutItem")) => return Some(Self::ParkedRow),
@@ -102,9 +106,11 @@ impl Stimulus {
             ("event-router-schedule", "Undelivered" | "KeyThroughSqs") => Self::UndeliveredTick("event-router"),
             ("event-router", "DeadLetters" | "KeyThroughSqs") => Self::BrokenRow("event-router"),
             ("event-router", "GiveUpTo") => Self::GivenUpRow("event-router", "PeerBus"),
-            ("event-transformer", "Log" | "Bus" | "Messages" | "KeyThroughSqs") | ("publisher", "PublishRawEvents") => {
-                Self::Request
-            }
+            (
+                "event-transformer",
+                "Log" | "Bus" | "Messages" | "KeyThroughSqs" | "Idempotency" | "KeyThroughDynamodb",
+            )
+            | ("publisher", "PublishRawEvents") => Self::Request,
             ("event-transformer", "DeadLetters") => Self::Garbage,
             (
                 "health-checker",
@@ -132,6 +138,7 @@ impl Stimulus {
         match self {
             Self::GivenUpRow(_, publishes) => std::slice::from_ref(publishes),
             Self::UndeliveredTick(_) => &["Function"],
+            Self::UnpublishedEvent => &["Bus"],
             _ => &[],
         }
     }
@@ -202,10 +209,20 @@ impl Stimulus {
                 scene.api().post(&raw_event(&mark));
                 Effect::Told { source: "tandem.transformer", text: mark }
             }
+            Self::UnpublishedEvent => {
+                let event = raw_event(&mark);
+                let scope = format!("event-transformer/transformed/{}", event["source_region"].as_str().expect("text"));
+                let key = Key::new(&scope, event["event_id"].as_str().expect("text")).as_str().to_owned();
+                let since = now();
+                let body = json!({
+                    "id": mark, "source": raw::SOURCE, "detail-type": raw::DETAIL_TYPE, "region": aws.region(),
+                    "time": events::Timestamp::now().to_string(), "detail": event,
+                });
+                let message = send_raw(&aws, &body.to_string());
+                Effect::ClaimGivenBack { key, message, since }
+            }
             Self::Garbage => {
-                let queue = aws.call("sqs", "GetQueueUrl", &json!({"QueueName": RAW_EVENTS}));
-                let message = json!({"QueueUrl": queue["QueueUrl"], "MessageBody": mark});
-                aws.call("sqs", "SendMessage", &message);
+                send_raw(&aws, &mark);
                 Effect::Message { queue: "tandem-sandbox-event-transformer-dead-letters".to_owned(), text: mark }
             }
             Self::Check | Self::CheckAtStart => {
@@ -280,6 +297,13 @@ impl Prepared {
             Self::Breaker => breaker::put(aws, "closed", "in_use"),
         }
     }
+}
+
+/// Puts a message into the event transformer's queue. Gives its id.
+fn send_raw(aws: &Aws, body: &str) -> String {
+    let queue = aws.call("sqs", "GetQueueUrl", &json!({"QueueName": RAW_EVENTS}));
+    let message = json!({"QueueUrl": queue["QueueUrl"], "MessageBody": body});
+    aws.call("sqs", "SendMessage", &message)["MessageId"].as_str().expect("an id").to_owned()
 }
 
 fn variables(aws: &Aws, function: &str) -> Json {

@@ -42,6 +42,8 @@ pub struct Shared {
     pub since: Millis,
     /// Why it was entered.
     pub reason: Reason,
+    /// What the operator said for a reason, if it was the operator who entered it. It only informs.
+    pub note: Option<Arc<str>>,
     /// How many events were parked since the record exists, repeats included. Each [`ParkWrite`](crate::ParkWrite) raises
     /// it in its transaction, and no other write touches it: the lot is declared empty only if it is unchanged.
     pub parks: u64,
@@ -114,6 +116,7 @@ impl Shared {
             episode: 0,
             since: Millis(0),
             reason: Reason::Initial,
+            note: None,
             parks: 0,
             survey: Survey::default(),
         }

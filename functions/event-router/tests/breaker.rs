@@ -56,7 +56,9 @@ impl World {
     /// Opens the breaker by an operator's command.
     fn command(&self, command: Command) {
         let record = self.route.record();
-        let Step::Write(write) = record.command(command, Millis(1)) else { panic!("there is nothing to change") };
+        let Step::Write(write) = record.command(command, "a test", Millis(1)) else {
+            panic!("there is nothing to change")
+        };
         self.route.put_record(write.apply((record.version > 0).then_some(&record)).expect("nobody else writes"));
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn number(value: u64) -> AttributeValue {
 
 /// What a write of the record sets: every attribute but `parks` and what surveys note, which are others' to write.
 pub(super) fn of_record(shared: &Shared) -> Vec<(&'static str, AttributeValue)> {
-    let Shared { version, state, episode, since, reason, parks: _, survey: _ } = shared;
+    let Shared { version, state, episode, since, reason, note, parks: _, survey: _ } = shared;
     let lot = match state.lot() {
         Lot::InUse => IN_USE,
         Lot::Empty => EMPTY,
@@ -67,6 +67,8 @@ pub(super) fn of_record(shared: &Shared) -> Vec<(&'static str, AttributeValue)> 
         ("episode", number(*episode)),
         ("since", number(since.0)),
         ("reason", text(reason.as_str())),
+        // Empty where there is none: a write sets every attribute, so that none is left of an earlier state.
+        ("note", text(note.as_deref().unwrap_or_default())),
     ]
 }
 
@@ -103,6 +105,7 @@ pub(super) fn to_record(item: &Item) -> Result<Shared, &'static str> {
         episode: number_of(item, "episode")?,
         since: Millis(number_of(item, "since")?),
         reason: Reason::ALL.into_iter().find(|known| known.as_str() == reason).ok_or("reason")?,
+        note: text_of(item, "note").ok().filter(|note| !note.is_empty()).map(Into::into),
         parks: number_of(item, names::PARKS).unwrap_or_default(),
         survey: Survey {
             parks: number_of(item, names::SURVEYED_PARKS).unwrap_or_default(),
@@ -187,6 +190,7 @@ mod tests {
             episode: 3,
             since: Millis(1_000),
             reason: Reason::ProbeFailed,
+            note: None,
             parks: 12,
             survey: Survey { parks: 10, depth: 4, oldest: Some(Millis(900)) },
         }
@@ -216,7 +220,9 @@ mod tests {
         ];
         for state in states {
             let shared = record(state);
-            assert_eq!(to_record(&stored(&shared)), Ok(shared));
+            assert_eq!(to_record(&stored(&shared)), Ok(shared.clone()));
+            let commanded = Shared { reason: Reason::Operator, note: Some("a switch".into()), ..shared };
+            assert_eq!(to_record(&stored(&commanded)), Ok(commanded));
         }
     }
 

@@ -51,7 +51,7 @@ impl Protocol {
             Action::LateWrite => next.late_write(&self.setup),
             Action::Operator(command) => {
                 let shared = next.read();
-                if let Step::Write(write) = shared.command(command, NOW) {
+                if let Step::Write(write) = shared.command(command, "", NOW) {
                     next.write(&self.setup, &write, &shared);
                 }
             }

@@ -8,6 +8,8 @@ use breaker::{
 };
 use std::collections::HashMap;
 
+use super::Oldest;
+
 /// A DynamoDB item.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -21,6 +23,7 @@ pub(super) mod names {
     pub(crate) const SURVEYED_PARKS: &str = "surveyed_parks";
     pub(crate) const SURVEYED_DEPTH: &str = "surveyed_depth";
     pub(crate) const SURVEYED_OLDEST: &str = "surveyed_oldest";
+    pub(crate) const SURVEYED_OLDEST_KEY: &str = "surveyed_oldest_key";
     pub(crate) const KEY: &str = "event_key";
     pub(crate) const TAIL_RUN: &str = "tail_run";
     pub(crate) const TAIL_NUMBER: &str = "tail_number";
@@ -111,6 +114,7 @@ pub(super) fn to_record(item: &Item) -> Result<Shared, &'static str> {
             parks: number_of(item, names::SURVEYED_PARKS).unwrap_or_default(),
             depth: number_of(item, names::SURVEYED_DEPTH).unwrap_or_default(),
             oldest: number_of(item, names::SURVEYED_OLDEST).ok().map(Millis),
+            oldest_key: text_of(item, names::SURVEYED_OLDEST_KEY).ok().map(|key| EventKey(key.into())),
         },
     })
 }
@@ -171,11 +175,17 @@ pub(super) fn to_event(item: &Item) -> Result<ParkedEvent, &'static str> {
     })
 }
 
+/// Key and age of an event; nothing if the item has no valid ones.
+pub(super) fn to_oldest(item: &Item) -> Option<Oldest> {
+    let parked_at = Millis(number_of(item, names::PARKED_AT).ok()?);
+    Some(Oldest { parked_at, key: EventKey(text_of(item, names::KEY).ok()?.into()) })
+}
+
 fn text_of<'a>(item: &'a Item, name: &'static str) -> Result<&'a str, &'static str> {
     item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or(name)
 }
 
-pub(super) fn number_of(item: &Item, name: &'static str) -> Result<u64, &'static str> {
+fn number_of(item: &Item, name: &'static str) -> Result<u64, &'static str> {
     item.get(name).and_then(|value| value.as_n().ok()).and_then(|digits| digits.parse().ok()).ok_or(name)
 }
 
@@ -192,7 +202,12 @@ mod tests {
             reason: Reason::ProbeFailed,
             note: None,
             parks: 12,
-            survey: Survey { parks: 10, depth: 4, oldest: Some(Millis(900)) },
+            survey: Survey {
+                parks: 10,
+                depth: 4,
+                oldest: Some(Millis(900)),
+                oldest_key: Some(EventKey("orders/a#b".into())),
+            },
         }
     }
 
@@ -202,6 +217,7 @@ mod tests {
             (names::SURVEYED_PARKS, number(shared.survey.parks)),
             (names::SURVEYED_DEPTH, number(shared.survey.depth)),
             (names::SURVEYED_OLDEST, number(shared.survey.oldest.expect("one").0)),
+            (names::SURVEYED_OLDEST_KEY, text(&*shared.survey.oldest_key.as_ref().expect("one").0)),
         ];
         of_record(shared).into_iter().chain(others).map(|(name, value)| (name.to_owned(), value)).collect()
     }

@@ -2,9 +2,9 @@
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use breaker::{EventKey, KeyFlag, Millis, ParkedEvent, Shared};
+use breaker::{EventKey, KeyFlag, ParkedEvent, Shared};
 
-use super::item::{self, Item, names, number_of, text};
+use super::item::{self, Item, names, text};
 use super::{Counted, DynamoRoute, StoreError};
 use crate::failure::Failure;
 use std::time::Duration;
@@ -86,14 +86,14 @@ impl DynamoRoute {
     }
 
     pub(super) async fn count_events(&self) -> Result<Option<Counted>, StoreError> {
-        let mut counted = Counted { events: 0, oldest: None };
+        let mut counted = Counted::default();
         let mut from = None;
+        let wanted = [names::PARKED_AT, names::KEY].join(", ");
         for _ in 0..PAGES {
-            let query = self.query(Some(ParkedEvent::PREFIX)).projection_expression(names::PARKED_AT);
+            let query = self.query(Some(ParkedEvent::PREFIX)).projection_expression(wanted.clone());
             let page = send(query.set_exclusive_start_key(from)).await?;
             counted.events += page.items.len() as u64;
-            let oldest = page.items.iter().filter_map(|item| number_of(item, names::PARKED_AT).ok()).min().map(Millis);
-            counted.oldest = counted.oldest.into_iter().chain(oldest).min();
+            counted.oldest = page.items.iter().filter_map(item::to_oldest).chain(counted.oldest).min();
             from = page.next;
             if from.is_none() {
                 return Ok(Some(counted));

@@ -136,7 +136,7 @@ impl DynamoRoute {
     }
 
     pub(super) async fn note_survey(&self, survey: &Survey) -> Result<(), StoreError> {
-        let Survey { parks, depth, oldest } = survey;
+        let Survey { parks, depth, oldest, oldest_key } = survey;
         let mut request = self
             .client
             .update_item()
@@ -148,13 +148,15 @@ impl DynamoRoute {
             .expression_attribute_names("#parks", names::SURVEYED_PARKS)
             .expression_attribute_names("#depth", names::SURVEYED_DEPTH)
             .expression_attribute_names("#oldest", names::SURVEYED_OLDEST)
+            .expression_attribute_names("#oldest_key", names::SURVEYED_OLDEST_KEY)
             .expression_attribute_values(":parks", number(*parks))
             .expression_attribute_values(":depth", number(*depth));
-        request = match oldest {
-            None => request.update_expression("SET #parks = :parks, #depth = :depth REMOVE #oldest"),
-            Some(oldest) => request
-                .update_expression("SET #parks = :parks, #depth = :depth, #oldest = :oldest")
-                .expression_attribute_values(":oldest", number(oldest.0)),
+        request = match oldest.zip(oldest_key.as_ref()) {
+            None => request.update_expression("SET #parks = :parks, #depth = :depth REMOVE #oldest, #oldest_key"),
+            Some((oldest, key)) => request
+                .update_expression("SET #parks = :parks, #depth = :depth, #oldest = :oldest, #oldest_key = :oldest_key")
+                .expression_attribute_values(":oldest", number(oldest.0))
+                .expression_attribute_values(":oldest_key", text(&*key.0)),
         };
         let lost = |error: &UpdateItemError| error.is_conditional_check_failed_exception();
         settle("update_item", || request.clone().send(), lost).await.map(drop)

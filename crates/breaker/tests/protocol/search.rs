@@ -173,6 +173,13 @@ impl Model for Protocol {
                 world.keys.iter().any(|key| (0..key.arrived).any(|number| key.holds(number)))
             }),
         ];
+        if self.setup.keys() > 1 {
+            // The choice of the key is free, so whichever holds the oldest event has been tried.
+            properties.extend([
+                Property::sometimes("the first key is probed while both wait", |_, world: &World| world.probes(0)),
+                Property::sometimes("the second key is probed while both wait", |_, world: &World| world.probes(1)),
+            ]);
+        }
         if self.setup.operator {
             properties.extend([
                 Property::sometimes("is forced open", |_, world: &World| {

@@ -1,5 +1,6 @@
 //! The commands, one module each: its arguments, and one function that does it.
 
+mod breaker;
 mod check;
 mod checkout;
 mod deploy;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Destroy(destroy::DestroyArgs),
     Smoke(smoke::SmokeArgs),
     Redrive(redrive::RedriveArgs),
+    Breaker(breaker::BreakerArgs),
     Local(local::LocalArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -75,6 +77,7 @@ impl Command {
             Self::Destroy(arguments) => destroy::run(ui, environments, arguments),
             Self::Smoke(arguments) => smoke::run(ui, environments, arguments),
             Self::Redrive(arguments) => redrive::run(ui, environments, arguments),
+            Self::Breaker(arguments) => breaker::run(ui, environments, arguments),
             Self::Local(arguments) => local::run(ui, environments, arguments),
             Self::Doctor(arguments) => doctor::run(ui, environments, arguments),
         }
@@ -87,4 +90,13 @@ fn wait_for<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error>
     let runtime =
         runtime.map_err(|error| Error::internal("cannot start the threads for network calls").caused_by(error))?;
     runtime.block_on(work)
+}
+
+/// Gives the answer: one document for programs, lines for people.
+fn answer(ui: &Ui, document: &impl serde::Serialize, lines: impl FnOnce() -> Vec<String>) {
+    if ui.is_json() {
+        ui.json(document);
+    } else {
+        ui.answer(&lines().join("\n"));
+    }
 }

@@ -1,6 +1,7 @@
 //! The tool that turns typed stacks into running regions: synthesis, deployment, the local platform.
 
 pub mod artifacts;
+pub mod breakers;
 pub mod cli;
 pub mod commands;
 pub mod deploy;
@@ -8,6 +9,7 @@ pub mod doctor;
 pub mod error;
 pub mod exit_code;
 pub mod local;
+mod reach;
 pub mod redrive;
 pub mod smoke;
 pub mod ui;

@@ -19,17 +19,17 @@ mod work;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use events::Timestamp;
 use events::dead_letter::chain;
-use infra::environment::{Environment, Target as EnvironmentTarget};
+use infra::environment::Environment;
 
-use crate::deploy::{Clouds, Endpoint, connect, endpoint_of};
+use crate::deploy::Clouds;
 use crate::error::Error;
-use crate::local::Platform;
+use crate::reach;
 use crate::ui::Ui;
 use plan::Target;
 use queues::{Kind, Queue};
@@ -39,6 +39,7 @@ use work::Run;
 pub use filter::Filter;
 pub use list::{List, Listed};
 pub use plan::Letter;
+pub(crate) use report::counted;
 pub use report::{Failed, Report};
 pub use survey::{Class, Survey};
 
@@ -60,8 +61,8 @@ pub struct Options {
 /// # Errors
 /// The environment can't be reached, or has no such region.
 pub async fn list(environment: &Environment, options: &Options) -> Result<List, Error> {
-    let region = options.region.as_deref().map(|named| queues::region(environment, Some(named))).transpose()?;
-    let clouds = clouds(environment, &options.checkout).await?;
+    let region = options.region.as_deref().map(|named| reach::region(environment, Some(named))).transpose()?;
+    let clouds = reach::clouds(environment, &options.checkout).await?;
     list::list(&clouds, environment, region.as_ref()).await
 }
 
@@ -71,7 +72,7 @@ pub async fn list(environment: &Environment, options: &Options) -> Result<List, 
 /// There is no such queue, its messages can't be replayed, or it can't be read.
 pub async fn survey(environment: &Environment, queue: &str, options: &Options) -> Result<Survey, Error> {
     let (queue, target) = choose(environment, queue, options)?;
-    let clouds = clouds(environment, &options.checkout).await?;
+    let clouds = reach::clouds(environment, &options.checkout).await?;
     let port = Deployed::find(&clouds, environment, &queue).await?;
     let run = Run { port: &port, target: &target, filters: &options.filters, started: now() };
     let survey = Survey {
@@ -95,7 +96,7 @@ pub async fn survey(environment: &Environment, queue: &str, options: &Options) -
 /// There is no such queue, its messages can't be replayed, or nobody agreed.
 pub async fn run(ui: &Ui, environment: &Environment, queue: &str, options: &Options) -> Result<Report, Error> {
     let (queue, target) = choose(environment, queue, options)?;
-    let clouds = clouds(environment, &options.checkout).await?;
+    let clouds = reach::clouds(environment, &options.checkout).await?;
     let port = Deployed::find(&clouds, environment, &queue).await?;
     agree(ui, &clouds, environment, (&queue, target.kind), options).await?;
     let started = now();
@@ -117,7 +118,7 @@ pub async fn run(ui: &Ui, environment: &Environment, queue: &str, options: &Opti
 }
 
 fn choose(environment: &Environment, name: &str, options: &Options) -> Result<(Queue, Target), Error> {
-    let region = queues::region(environment, options.region.as_deref())?;
+    let region = reach::region(environment, options.region.as_deref())?;
     let (queue, kind) = queues::find(environment, &region, name)?;
     if kind == Kind::Messages && !options.filters.is_empty() {
         return Err(Error::usage(format!("`{name}` holds messages as they came, so nothing can be filtered by"))
@@ -125,24 +126,6 @@ fn choose(environment: &Environment, name: &str, options: &Options) -> Result<(Q
     }
     let peers = environment.peers(&region).cloned().collect();
     Ok((queue, Target { kind, region, peers }))
-}
-
-async fn clouds(environment: &Environment, checkout: &Path) -> Result<Clouds, Error> {
-    let name = environment.environment_name();
-    match environment.target() {
-        EnvironmentTarget::Local => {
-            let platform = Platform::find(checkout, name)?.ok_or_else(|| {
-                Error::remote(format!("the local platform of `{name}` does not run"))
-                    .hint(format!("deploy first: `synth deploy --env {name}`"))
-            })?;
-            Ok(connect(environment, endpoint_of(&platform)).await)
-        }
-        EnvironmentTarget::Aws => {
-            let clouds = connect(environment, Endpoint::Aws).await;
-            clouds.check_account(environment.account().as_str()).await?;
-            Ok(clouds)
-        }
-    }
 }
 
 async fn agree(

@@ -62,12 +62,21 @@ pub trait RouteStore: Sync {
 }
 
 /// What a look at the whole lot gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// The events.
     pub events: u64,
-    /// When the oldest was parked.
-    pub oldest: Option<breaker::Millis>,
+    /// The oldest of them.
+    pub oldest: Option<Oldest>,
+}
+
+/// The event of a lot that has waited longest; of those parked in the same millisecond, one of the first key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Oldest {
+    /// When it was parked.
+    pub parked_at: breaker::Millis,
+    /// Its key.
+    pub key: EventKey,
 }
 
 /// A call that got no useful answer. What it asked for may have taken place.
@@ -159,5 +168,72 @@ impl RouteStore for DynamoRoute {
 
     async fn note(&self, survey: &Survey) -> Result<(), StoreError> {
         self.note_survey(survey).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Script, sdk_config};
+    use breaker::Millis;
+    use serde_json::{Value, json};
+
+    fn route(script: &Script) -> DynamoRoute {
+        let route = Route { from: "us-west-2".into(), to: "us-east-1".into(), target: "bus".into() };
+        let table = |name: &str| name.parse().expect("a table name");
+        DynamoRoute::new(&sdk_config(script), table("breakers"), table("parking"), &route)
+    }
+
+    fn waits(key: &str, parked_at: u64) -> Value {
+        json!({ "event_key": { "S": key }, "parked_at": { "N": parked_at.to_string() } })
+    }
+
+    fn page(items: &[Value], goes_on: bool) -> Value {
+        let mut page = json!({ "Items": items, "Count": items.len() });
+        if goes_on {
+            page["LastEvaluatedKey"] =
+                json!({ "pk": { "S": "us-west-2#us-east-1#bus" }, "sk": { "S": "event#1#b#1" } });
+        }
+        page
+    }
+
+    #[tokio::test]
+    async fn a_count_gives_the_oldest_event_of_all_pages_with_its_key() {
+        let script = Script::new()
+            .ok(page(&[waits("a", 70), waits("b", 50), waits("b", 40)], true))
+            .ok(page(&[waits("c", 30), waits("d", 60)], true))
+            .ok(page(&[waits("e", 30)], false));
+        let counted = route(&script).count().await;
+        let oldest = Some(Oldest { parked_at: Millis(30), key: EventKey("c".into()) });
+        assert_eq!(counted, Ok(Some(Counted { events: 6, oldest })));
+        let asked = script.bodies();
+        assert_eq!(asked.len(), 3);
+        for request in &asked {
+            assert_eq!(request["ProjectionExpression"], "parked_at, event_key", "{request}");
+            assert_eq!(request["ConsistentRead"], true, "{request}");
+        }
+        assert_eq!(asked[1]["ExclusiveStartKey"]["sk"]["S"], "event#1#b#1");
+    }
+
+    #[tokio::test]
+    async fn an_empty_lot_has_no_oldest_event_and_a_crowded_one_is_not_counted() {
+        assert_eq!(route(&Script::new().ok(page(&[], false))).count().await, Ok(Some(Counted::default())));
+        let crowded = (0..20).fold(Script::new(), |script, _| script.ok(page(&[waits("a", 1)], true)));
+        assert_eq!(route(&crowded).count().await, Ok(None));
+        assert_eq!(crowded.bodies().len(), 20);
+    }
+
+    #[tokio::test]
+    async fn a_survey_is_noted_with_its_oldest_event_or_without() {
+        let survey = Survey { parks: 7, depth: 2, oldest: Some(Millis(30)), oldest_key: Some(EventKey("c".into())) };
+        let script = Script::new().ok(json!({})).ok(json!({}));
+        let route = route(&script);
+        assert_eq!(route.note(&survey).await, Ok(()));
+        assert_eq!(route.note(&Survey { parks: 7, ..Survey::default() }).await, Ok(()));
+        let [with, without] = script.bodies().try_into().expect("two requests");
+        assert_eq!(with["ExpressionAttributeValues"][":oldest_key"]["S"], "c");
+        assert_eq!(with["ExpressionAttributeNames"]["#oldest_key"], "surveyed_oldest_key");
+        let update = without["UpdateExpression"].as_str().expect("an expression");
+        assert!(update.ends_with("REMOVE #oldest, #oldest_key"), "{update}");
     }
 }

@@ -90,7 +90,7 @@ mod tests {
     fn a_full_or_old_lot_gives_back() {
         let bounds = Bounds { max_depth: 100, max_age: Duration::from_secs(10) };
         let state = State::Open { until: NOW, step: 0 };
-        let survey = |depth, oldest| Survey { parks: 0, depth, oldest };
+        let survey = |depth, oldest| Survey { parks: 0, depth, oldest, oldest_key: None };
         let room = |survey, parks, events| {
             let shared = Shared { state: state.clone(), survey, parks, since: Millis(45_000), ..Shared::absent() };
             bounds.room(&shared, events, NOW)

@@ -42,6 +42,9 @@ pub enum Turn {
     Wait(Option<Millis>),
     /// Send the oldest parked event as a probe, once the lease is written. If the write loses, read again.
     /// If the lot turns out to have nothing to send, don't write.
+    ///
+    /// The key of that event is [`Survey::oldest_key`](crate::Survey). Where that isn't known or waits no longer, the oldest
+    /// event of any flagged key will do: the order within a key is all that safety rests on.
     Probe {
         /// The lease to write; nothing if the owner holds it already, because an earlier write took place unnoticed.
         write: Option<Box<Write>>,

@@ -45,7 +45,9 @@
 //! An operator can command each of the last three in any state ([`Command`]). Forced closed and metrics only take no notice
 //! of what windows say; in metrics only it is reported.
 //!
-//! Probes are always parked events, never events of the stream, so a probe can't overtake anything. A probe needs a lease,
+//! Probes are always parked events, never events of the stream, so a probe can't overtake anything. The one that has waited
+//! longest of all comes first, as far as the last [`Survey`] knows; the order of keys among each other is no matter of
+//! safety, and a probe may be of any key. A probe needs a lease,
 //! which is in the record, so that no more run than may over all instances. A probe whose lease is over counts for
 //! nothing. An open breaker with an empty lot has nothing to probe with. It stays open until the next event comes, which is
 //! parked and is the next probe.

@@ -1,6 +1,7 @@
 //! The second tier: the record that all instances of a region share about one way to a target.
 
 use crate::outcome::Counts;
+use crate::parking::EventKey;
 use crate::state::{Lot, State, StateName};
 use crate::time::Millis;
 use crate::window::TripRule;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub since: Millis,
     /// Why it was entered.
     pub reason: Reason,
+    /// What the operator said for a reason, if it was the operator who entered it. It only informs.
+    pub note: Option<Arc<str>>,
     /// How many events were parked since the record exists, repeats included. Each [`ParkWrite`](crate::ParkWrite) raises
     /// it in its transaction, and no other write touches it: the lot is declared empty only if it is unchanged.
     pub parks: u64,
@@ -58,6 +61,8 @@ pub struct Survey {
     pub depth: u64,
     /// When the oldest of them was parked; nothing if there was none.
     pub oldest: Option<Millis>,
+    /// The key of that one. What was parked since is younger, so a probe takes the oldest event of this key.
+    pub oldest_key: Option<EventKey>,
 }
 
 /// Why a state was entered.
@@ -114,6 +119,7 @@ impl Shared {
             episode: 0,
             since: Millis(0),
             reason: Reason::Initial,
+            note: None,
             parks: 0,
             survey: Survey::default(),
         }
@@ -176,7 +182,7 @@ mod tests {
 
     #[test]
     fn depth_is_the_survey_and_what_came_after() {
-        let survey = Survey { parks: 7, depth: 3, oldest: None };
+        let survey = Survey { parks: 7, depth: 3, ..Survey::default() };
         let open = State::Open { until: Millis(0), step: 0 };
         let shared = Shared { state: open, parks: 12, survey, ..Shared::absent() };
         assert_eq!(shared.depth(), 8);

@@ -71,8 +71,9 @@ impl Shared {
         self.stay(State::HalfOpen { step: *step, probes, successes })
     }
 
-    /// The operator asks for something. What is parked stays parked until it is drained, whatever is asked.
-    pub fn command(&self, command: Command, now: Millis) -> Step {
+    /// The operator asks for something, and says why in `note`. What is parked stays parked until it is drained, whatever is
+    /// asked. Nothing is to be written, and no note kept, if the breaker does already what is asked for.
+    pub fn command(&self, command: Command, note: &str, now: Millis) -> Step {
         let lot = self.state.lot();
         let state = match (command, &self.state) {
             (Command::ForceOpen, _) => State::ForcedOpen,
@@ -84,7 +85,16 @@ impl Shared {
                 return Step::Keep;
             }
         };
-        if state == self.state { Step::Keep } else { self.enter(state, Reason::Operator, None, now) }
+        if state == self.state {
+            return Step::Keep;
+        }
+        match self.enter(state, Reason::Operator, None, now) {
+            Step::Keep => Step::Keep,
+            Step::Write(mut write) => {
+                write.next.note = (!note.is_empty()).then(|| note.into());
+                Step::Write(write)
+            }
+        }
     }
 
     /// The write that gives `owner` a lease, for [`Shared::turn`](crate::Turn).
@@ -108,7 +118,11 @@ impl Shared {
         let opens = !self.state.parks_everything() && state.parks_everything();
         let episode = self.episode + u64::from(opens);
         let transition = Some(Transition { from, to, reason, counts, episode });
-        self.write(Shared { state, episode, since: now, reason, ..self.clone() }, self.unchanged(), transition)
+        self.write(
+            Shared { state, episode, since: now, reason, note: None, ..self.clone() },
+            self.unchanged(),
+            transition,
+        )
     }
 
     fn stay(&self, state: State) -> Step {
@@ -128,6 +142,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::empty_check::EmptyCheck;
     use crate::state::StateName;
     use crate::window::TripRule;
 
@@ -241,7 +256,7 @@ mod tests {
             (ForceOpen, State::ForcedOpen, None),
         ];
         for (command, state, expected) in cases {
-            let next = match shared(state.clone()).command(command, NOW) {
+            let next = match shared(state.clone()).command(command, "", NOW) {
                 Step::Write(write) => Some(write.next.state),
                 Step::Keep => None,
             };
@@ -251,10 +266,24 @@ mod tests {
 
     #[test]
     fn an_episode_begins_when_events_begin_to_be_parked() {
-        let episode = |state, command| written(shared(state).command(command, NOW)).next.episode;
+        let episode = |state, command| written(shared(state).command(command, "", NOW)).next.episode;
         assert_eq!(episode(State::Closed { lot: Lot::InUse }, Command::ForceOpen), 8);
         assert_eq!(episode(State::Open { until: NOW, step: 0 }, Command::ForceOpen), 7);
         assert_eq!(episode(State::ForcedOpen, Command::Release), 7);
         assert_eq!(episode(State::ForcedOpen, Command::ForceClosed), 7);
+    }
+
+    #[test]
+    fn what_an_operator_says_is_kept_as_long_as_the_state() {
+        let note = |shared: &Shared| shared.note.as_deref().map(str::to_owned);
+        let forced =
+            written(shared(State::Closed { lot: Lot::InUse }).command(Command::ForceClosed, "a drill", NOW)).next;
+        assert_eq!(note(&forced).as_deref(), Some("a drill"));
+        let emptied = EmptyCheck::begin(&forced).expect("it is in use").end(0);
+        assert_eq!(note(&written(emptied).next).as_deref(), Some("a drill"), "the state is the same");
+        let released = written(forced.command(Command::Release, "it is over", NOW)).next;
+        assert_eq!(note(&released).as_deref(), Some("it is over"));
+        let tripped = written(trip(&released)).next;
+        assert_eq!(note(&tripped), None, "nobody said anything");
     }
 }

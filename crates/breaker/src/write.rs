@@ -80,7 +80,7 @@ mod tests {
         let before = Shared { version: 3, ..Shared::absent() };
         let next = Shared { version: 4, state: State::ForcedOpen, ..before.clone() };
         let write = Write { next, condition: Condition::Version(3), transition: None };
-        let survey = Survey { parks: 11, depth: 2, oldest: Some(Millis(1)) };
+        let survey = Survey { parks: 11, depth: 2, oldest: Some(Millis(1)), oldest_key: None };
         let stored = Shared { parks: 12, survey: survey.clone(), ..before };
         let after = write.apply(Some(&stored)).expect("the version is the same");
         assert_eq!((&after.state, after.parks, &after.survey), (&State::ForcedOpen, 12, &survey));

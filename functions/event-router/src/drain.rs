@@ -5,7 +5,7 @@
 
 use aws::dead_letters::SendDeadLetters;
 use aws::publisher::{OutgoingEvent, PublishError, PublishEvents};
-use aws::routes::{Counted, RouteStore, StoreError};
+use aws::routes::{Counted, Oldest, RouteStore, StoreError};
 use breaker::{
     EmptyCheck, EventKey, KeyDrain, KeyFlag, KeyStep, Lease, Lot, Millis, Owner, ParkedEvent, ProbeResult, Ramp,
     Shared, Snapshot, Step, Survey, Trip, Turn, Write,
@@ -98,18 +98,19 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
     async fn run(&self, deadline: Instant) -> Result<Ended, StoreError> {
         let owner = Owner(Uuid::new_v4().to_string().into());
         let mut progress = Progress { ramp: Ramp::new(self.settings()), passed_over: BTreeSet::new() };
-        let mut surveyed = false;
+        let (mut surveyed, mut probed) = (false, false);
         while Instant::now() < deadline {
-            let shared = self.read(deadline).await?;
+            let mut shared = self.read(deadline).await?;
             self.show(&shared);
-            if !surveyed {
-                surveyed = true;
-                // It informs; what waits is sent without it, too.
-                if let Err(error) = self.survey(&shared, deadline).await {
-                    tracing::warn!(error = &error as &dyn Error, peer = self.peer().as_str(), "lot was not counted");
-                }
+            let mut turn = shared.turn(&owner, now(), self.settings());
+            if !surveyed || matches!(turn, Turn::Probe { .. }) && probed {
+                // After a probe another event may be the oldest.
+                (surveyed, probed) = (true, false);
+                self.look(&mut shared, deadline).await;
+                // That may have taken a while, and a lease counts from now on.
+                turn = shared.turn(&owner, now(), self.settings());
             }
-            let turned = match shared.turn(&owner, now(), self.settings()) {
+            let turned = match turn {
                 Turn::Rest => return Ok(Ended::Empty),
                 Turn::Wait(None) => return Ok(Ended::Waiting),
                 Turn::Wait(Some(until)) => {
@@ -120,7 +121,10 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
                     sleep_until(Instant::now() + pause).await;
                     Turned::ReadAgain
                 }
-                Turn::Probe { write, lease } => self.probe(write.as_deref(), &lease, deadline).await?,
+                Turn::Probe { write, lease } => {
+                    probed = true;
+                    self.probe(&shared.survey, write.as_deref(), &lease, deadline).await?
+                }
                 Turn::Drain => self.drain_for_a_while(shared, &mut progress, deadline).await?,
             };
             if turned == Turned::Enough {
@@ -130,36 +134,55 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
         Ok(Ended::OutOfTime)
     }
 
-    /// Counts what waits, for metrics and for the bounds of the lot.
-    async fn survey(&self, shared: &Shared, deadline: Instant) -> Result<(), StoreError> {
+    /// A survey, if one can be had: it informs, and what waits is sent without it, too.
+    async fn look(&self, shared: &mut Shared, deadline: Instant) {
+        match self.survey(shared, deadline).await {
+            Ok(survey) => shared.survey = survey,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn Error, peer = self.peer().as_str(), "lot was not counted");
+            }
+        }
+    }
+
+    /// Counts what waits, for metrics, for the bounds of the lot, and to know which event is the next probe.
+    async fn survey(&self, shared: &Shared, deadline: Instant) -> Result<Survey, StoreError> {
         let peer = self.peer().as_str();
         let store = self.store(deadline);
         let counted = match shared.state.lot() {
-            Lot::Empty => Some(Counted { events: 0, oldest: None }),
+            Lot::Empty => Some(Counted::default()),
             Lot::InUse => store.count().await?,
         };
-        let Counted { events, oldest } =
-            counted.unwrap_or(Counted { events: shared.depth(), oldest: shared.survey.oldest });
+        let (known, counted_anew) = (&shared.survey, counted.is_some());
+        let survey = match counted {
+            Some(Counted { events, oldest }) => {
+                let (oldest, oldest_key) = oldest.map(|Oldest { parked_at, key }| (parked_at, key)).unzip();
+                Survey { parks: shared.parks, depth: events, oldest, oldest_key }
+            }
+            // What was the oldest then still is, unless it was sent: what came later is younger.
+            None => Survey { parks: shared.parks, depth: shared.depth(), ..known.clone() },
+        };
+        let Survey { depth, oldest, oldest_key, .. } = &survey;
         // What an earlier outage left would count against the next one.
-        if counted.is_some() && (events, oldest) != (shared.survey.depth, shared.survey.oldest) {
-            store.note(&Survey { parks: shared.parks, depth: events, oldest }).await?;
+        if counted_anew && (*depth, oldest, oldest_key) != (known.depth, &known.oldest, &known.oldest_key) {
+            store.note(&survey).await?;
         }
         #[expect(clippy::cast_precision_loss, reason = "a count beyond 2^53 is beyond every lot")]
-        telemetry::PARKING_DEPTH.set(&[peer], events as f64);
+        telemetry::PARKING_DEPTH.set(&[peer], *depth as f64);
         let age = oldest.map_or(Duration::ZERO, |oldest| now().since(oldest));
         telemetry::PARKING_OLDEST_AGE_SECONDS.set(&[peer], age.as_secs_f64());
-        Ok(())
+        Ok(survey)
     }
 
-    /// One probe: the lease, the oldest event of a key that waits, and what came of it.
+    /// One probe: the lease, the event that has waited longest as far as `survey` knows, and what came of it.
     pub(crate) async fn probe(
         &self,
+        survey: &Survey,
         write: Option<&Write>,
         lease: &Lease,
         deadline: Instant,
     ) -> Result<Turned, StoreError> {
         let store = self.store(deadline);
-        let Some(flag) = store.first_flags(1).await?.into_iter().next() else { return Ok(Turned::Enough) };
+        let Some(flag) = self.key_to_probe(survey, deadline).await? else { return Ok(Turned::Enough) };
         if let Some(write) = write
             && !self.write(write, deadline).await?
         {
@@ -186,6 +209,17 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
         self.report(&lease.owner, result, deadline).await?;
         // Without a pause it would only go round.
         Ok(if result == ProbeResult::Inconclusive { Turned::Enough } else { Turned::ReadAgain })
+    }
+
+    /// The key of the event that has waited longest. Where no survey knows it, or it waits no longer, the first key.
+    async fn key_to_probe(&self, survey: &Survey, deadline: Instant) -> Result<Option<KeyFlag>, StoreError> {
+        let store = self.store(deadline);
+        if let Some(key) = &survey.oldest_key
+            && let Some(flag) = store.flags(std::slice::from_ref(key)).await?.into_iter().next()
+        {
+            return Ok(Some(flag));
+        }
+        Ok(store.first_flags(1).await?.into_iter().next())
     }
 
     async fn report(&self, owner: &Owner, result: ProbeResult, deadline: Instant) -> Result<(), StoreError> {
@@ -263,7 +297,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
             && self.write(&write, deadline).await?
         {
             // The next outage begins with nothing.
-            store.note(&Survey { parks: shared.parks, depth: 0, oldest: None }).await?;
+            store.note(&Survey { parks: shared.parks, ..Survey::default() }).await?;
         }
         Ok(Turned::ReadAgain)
     }

@@ -245,7 +245,7 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
         if deadline.saturating_duration_since(Instant::now()) < self.settings.thresholds().probe_lease {
             return false;
         }
-        if let Err(error) = Box::pin(self.probe(write.as_deref(), &lease, deadline)).await {
+        if let Err(error) = Box::pin(self.probe(&shared.survey, write.as_deref(), &lease, deadline)).await {
             tracing::warn!(error = &error as &dyn Error, peer = self.peer.as_str(), "probe was broken off");
         }
         true

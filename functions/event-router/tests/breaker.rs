@@ -70,7 +70,9 @@ impl World {
     /// Opens the breaker by an operator's command.
     fn command(&self, command: Command) {
         let record = self.route.record();
-        let Step::Write(write) = record.command(command, Millis(1)) else { panic!("there is nothing to change") };
+        let Step::Write(write) = record.command(command, "a test", Millis(1)) else {
+            panic!("there is nothing to change")
+        };
         self.route.put_record(write.apply((record.version > 0).then_some(&record)).expect("nobody else writes"));
     }
 }
@@ -213,6 +215,66 @@ async fn traffic_itself_probes_with_an_event_that_waits() {
     assert_eq!(handle(&router, &[change("c", 3)]).await, None);
 }
 
+/// Parks an event of each key, one after the other, and lets the breaker probe.
+async fn parked_in_turn(world: &World, router: &Router<'_>, keys: &[&str]) {
+    world.command(Command::ForceOpen);
+    for (number, key) in (1..).zip(keys) {
+        assert_eq!(handle(router, &[change(key, number)]).await, None);
+        // Else two could be of one millisecond, by the machine's clock.
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// The keys on the peer's bus in the order of their arrival.
+fn keys_in_order(world: &World) -> Vec<String> {
+    let key = |detail: &str| serde_json::from_str::<Envelope>(detail).expect("an envelope").key.to_string();
+    world.bus.accepted().iter().map(|event| key(event.detail())).collect()
+}
+
+#[tokio::test]
+async fn a_drain_probes_with_the_oldest_event_of_all_keys() {
+    let world = World::default();
+    let router = world.router();
+    parked_in_turn(&world, &router, &["m", "z", "a", "z", "m"]).await;
+    world.command(Command::Release);
+    drain(&router).await;
+    // Two probes, each the oldest of what waits then; what follows goes in the order of keys.
+    assert_eq!(keys_in_order(&world), ["m", "z", "a", "m", "z"]);
+    assert_eq!(world.route.counts(), 2, "before each probe, and not for the drain");
+    assert_eq!(world.route.record().state, State::Closed { lot: Lot::Empty });
+}
+
+#[tokio::test]
+async fn traffic_probes_with_what_the_last_survey_saw_as_the_oldest() {
+    let world = World::default();
+    let router = world.router();
+    parked_in_turn(&world, &router, &["z", "a"]).await;
+    // The drain of a breaker that was forced open only counts.
+    drain(&router).await;
+    assert_eq!(world.route.record().survey.oldest_key.as_ref().map(|key| &*key.0), Some("customers/z"));
+    world.command(Command::Release);
+    assert_eq!(handle(&router, &[change("b", 9)]).await, None);
+    assert_eq!((keys_in_order(&world), world.state()), (vec!["z".to_owned()], StateName::HalfOpen));
+    assert_eq!(world.route.counts(), 1, "a batch doesn't count");
+    // Nobody knows of an older one by now. The flag of a key without events goes first.
+    for number in 10..=12 {
+        assert_eq!(handle(&router, &[change("b", number)]).await, None);
+    }
+    assert_eq!(keys_in_order(&world)[..2], ["z", "a"]);
+}
+
+#[tokio::test]
+async fn where_too_many_wait_to_be_counted_the_first_key_is_probed() {
+    let world = World::default();
+    let router = world.router();
+    world.route.set_crowded(true);
+    parked_in_turn(&world, &router, &["z", "a"]).await;
+    world.command(Command::Release);
+    drain(&router).await;
+    assert_eq!(keys_in_order(&world), ["a", "z"]);
+    assert!(world.route.parked().is_empty());
+}
+
 #[tokio::test]
 async fn a_probe_that_fails_opens_the_breaker_again() {
     let world = World::default();
@@ -243,7 +305,7 @@ async fn what_an_outage_left_in_the_record_does_not_count_against_the_next() {
     assert_eq!(world.route.record().survey.depth, 1);
     world.command(Command::ForceClosed);
     drain(&router).await;
-    assert_eq!(world.route.record().survey, Survey { parks: 1, depth: 0, oldest: None });
+    assert_eq!(world.route.record().survey, Survey { parks: 1, ..Survey::default() });
     world.command(Command::ForceOpen);
     std::thread::sleep(Duration::from_millis(5));
     assert_eq!(handle(&router, &[change("a", 2)]).await, None);

@@ -81,7 +81,9 @@ pub fn transform(
             geo: valid.geo,
             event: valid.event,
         })),
-        Err(as_written) => Verdict::Refused(Box::new(refusal(raw, region, rules, as_written, traceparent, check.violations))),
+        Err(as_written) => {
+            Verdict::Refused(Box::new(refusal(raw, region, rules, as_written, traceparent, check.violations)))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Checkout, Ended, wait_for};
+use super::{Checkout, Ended, answer, wait_for};
 use crate::exit_code;
 use crate::redrive::{self, Filter, Options};
 use crate::ui::Ui;
@@ -69,13 +69,5 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &RedriveArgs) -> 
         // The report says all that the error would, and the answer is one document.
         Err(error) if ui.is_json() => Ok(error.kind().exit_code()),
         Err(error) => Err(error),
-    }
-}
-
-fn answer(ui: &Ui, document: &impl serde::Serialize, lines: impl FnOnce() -> Vec<String>) {
-    if ui.is_json() {
-        ui.json(document);
-    } else {
-        ui.answer(&lines().join("\n"));
     }
 }

@@ -111,6 +111,15 @@ impl Clouds {
         }
     }
 
+    /// What clients in `region` are made from.
+    ///
+    /// # Errors
+    /// The environment has no such region.
+    pub fn config(&self, region: &str) -> Result<SdkConfig, Error> {
+        self.clients_of(region)?;
+        Ok(in_region(&self.base, region))
+    }
+
     /// DynamoDB in `region`.
     ///
     /// # Errors
@@ -165,7 +174,7 @@ impl Clouds {
 
 impl Clients {
     fn new(base: &SdkConfig, endpoint: &Endpoint, region: &str) -> Self {
-        let config = base.to_builder().region(Region::new(region.to_owned())).build();
+        let config = in_region(base, region);
         // A bucket's name as a host name does not resolve on a local endpoint.
         let path_style = matches!(endpoint, Endpoint::Local { .. });
         let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style).build();
@@ -178,6 +187,10 @@ impl Clients {
             eventbridge: aws_sdk_eventbridge::Client::new(&config),
         }
     }
+}
+
+fn in_region(base: &SdkConfig, region: &str) -> SdkConfig {
+    base.to_builder().region(Region::new(region.to_owned())).build()
 }
 
 /// The SDK's error with its whole chain in one text.

@@ -111,26 +111,6 @@ pub(super) fn queues(environment: &Environment) -> Vec<Queue> {
     queues
 }
 
-/// The bus of a region, by its full name; it is the same in each.
-pub(super) fn bus(environment: &Environment) -> Result<String, Error> {
-    let watches = infra::system(environment).stacks.into_iter().flat_map(|stack| stack.watches);
-    let mut buses = watches.filter_map(|watch| match watch.subject {
-        Subject::Rule { bus, .. } => Some(bus),
-        _ => None,
-    });
-    buses.next().ok_or_else(|| Error::internal("no stack declares a rule, so the bus has no name"))
-}
-
-/// The region that is meant: the one that was named, or else the home region.
-pub(super) fn region(environment: &Environment, named: Option<&str>) -> Result<Region, Error> {
-    let Some(named) = named else { return Ok(environment.primary().clone()) };
-    environment.regions().find(|region| region.as_str() == named).cloned().ok_or_else(|| {
-        let known: Vec<&str> = environment.regions().map(Region::as_str).collect();
-        Error::usage(format!("environment `{}` has no region `{named}`", environment.environment_name()))
-            .hint(format!("there are: {}", known.join(", ")))
-    })
-}
-
 /// The queue of that short name in that region, when it is one whose messages can be replayed.
 pub(super) fn find(environment: &Environment, region: &Region, name: &str) -> Result<(Queue, Kind), Error> {
     let queues = queues(environment);
@@ -181,18 +161,14 @@ mod tests {
             let is_it = |subject: &Subject| matches!(subject, Subject::Function { function, reads_streams: true, .. } if *function == environment.name(name));
             assert!(subjects.iter().any(is_it), "{name}");
         }
-        assert_eq!(bus(&environment).expect("a bus"), environment.name("events"));
     }
 
     #[test]
-    fn an_unknown_queue_or_region_names_the_known_ones() {
+    fn an_unknown_queue_names_the_known_ones() {
         let environment = environment();
-        let home = region(&environment, None).expect("the home region");
-        let error = find(&environment, &home, "raw-events").expect_err("no dead letters");
+        let error = find(&environment, environment.primary(), "raw-events").expect_err("no dead letters");
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.hints()[0].contains("raw-events-dead-letters, raw-events-undelivered"), "{:?}", error.hints());
-        let error = region(&environment, Some("eu-west-1")).expect_err("not of the environment");
-        assert_eq!(error.hints(), ["there are: us-west-2, us-east-1"]);
     }
 
     #[test]

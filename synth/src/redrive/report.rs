@@ -128,7 +128,7 @@ impl Report {
 }
 
 /// `1 message`, `2 messages`.
-pub(super) fn counted(count: usize, thing: &str) -> String {
+pub(crate) fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -14,9 +14,10 @@ use infra::environment::Environment;
 
 use super::plan::Received;
 use super::port::{Answer, CallFailed, Entry, Port, REPLAY_LIMIT};
-use super::queues::{self, Queue, RAW_EVENTS};
+use super::queues::{Queue, RAW_EVENTS};
 use crate::deploy::{Clouds, describe};
 use crate::error::Error;
+use crate::reach;
 
 /// Messages of one request.
 const BATCH: usize = 10;
@@ -83,7 +84,7 @@ impl<'a> Deployed<'a> {
         let region = &queue.region;
         let url = queue_url(clouds, environment, region, &queue.name).await?;
         let raw_events_url = queue_url(clouds, environment, region, RAW_EVENTS).await?;
-        Ok(Self { clouds, environment, region, url, raw_events_url, bus: queues::bus(environment)? })
+        Ok(Self { clouds, environment, region, url, raw_events_url, bus: reach::bus(environment)? })
     }
 
     fn sqs(&self, operation: &'static str) -> Result<&aws_sdk_sqs::Client, CallFailed> {

@@ -7,7 +7,7 @@ use events::{JsonText, Region};
 use infra::environment::Environment;
 
 /// The committed sandbox: two regions, `us-west-2` at home and `us-east-1`.
-pub(super) fn environment() -> Environment {
+pub(crate) fn environment() -> Environment {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments/sandbox.toml");
     let text = std::fs::read_to_string(path).expect("a committed file");
     Environment::parse("environments/sandbox.toml", &text).expect("a good file")

@@ -92,3 +92,41 @@ pub(crate) fn events_wait_for_a_lost_region(checkout: &Checkout) {
     }
     witness.end();
 }
+
+/// The tool shows the breaker and commands it; what waits meanwhile arrives when it is released, the oldest first.
+pub(crate) fn an_operator_commands_it(checkout: &Checkout) {
+    let (home, peer) = (checkout.aws(HOME), checkout.aws(PEER));
+    let mut witness = Witness::of(&peer, BUS);
+    let show = || checkout.answer(&["breaker", "show", "--region", HOME])["breakers"][0].clone();
+    let command = |name: &str, reason: &str| {
+        checkout.answer(&["breaker", name, "--region", HOME, "--peer", PEER, "--reason", reason])
+    };
+    assert_eq!(show()["state"], "closed", "{:#}", show());
+    assert_eq!(checkout.answer(&["breaker", "show"])["breakers"].as_array().map(Vec::len), Some(2));
+
+    let done = command("force-open", "a drill");
+    assert_eq!(
+        [&done["changed"], &done["before"]["state"], &done["after"]["state"], &done["after"]["note"]],
+        [&json!(true), &json!("closed"), &json!("forced_open"), &json!("a drill")],
+        "{done:#}"
+    );
+    let mark = format!("drill-{}", std::process::id());
+    // The one that is last by name is parked first.
+    let keys = ["z", "m", "a"].map(|name| format!("{mark}-{name}"));
+    for (number, key) in (1..).zip(&keys) {
+        put_row(&home, &row(key));
+        assert!(eventually(60, || show()["waiting"]["events"] == number), "{key} is parked: {:#}", show());
+    }
+    let shown = show();
+    assert_eq!([&shown["state"], &shown["note"]], [&json!("forced_open"), &json!("a drill")], "{shown:#}");
+    assert_eq!(command("force-open", "once more")["changed"], false);
+    assert!(witness.keys_with(&mark).is_empty(), "nothing is sent");
+
+    let done = command("release", "the drill is over");
+    assert_eq!([&done["before"]["note"], &done["after"]["state"]], [&json!("a drill"), &json!("open")], "{done:#}");
+    start_drain(&home);
+    assert!(eventually(150, || show()["state"] == "closed" && sort_keys(&home).is_empty()), "{:#}", show());
+    assert!(eventually(60, || witness.keys_with(&mark).len() == keys.len()), "{:?}", witness.keys_with(&mark));
+    assert_eq!(witness.keys_with(&mark)[0], keys[0], "the oldest was the probe");
+    witness.end();
+}

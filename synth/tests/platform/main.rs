@@ -10,6 +10,7 @@ mod checkout;
 mod least_privilege;
 mod queues;
 mod receiver;
+mod redrive;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -45,6 +46,8 @@ fn the_system_comes_up_proves_itself_and_leaves_nothing() {
     step("50 kills of functions", || killed_functions_lose_nothing(&checkout));
     step("kill of the emulator", || a_lost_emulator_is_said_and_restored(&checkout));
     step("events by the API", || api::events_come_in(&checkout));
+    step("replay of dead letters", || redrive::dead_letters_are_replayed(&checkout));
+    step("a commanded breaker", || breaker::an_operator_commands_it(&checkout));
     step("loss of the peer region", || breaker::events_wait_for_a_lost_region(&checkout));
     step("least privilege", || least_privilege::every_statement_is_missed(&checkout));
     step("smoke", || every_change_arrives_once(&checkout, 30));

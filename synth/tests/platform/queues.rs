@@ -34,6 +34,16 @@ impl Inbox {
         self.bodies.len()
     }
 
+    /// The message that came last.
+    pub(crate) fn last(&self) -> &str {
+        self.bodies.last().expect("a message has come")
+    }
+
+    /// Puts a message into the queue.
+    pub(crate) fn put(&self, body: &Json) {
+        self.aws.call("sqs", "SendMessage", &json!({"QueueUrl": self.url, "MessageBody": body.to_string()}));
+    }
+
     fn fetch(&mut self) {
         loop {
             let request = json!({"QueueUrl": self.url, "MaxNumberOfMessages": 10});
@@ -101,6 +111,27 @@ impl Witness {
     pub(crate) fn bodies(&mut self) -> &[String] {
         self.inbox.fetch();
         &self.inbox.bodies
+    }
+
+    /// How many events with this source, and `part` in their detail, were on the bus so far.
+    pub(crate) fn count(&mut self, source: &str, part: &str) -> usize {
+        self.inbox.fetch();
+        let events = self.inbox.bodies.iter().map(|body| serde_json::from_str::<Json>(body).expect("an event"));
+        events.filter(|event| event["source"] == source && event["detail"].to_string().contains(part)).count()
+    }
+
+    /// The keys with `part` in them, of the events of the peer's changes, in the order in which each arrived first.
+    pub(crate) fn keys_with(&mut self, part: &str) -> Vec<String> {
+        self.inbox.fetch();
+        let mut keys: Vec<String> = Vec::new();
+        for body in &self.inbox.bodies {
+            let event: Json = serde_json::from_str(body).expect("an event");
+            let key = event["detail"]["key"].as_str().unwrap_or_default();
+            if key.contains(part) && !keys.iter().any(|known| known == key) {
+                keys.push(key.to_owned());
+            }
+        }
+        keys
     }
 
     /// The versions of a key in the events of the peer's changes, in the order in which each arrived first.

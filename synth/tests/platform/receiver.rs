@@ -70,11 +70,7 @@ impl Receiver {
 }
 
 /// The event's id, if it wasn't known.
-async fn passes(
-    idempotency: &Idempotency<IdempotencyTable>,
-    index: usize,
-    event: &DomainEvent,
-) -> Option<EventId> {
+async fn passes(idempotency: &Idempotency<IdempotencyTable>, index: usize, event: &DomainEvent) -> Option<EventId> {
     let payload = PayloadHash::of(event.to_json().as_bytes());
     let work = Work { key: Key::new("receiver", &event.event_id.to_string()), payload };
     loop {

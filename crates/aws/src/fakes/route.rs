@@ -1,6 +1,6 @@
 //! A route in memory.
 
-use crate::routes::{Counted, RouteStore, StoreError};
+use crate::routes::{Counted, Oldest, RouteStore, StoreError};
 use breaker::{
     ClearFlag, DeleteEvent, EventKey, KeyFlag, ParkAnswer, ParkWrite, ParkedEvent, Position, Shared, Survey, Write,
 };
@@ -21,6 +21,8 @@ struct Stored {
     flags: BTreeMap<EventKey, KeyFlag>,
     events: BTreeMap<(EventKey, Position), ParkedEvent>,
     broken: bool,
+    crowded: bool,
+    counts: usize,
     flag_reads: usize,
 }
 
@@ -28,6 +30,16 @@ impl FakeRoute {
     /// From now on every call fails (`true`) or works again (`false`).
     pub fn set_broken(&self, broken: bool) {
         locked(&self.stored).broken = broken;
+    }
+
+    /// From now on there are too many events to count them (`true`), or not (`false`).
+    pub fn set_crowded(&self, crowded: bool) {
+        locked(&self.stored).crowded = crowded;
+    }
+
+    /// How often the events were counted.
+    pub fn counts(&self) -> usize {
+        locked(&self.stored).counts
     }
 
     /// The record.
@@ -116,8 +128,10 @@ impl RouteStore for &FakeRoute {
 
     async fn count(&self) -> Result<Option<Counted>, StoreError> {
         self.with(|stored| {
-            let oldest = stored.events.values().map(|event| event.parked_at).min();
-            Some(Counted { events: stored.events.len() as u64, oldest })
+            stored.counts += 1;
+            let oldest = |event: &ParkedEvent| Oldest { parked_at: event.parked_at, key: event.key.clone() };
+            let oldest = stored.events.values().map(oldest).min();
+            (!stored.crowded).then(|| Counted { events: stored.events.len() as u64, oldest })
         })
     }
 

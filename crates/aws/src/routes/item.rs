@@ -7,6 +7,8 @@ use breaker::{
 };
 use events::attribute::{AttributeValue, Item};
 
+use super::Oldest;
+
 /// Names of attributes.
 pub(super) mod names {
     pub(crate) const PK: &str = "pk";
@@ -17,6 +19,7 @@ pub(super) mod names {
     pub(crate) const SURVEYED_PARKS: &str = "surveyed_parks";
     pub(crate) const SURVEYED_DEPTH: &str = "surveyed_depth";
     pub(crate) const SURVEYED_OLDEST: &str = "surveyed_oldest";
+    pub(crate) const SURVEYED_OLDEST_KEY: &str = "surveyed_oldest_key";
     pub(crate) const KEY: &str = "event_key";
     pub(crate) const TAIL_RUN: &str = "tail_run";
     pub(crate) const TAIL_NUMBER: &str = "tail_number";
@@ -30,7 +33,7 @@ const EMPTY: &str = "empty";
 
 /// What a write of the record sets: every attribute but `parks` and what surveys note, which are others' to write.
 pub(super) fn of_record(shared: &Shared) -> Vec<(&'static str, AttributeValue)> {
-    let Shared { version, state, episode, since, reason, parks: _, survey: _ } = shared;
+    let Shared { version, state, episode, since, reason, note, parks: _, survey: _ } = shared;
     let lot = match state.lot() {
         Lot::InUse => IN_USE,
         Lot::Empty => EMPTY,
@@ -55,6 +58,8 @@ pub(super) fn of_record(shared: &Shared) -> Vec<(&'static str, AttributeValue)> 
         ("episode", number(*episode)),
         ("since", number(since.0)),
         ("reason", AttributeValue::text(reason.as_str())),
+        // Empty where there is none: a write sets every attribute, so that none is left of an earlier state.
+        ("note", AttributeValue::text(note.as_deref().unwrap_or_default())),
     ]
 }
 
@@ -90,11 +95,13 @@ pub(super) fn to_record(item: &Item) -> Result<Shared, &'static str> {
         episode: number_of(item, "episode")?,
         since: Millis(number_of(item, "since")?),
         reason: Reason::ALL.into_iter().find(|known| known.as_str() == reason).ok_or("reason")?,
+        note: text_of(item, "note").ok().filter(|note| !note.is_empty()).map(Into::into),
         parks: number_of(item, names::PARKS).unwrap_or_default(),
         survey: Survey {
             parks: number_of(item, names::SURVEYED_PARKS).unwrap_or_default(),
             depth: number_of(item, names::SURVEYED_DEPTH).unwrap_or_default(),
             oldest: number_of(item, names::SURVEYED_OLDEST).ok().map(Millis),
+            oldest_key: text_of(item, names::SURVEYED_OLDEST_KEY).ok().map(|key| EventKey(key.into())),
         },
     })
 }
@@ -151,11 +158,17 @@ pub(super) fn to_event(item: &Item) -> Result<ParkedEvent, &'static str> {
     })
 }
 
+/// Key and age of an event; nothing if the item has no valid ones.
+pub(super) fn to_oldest(item: &Item) -> Option<Oldest> {
+    let parked_at = Millis(number_of(item, names::PARKED_AT).ok()?);
+    Some(Oldest { parked_at, key: EventKey(text_of(item, names::KEY).ok()?.into()) })
+}
+
 fn text_of<'a>(item: &'a Item, name: &'static str) -> Result<&'a str, &'static str> {
     item.get(name).and_then(AttributeValue::as_text).ok_or(name)
 }
 
-pub(super) fn number_of(item: &Item, name: &'static str) -> Result<u64, &'static str> {
+fn number_of(item: &Item, name: &'static str) -> Result<u64, &'static str> {
     item.get(name).and_then(AttributeValue::as_number).and_then(|digits| digits.parse().ok()).ok_or(name)
 }
 
@@ -170,8 +183,14 @@ mod tests {
             episode: 3,
             since: Millis(1_000),
             reason: Reason::ProbeFailed,
+            note: None,
             parks: 12,
-            survey: Survey { parks: 10, depth: 4, oldest: Some(Millis(900)) },
+            survey: Survey {
+                parks: 10,
+                depth: 4,
+                oldest: Some(Millis(900)),
+                oldest_key: Some(EventKey("orders/a#b".into())),
+            },
         }
     }
 
@@ -181,6 +200,7 @@ mod tests {
             (names::SURVEYED_PARKS, number(shared.survey.parks)),
             (names::SURVEYED_DEPTH, number(shared.survey.depth)),
             (names::SURVEYED_OLDEST, number(shared.survey.oldest.expect("one").0)),
+            (names::SURVEYED_OLDEST_KEY, AttributeValue::text(&*shared.survey.oldest_key.as_ref().expect("one").0)),
         ];
         of_record(shared).into_iter().chain(others).map(|(name, value)| (name.to_owned(), value)).collect()
     }
@@ -199,7 +219,9 @@ mod tests {
         ];
         for state in states {
             let shared = record(state);
-            assert_eq!(to_record(&stored(&shared)), Ok(shared));
+            assert_eq!(to_record(&stored(&shared)), Ok(shared.clone()));
+            let commanded = Shared { reason: Reason::Operator, note: Some("a switch".into()), ..shared };
+            assert_eq!(to_record(&stored(&commanded)), Ok(commanded));
         }
     }
 

@@ -1,12 +1,12 @@
 //! What is read of a route, always strongly consistent.
 
-use breaker::{EventKey, KeyFlag, Millis, ParkedEvent, Shared};
+use breaker::{EventKey, KeyFlag, ParkedEvent, Shared};
 use events::attribute::{AttributeValue, Item};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::item::{self, names, number_of};
+use super::item::{self, names};
 use super::{Counted, DynamoRoute, StoreError};
 use crate::tables::{self, Operation};
 
@@ -114,19 +114,19 @@ impl DynamoRoute {
     }
 
     pub(super) async fn count_events(&self) -> Result<Option<Counted>, StoreError> {
-        let mut counted = Counted { events: 0, oldest: None };
+        let mut counted = Counted::default();
         let mut from = None;
+        let wanted = [names::PARKED_AT, names::KEY].join(", ");
         for _ in 0..PAGES {
             let page = self
                 .page(Query {
-                    projection_expression: Some(names::PARKED_AT),
+                    projection_expression: Some(wanted.clone()),
                     exclusive_start_key: from,
                     ..self.query(Some(ParkedEvent::PREFIX))
                 })
                 .await?;
             counted.events += page.items.len() as u64;
-            let oldest = page.items.iter().filter_map(|item| number_of(item, names::PARKED_AT).ok()).min().map(Millis);
-            counted.oldest = counted.oldest.into_iter().chain(oldest).min();
+            counted.oldest = page.items.iter().filter_map(item::to_oldest).chain(counted.oldest).min();
             from = page.next.filter(|key| !key.is_empty());
             if from.is_none() {
                 return Ok(Some(counted));
@@ -192,7 +192,7 @@ struct Query<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    projection_expression: Option<&'static str>,
+    projection_expression: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exclusive_start_key: Option<Item>,
 }

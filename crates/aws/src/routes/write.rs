@@ -117,7 +117,7 @@ impl DynamoRoute {
     }
 
     pub(super) async fn note_survey(&self, survey: &Survey) -> Result<(), StoreError> {
-        let Survey { parks, depth, oldest } = survey;
+        let Survey { parks, depth, oldest, oldest_key } = survey;
         let mut change = self.change_of_record();
         // A survey of a record that isn't there would make one without a state.
         change.condition_expression = Some("attribute_exists(#version)");
@@ -125,13 +125,15 @@ impl DynamoRoute {
         change.name("#parks", names::SURVEYED_PARKS);
         change.name("#depth", names::SURVEYED_DEPTH);
         change.name("#oldest", names::SURVEYED_OLDEST);
+        change.name("#oldest_key", names::SURVEYED_OLDEST_KEY);
         change.value(":parks", number(*parks));
         change.value(":depth", number(*depth));
-        let update = match oldest {
-            None => "SET #parks = :parks, #depth = :depth REMOVE #oldest",
-            Some(oldest) => {
+        let update = match oldest.zip(oldest_key.as_ref()) {
+            None => "SET #parks = :parks, #depth = :depth REMOVE #oldest, #oldest_key",
+            Some((oldest, key)) => {
                 change.value(":oldest", number(oldest.0));
-                "SET #parks = :parks, #depth = :depth, #oldest = :oldest"
+                change.value(":oldest_key", AttributeValue::text(&*key.0));
+                "SET #parks = :parks, #depth = :depth, #oldest = :oldest, #oldest_key = :oldest_key"
             }
         };
         change.update_expression = Some(update.to_owned());

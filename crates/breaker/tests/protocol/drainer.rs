@@ -149,6 +149,10 @@ impl Drainer {
         }
     }
 
+    pub(crate) fn sends_probe_of(&self, key: usize) -> bool {
+        matches!(self, Self::Send(Work { flag, right: Right::Probe(_) }, _) if flag.key == key)
+    }
+
     pub(crate) fn tail_of(&mut self, key: usize) -> Option<&mut u8> {
         let flag = match self {
             Self::Lease(_, flag) => flag,

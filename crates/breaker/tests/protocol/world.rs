@@ -172,6 +172,11 @@ impl World {
         *arrived = (*arrived).max(number + 1);
     }
 
+    /// Whether an event of this key, one of two, is about to be sent as a probe while both keys have some that wait.
+    pub(crate) fn probes(&self, key: usize) -> bool {
+        self.keys.iter().all(|key| key.parked > 0) && self.drainers.iter().any(|drainer| drainer.sends_probe_of(key))
+    }
+
     /// A write whose program has died arrives after all.
     pub(crate) fn late_write(&mut self, setup: &Setup) {
         match self.late.take() {

@@ -131,7 +131,7 @@ impl RouteStore for &FakeRoute {
             stored.counts += 1;
             let oldest = |event: &ParkedEvent| Oldest { parked_at: event.parked_at, key: event.key.clone() };
             let oldest = stored.events.values().map(oldest).min();
-            (!stored.crowded).then(|| Counted { events: stored.events.len() as u64, oldest })
+            (!stored.crowded).then_some(Counted { events: stored.events.len() as u64, oldest })
         })
     }
 

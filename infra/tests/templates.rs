@@ -309,19 +309,20 @@ fn streams_are_read_with_an_end_and_without_clean_ups() {
     for (name, system) in systems() {
         let mut mappings = 0;
         for stack in &system.stacks {
-            let of_streams = |resource: &&cfn::Declaration| resource.properties().contains_key("StartingPosition");
+            let of_streams = |resource: &&cfn::Declaration| resource.properties().get("StartingPosition").is_some();
             for mapping in stack.template.resources().filter(of_streams) {
                 mappings += 1;
                 let place = format!("{name} {}: {}", stack.id, mapping.logical_id());
-                let properties = mapping.properties();
-                let number = |key: &str| properties[key].as_i64().unwrap_or(i64::MAX);
+                let property = |key: &str| mapping.properties().get(key).cloned().unwrap_or_default();
+                let number = |key: &str| property(key).as_i64().unwrap_or(i64::MAX);
                 assert!((0..=10_000).contains(&number("MaximumRetryAttempts")), "{place}");
                 assert!((60..86_400).contains(&number("MaximumRecordAgeInSeconds")), "{place}");
                 assert!((1..=10).contains(&number("ParallelizationFactor")), "{place}");
-                assert_eq!(properties["BisectBatchOnFunctionError"], true, "{place}");
-                assert_eq!(properties["FunctionResponseTypes"][0], "ReportBatchItemFailures", "{place}");
-                assert!(!properties["DestinationConfig"]["OnFailure"]["Destination"].is_null(), "{place}");
-                let filters = properties["FilterCriteria"]["Filters"].as_array().expect("filters");
+                assert_eq!(property("BisectBatchOnFunctionError"), true, "{place}");
+                assert_eq!(property("FunctionResponseTypes")[0], "ReportBatchItemFailures", "{place}");
+                assert!(!property("DestinationConfig")["OnFailure"]["Destination"].is_null(), "{place}");
+                let criteria = property("FilterCriteria");
+                let filters = criteria["Filters"].as_array().expect("filters");
                 for filter in filters {
                     let pattern = filter["Pattern"].as_str().expect("a text");
                     let pattern: cfn::Json = serde_json::from_str(pattern).expect("JSON");

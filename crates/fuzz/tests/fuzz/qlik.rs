@@ -54,7 +54,7 @@ pub(crate) const VALUE: Parser = Parser {
             values.push(embedded(&format!("{{\"type\":\"fixed\",\"name\":\"F\",\"size\":{size}}}"), b"a"));
         }
         values.push(embedded(&qlik::list_of_itself(), &long(1).repeat(1_000_000)));
-        values.push(embedded(&qlik::doubling(64), b""));
+        values.push(embedded(&qlik::doubling(32), b""));
         values.push(embedded(&format!("\"{}\"", "a".repeat(1_000_000)), b""));
         values
     },
@@ -86,7 +86,7 @@ pub(crate) const SCHEMA: Parser = Parser {
     memory: [256 * 1024, 400],
     hostile: || {
         let mut schemas = monsters(&qlik::schemas()[&7], &["\"string\""]);
-        schemas.push(qlik::doubling(64).into_bytes());
+        schemas.push(qlik::doubling(32).into_bytes());
         schemas.push(array_schema("null").replacen("null", &"[".repeat(100), 1).into_bytes());
         schemas
     },
@@ -106,7 +106,7 @@ pub(crate) const REGISTRY_ANSWER: Parser = Parser {
         let answer = qlik::registry_answer();
         let mut answers = monsters(&answer, &["\"AVRO\"", "[]"]);
         answers.push(answer.replacen('}', &format!("{}}}", " ".repeat(8_000_000)), 1).into_bytes());
-        answers.push(qlik::answer_with(&qlik::doubling(64)).into_bytes());
+        answers.push(qlik::answer_with(&qlik::doubling(32)).into_bytes());
         answers
     },
 };

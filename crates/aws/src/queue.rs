@@ -144,7 +144,7 @@ pub struct Function<S, P, D, R> {
     pub version: &'static str,
     /// The region it runs in.
     pub region: Region,
-    /// How long before Lambda's deadline work stops, which leaves time for the answer.
+    /// How long before Lambda's deadline work stops, which leaves time for settling claims and for the answer.
     pub deadline_margin: Duration,
     /// What it does with a message.
     pub program: S,

@@ -80,7 +80,7 @@ impl AuthorityError {
 }
 
 impl From<Failure> for AuthorityError {
-    fn from(Failure { kind, code, message }: Failure) -> Self {
+    fn from(Failure { kind, code, message, .. }: Failure) -> Self {
         match kind {
             FailureKind::Throttled | FailureKind::Unavailable => Self::Unavailable { code, message },
             FailureKind::Denied | FailureKind::Refused => Self::Denied { code, message },

@@ -1,11 +1,12 @@
 //! What callers of the API send, and the files by which it is judged.
 
-use aws::fakes::{FakeBus, FakeDeadLetters};
+use aws::fakes::{FakeBus, FakeDeadLetters, FakeRecords};
+use aws::idempotency::Idempotency;
 use aws::queue::Batch;
-use event_transformer::Handler;
 use event_transformer::geo::GeoDatabase;
 use event_transformer::rules::RuleSet;
 use event_transformer::transform::{Verdict, Window, transform};
+use event_transformer::{Handler, Ports};
 use events::dead_letter::PANIC;
 use events::geo::GeoStatus;
 use events::raw::RawEvent;
@@ -48,7 +49,10 @@ pub(crate) const BATCH: Parser = Parser {
         let (bus, dead_letters) = (FakeBus::default(), FakeDeadLetters::default());
         let rules = RuleSet::embedded().expect("good rules");
         let margin = Duration::from_secs(1);
-        let handler = Handler::new(region("us-west-2"), rules, WINDOW, None, margin, &bus, &dead_letters);
+        let records = FakeRecords::default();
+        let idempotency = Idempotency::new(&records, Duration::from_secs(86_400));
+        let ports = Ports { publisher: &bus, dead_letters: &dead_letters, idempotency };
+        let handler = Handler::new(region("us-west-2"), rules, WINDOW, None, margin, ports);
         let response = block_on(handler.handle(invocation(batch), &mut std::io::sink()));
         let letters = dead_letters.kept();
         assert!(letters.iter().all(|letter| letter.error_class != PANIC), "{letters:?}");

@@ -163,6 +163,8 @@ pub(crate) fn dead_letter() -> DeadLetterEvent {
         first_seen: at,
         failed_at: at,
         trace: Some(domain_event().trace),
+        trace_id: None,
+        traceparent: None,
         record_encoding: RecordEncoding::Json,
         record: JsonText::parse_or_quote(r#"{"n": 9007199254740993.10}"#),
     }
@@ -186,7 +188,12 @@ pub(crate) fn health_check() -> HealthCheckEvent {
     };
     let idle =
         RegionReport { region: region("us-east-1"), verdict: Health::Healthy, probes: Vec::new(), ..report.clone() };
-    HealthCheckEvent::new("2026-03-04T05:06:07.891Z".parse().expect("a time"), region("us-west-2"), vec![report, idle])
+    HealthCheckEvent::new(
+        "2026-03-04T05:06:07.891Z".parse().expect("a time"),
+        region("us-west-2"),
+        None,
+        vec![report, idle],
+    )
 }
 
 /// An event of the API as the bus delivers it.

@@ -665,7 +665,7 @@ mod tests {
     async fn recorded_traces_go_with_their_entries() {
         let script = Script::new().ok(answer(&["", "", ""]));
         let events = vec![event("a", "1"), traced(event("b", "2"), "01"), traced(event("c", "3"), "00")];
-        publisher(&script).0.publish(events, soon()).await;
+        publisher(&script).0.publish(&refs(&events), soon()).await;
         let entries = &script.bodies()[0]["Entries"];
         let header = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1";
         assert_eq!(entries[1]["TraceHeader"], header);

@@ -1,7 +1,7 @@
 //! What callers of the API send, and the files by which it is judged.
 
+use aws::Idempotency;
 use aws::fakes::{FakeBus, FakeDeadLetters, FakeRecords};
-use aws::idempotency::Idempotency;
 use aws::queue::Batch;
 use event_transformer::geo::GeoDatabase;
 use event_transformer::rules::RuleSet;
@@ -46,10 +46,9 @@ pub(crate) const BATCH: Parser = Parser {
     corpus: &["corpus/message_batch"],
     parse: |bytes| {
         let Ok(batch) = serde_json::from_slice::<Batch>(bytes) else { return false };
-        let (bus, dead_letters) = (FakeBus::default(), FakeDeadLetters::default());
+        let (bus, dead_letters, records) = (FakeBus::default(), FakeDeadLetters::default(), FakeRecords::default());
         let rules = RuleSet::embedded().expect("good rules");
         let margin = Duration::from_secs(1);
-        let records = FakeRecords::default();
         let idempotency = Idempotency::new(&records, Duration::from_secs(86_400));
         let ports = Ports { publisher: &bus, dead_letters: &dead_letters, idempotency };
         let handler = Handler::new(region("us-west-2"), rules, WINDOW, None, margin, ports);

@@ -8,16 +8,18 @@ pub(crate) mod qlik;
 use aws::fakes::{FakeChange, FakeRow};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
+use events::authority::Standing;
 use events::cross_region::{Encoding, Envelope, seal};
 use events::dead_letter::{DeadLetterEvent, RecordEncoding};
 use events::domain::Mapped;
 use events::health::{Health, HealthCheckEvent, ProbeReport, ProbedService, RegionReport};
-use events::{DomainEvent, JsonText, Timestamp};
+use events::{DomainEvent, JsonText, Timestamp, TraceParent};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
 use serde_json::{Value, json};
 use std::fs;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
@@ -163,8 +165,8 @@ pub(crate) fn dead_letter() -> DeadLetterEvent {
         first_seen: at,
         failed_at: at,
         trace: Some(domain_event().trace),
-        trace_id: None,
-        traceparent: None,
+        trace_id: Some(traceparent().trace_id()),
+        traceparent: Some(traceparent()),
         record_encoding: RecordEncoding::Json,
         record: JsonText::parse_or_quote(r#"{"n": 9007199254740993.10}"#),
     }
@@ -188,12 +190,14 @@ pub(crate) fn health_check() -> HealthCheckEvent {
     };
     let idle =
         RegionReport { region: region("us-east-1"), verdict: Health::Healthy, probes: Vec::new(), ..report.clone() };
-    HealthCheckEvent::new(
-        "2026-03-04T05:06:07.891Z".parse().expect("a time"),
-        region("us-west-2"),
-        None,
-        vec![report, idle],
-    )
+    let withdrawn = [(region("us-east-1"), NonZeroU64::MIN)].into();
+    let standing = Standing { epoch: 2, owner: Some(region("us-west-2")), withdrawn };
+    let at = "2026-03-04T05:06:07.891Z".parse().expect("a time");
+    HealthCheckEvent::new(at, region("us-west-2"), Some(standing), vec![report, idle])
+}
+
+fn traceparent() -> TraceParent {
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("a trace context")
 }
 
 /// An event of the API as the bus delivers it.

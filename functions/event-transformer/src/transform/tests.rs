@@ -82,6 +82,7 @@ fn a_reused_id_is_told_with_what_was_written() {
             received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
             replay: None,
             detail: &raw,
+            traceparent: None,
         };
         let rules = RuleSet::parse(RULES).expect("good rules");
         let refusal = reused(&raw, &Region::new("us-west-2").expect("a region"), &rules);

@@ -745,7 +745,8 @@ mod tests {
             "messageId": "m-0", "body": "once 1 a", "eventSourceARN": "arn:aws:sqs:us-west-2:000000000000:q",
         }] }));
         let deadline = SystemTime::now() + Duration::from_secs(30);
-        let delivery = Delivery { function: "tandem-test-queue", request_id: "request-1", xray_trace_id: None, deadline };
+        let delivery =
+            Delivery { function: "tandem-test-queue", request_id: "request-1", xray_trace_id: None, deadline };
         let response = world.handle(batch.expect("a batch"), delivery, &mut Vec::new()).await;
         assert!(response.is_complete());
         assert_eq!(world.publisher.0.accepted().len(), 1);

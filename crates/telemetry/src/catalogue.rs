@@ -338,7 +338,7 @@ mod tests {
     /// an id, a key or the text of an error.
     #[test]
     fn labels_are_words_of_bounded_number() {
-        const OF_THE_CODE: [&str; 15] = [
+        const OF_THE_CODE: [&str; 16] = [
             "class",
             "code",
             "detail_type",
@@ -353,10 +353,12 @@ mod tests {
             "stage",
             "state",
             "status",
+            "step",
             "to",
         ];
-        const OF_THE_ENVIRONMENT: [&str; 6] =
-            ["function", "partition", "region", "source_region", "target_region", "topic"];
+        // An owner is a region.
+        const OF_THE_ENVIRONMENT: [&str; 7] =
+            ["function", "owner", "partition", "region", "source_region", "target_region", "topic"];
         // CloudWatch takes 30 dimensions, and the function's name is one more beside the labels.
         const MOST: usize = 29;
         for metric in &ALL {

@@ -21,6 +21,7 @@ mod units;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use contracts::Region;
 
@@ -386,6 +387,10 @@ fn tombstones_outlive_messages(
     }
 }
 
+/// How long EventBridge tries to deliver an event before it goes to the queue of undelivered ones, where its retention
+/// only begins (EventBridge user guide, "How EventBridge retries delivering events", read 2026-11).
+const DELIVERY_RETRIES: Duration = Duration::from_secs(86_400);
+
 /// A message that is delivered again must still meet the record of its event, or the event would be published again.
 fn published_events_outlive_messages(
     root: &Section<'_>,
@@ -395,9 +400,11 @@ fn published_events_outlive_messages(
     let (Some(functions), Some(queues)) = (functions, queues) else { return };
     let section = root.inner("functions").and_then(|functions| functions.inner(Program::EventTransformer.name()));
     let Some(section) = section else { return };
-    if functions.event_transformer.idempotency_retention < queues.retention {
-        let least = contracts::duration::render(queues.retention);
-        let problem = "which is less than `queues.retention`: a late message would be published again";
+    let least = queues.retention + DELIVERY_RETRIES;
+    if functions.event_transformer.idempotency_retention < least {
+        let least = contracts::duration::render(least);
+        let problem = "which is less than `queues.retention` and the day for which EventBridge retries before: a late \
+            message would be published again";
         let hint = format!("write at least \"{least}\", or lower `queues.retention`");
         section.mistake("idempotency_retention", problem, &hint);
     }

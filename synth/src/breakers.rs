@@ -54,8 +54,8 @@ trait Breaker {
     /// Carries out a write of the record; false if its condition doesn't hold.
     async fn write(&self, write: &Write) -> Result<bool, StoreError>;
 
-    /// Counts the events that wait; nothing if there are too many to count them.
-    async fn count(&self) -> Result<Option<Counted>, StoreError>;
+    /// Counts the events that wait, as far as they can be counted.
+    async fn count(&self) -> Result<Counted, StoreError>;
 }
 
 impl Breaker for DynamoRoute {
@@ -67,7 +67,7 @@ impl Breaker for DynamoRoute {
         routes::RouteStore::write(self, write).await
     }
 
-    async fn count(&self) -> Result<Option<Counted>, StoreError> {
+    async fn count(&self) -> Result<Counted, StoreError> {
         routes::RouteStore::count(self).await
     }
 }
@@ -117,8 +117,10 @@ async fn look(environment: &Environment, way: &Way, breaker: &impl Breaker) -> R
     let waiting = match shared.state.lot() {
         Lot::Empty => Waiting::none(),
         Lot::InUse => match breaker.count().await {
-            Ok(Some(counted)) => Waiting::counted(&counted),
-            Ok(None) => Waiting::by_record(&shared, Some("more wait than are counted each time".to_owned())),
+            Ok(Counted { is_partial: true, .. }) => {
+                Waiting::by_record(&shared, Some("more wait than are counted each time".to_owned()))
+            }
+            Ok(counted) => Waiting::counted(&counted),
             // The state is worth showing without it.
             Err(error) => Waiting::by_record(&shared, Some(chain(&error))),
         },

@@ -10,7 +10,8 @@
 //!   claim gives. An owner that was overtaken is told so ([`CompletionError::Lost`]) and changes nothing.
 //! - **What is done stays done** until the record expires.
 //! - **A key stands for one content.** Another one under the same key is [`Claim::Mismatch`], also when the first was never
-//!   completed: it may have had its effect all the same.
+//!   completed: it may have had its effect all the same. Only a claim that is released frees its key, so release what surely
+//!   had no effect, and leave everything else to the end of its lease.
 //!
 //! This makes repetitions rare and does not end them: an owner can die, or lose its answer, between its effect and its
 //! completion. Receivers tell repeats by the id of the event.
@@ -283,7 +284,8 @@ impl<R: Records> Idempotency<R> {
         self.settle("complete", &claimed, &write).await
     }
 
-    /// Gives the work back: it wasn't done, and whoever comes next may do it, with any content.
+    /// Gives the work back: it surely wasn't done, and whoever comes next may do it, with any content. When it may have been
+    /// done, drop the claim instead: its lease ends by itself, and then only the same content takes it over.
     ///
     /// # Errors
     /// When the record is still there, or already somebody else's.

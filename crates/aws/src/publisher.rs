@@ -45,7 +45,8 @@ pub const IN_FLIGHT: usize = MAX_ENTRIES * CONCURRENT_REQUESTS;
 
 /// Puts events onto a bus.
 pub trait PublishEvents: Sync {
-    /// Publishes `events` and answers for each, in the same order. Never takes much longer than until `deadline`.
+    /// Publishes `events` and answers for each, in the same order. Begins nothing after `deadline`, and never takes much longer
+    /// than until then.
     ///
     /// Events of one key arrive in the order given. After an event was given up for a reason that lies outside of it,
     /// later events of its key, and those not yet tried, are answered with [`PublishError::HeldBack`].
@@ -220,7 +221,7 @@ pub enum PublishError {
         /// EventBridge's words.
         message: String,
     },
-    /// No useful answer came, until the last attempt.
+    /// No useful answer came, until the last attempt, or to one after which the others weren't taken. The bus may have the event.
     #[error("the bus could not be reached ({code}: {message}); the event is sent again with the batch")]
     Unavailable {
         /// EventBridge's error code or the kind of failure.
@@ -268,7 +269,7 @@ pub enum PublishError {
         /// A stable name of the reason.
         reason: &'static str,
     },
-    /// The deadline came first.
+    /// The deadline came first, before an attempt or during one.
     #[error("no time was left before the function's deadline; the event is sent again with the batch")]
     OutOfTime,
 }
@@ -277,6 +278,21 @@ impl PublishError {
     /// Whether the event itself is at fault, so that sending it again can never work.
     pub fn is_poison(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::TooLarge { .. } | Self::TooLargeToPark { .. } | Self::NoPlace)
+    }
+
+    /// Whether it is known that the bus doesn't have the event. An attempt without an answer may have arrived; what is refused
+    /// is refused however often it is sent.
+    pub fn is_surely_unsent(&self) -> bool {
+        match self {
+            Self::Throttled { .. }
+            | Self::Denied { .. }
+            | Self::Refused { .. }
+            | Self::TooLarge { .. }
+            | Self::TooLargeToPark { .. }
+            | Self::NoPlace
+            | Self::HeldBack => true,
+            Self::Unavailable { .. } | Self::GivenBack { .. } | Self::OutOfTime => false,
+        }
     }
 
     /// A word for metrics and dead letters.
@@ -404,6 +420,7 @@ impl PublishEvents for EventPublisher {
                 failed_rounds += 1;
             }
         }
+        work.admit_doubts();
         self.count(&work);
         work.into_results()
     }
@@ -461,6 +478,8 @@ struct Item<'a> {
     attempts: u32,
     /// Sent in a request of its own, to find out which entry of a refused request is at fault.
     alone: bool,
+    /// An attempt that may have arrived, because no useful answer came.
+    doubt: Option<PublishError>,
     result: Option<Answer>,
 }
 
@@ -469,7 +488,7 @@ impl<'a> Work<'a> {
         let items = events.iter().copied().map(|event| {
             let bytes = event.request_bytes(bus);
             let result = (bytes > MAX_REQUEST_BYTES).then_some(Err(PublishError::TooLarge { bytes }));
-            Item { event, bytes, attempts: 0, alone: false, result }
+            Item { event, bytes, attempts: 0, alone: false, doubt: None, result }
         });
         Self { items: items.collect(), max_attempts }
     }
@@ -533,6 +552,9 @@ impl<'a> Work<'a> {
     fn settle_failure(&mut self, index: usize, failure: Failure) -> bool {
         let item = &mut self.items[index];
         item.attempts += 1;
+        if failure.kind == FailureKind::Unavailable {
+            item.doubt = Some(failure.clone().into());
+        }
         match failure.kind {
             FailureKind::Throttled | FailureKind::Unavailable if item.attempts < self.max_attempts => {
                 // It may have been held back meanwhile, by a neighbour that was given up.
@@ -567,6 +589,18 @@ impl<'a> Work<'a> {
         self.items.iter_mut().filter(|item| item.result.is_none()).for_each(|item| {
             item.result = Some(Err(PublishError::OutOfTime));
         });
+    }
+
+    /// Answers for what sounds unsent but may have arrived with the attempt that is told instead. What the bus refuses it had
+    /// refused then too.
+    fn admit_doubts(&mut self) {
+        for item in &mut self.items {
+            let sounds_unsent =
+                matches!(&item.result, Some(Err(error)) if error.is_surely_unsent() && !error.is_poison());
+            if let Some(doubt) = item.doubt.take_if(|_| sounds_unsent) {
+                item.result = Some(Err(doubt));
+            }
+        }
     }
 
     fn into_results(self) -> Vec<Answer> {
@@ -760,6 +794,49 @@ mod tests {
     async fn a_server_error_and_a_lost_connection_are_tried_again() {
         let script = Script::new().error(500, "InternalException").lost_connection().ok(answer(&[""]));
         assert_eq!(publisher(&script).0.publish(&refs(&[event("a", "1")]), soon()).await, [Ok(Taken::Sent)]);
+    }
+
+    #[tokio::test]
+    async fn an_attempt_without_an_answer_is_not_forgotten() {
+        let outcome = async |script: Script| {
+            let mut results = publisher(&script).0.publish(&refs(&[event("a", "1")]), soon()).await;
+            let error = results.remove(0).expect_err("nothing was taken");
+            (error.class(), error.is_surely_unsent())
+        };
+        let throttled = |script: Script| script.error(400, "ThrottlingException");
+        let denied = |script: Script| script.error(400, "AccessDeniedException");
+        assert_eq!(outcome(throttled(throttled(throttled(Script::new())))).await, ("publish_throttled", true));
+        assert_eq!(outcome(denied(throttled(Script::new()))).await, ("publish_denied", true));
+        let unavailable = ("publish_unavailable", false);
+        for uncertain in [
+            Script::new().error(500, "InternalException"),
+            Script::new().lost_connection(),
+            Script::new().ok(json!("unreadable")),
+            Script::new().ok(answer(&["InternalFailure"])),
+        ] {
+            assert_eq!(outcome(throttled(throttled(uncertain))).await, unavailable);
+        }
+        assert_eq!(outcome(denied(Script::new().lost_connection())).await, unavailable);
+        let refused = Script::new().lost_connection().error(400, "ValidationException");
+        assert_eq!(outcome(refused).await, ("publish_refused", true), "as it would have been before");
+        let late = Script::new().hangs();
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let results = publisher(&late).0.publish(&refs(&[event("a", "1")]), deadline).await;
+        assert!(matches!(&results[..], [Err(error)] if !error.is_surely_unsent()), "{results:?}");
+    }
+
+    #[test]
+    fn who_was_under_way_when_a_neighbour_was_given_up_may_have_arrived() {
+        let events = [event("a", "1"), event("b", "2"), event("c", "3")];
+        let refs = refs(&events);
+        let mut work = Work::new(&refs, &event_bus("bus"), 3);
+        let failure = Failure::of_entry;
+        work.settle(&[0], RequestAnswer::Failed(failure("AccessDeniedException", "m")));
+        work.settle(&[1], RequestAnswer::Failed(failure("InternalFailure", "m")));
+        work.admit_doubts();
+        let unsent = |answer: Answer| answer.map_err(|error| error.is_surely_unsent());
+        let unsent: Vec<_> = work.into_results().into_iter().map(unsent).collect();
+        assert_eq!(unsent, [Err(true), Err(false), Err(true)]);
     }
 
     #[tokio::test]

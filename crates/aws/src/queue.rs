@@ -1,13 +1,15 @@
 //! One batch of an SQS queue, from Lambda's JSON to the partial-batch answer.
 //!
-//! The promise is the same as for streams: **a message is done only when its event was accepted or it lies in the
-//! dead-letter queue of the function.** Every other message is named in the answer, returns to the queue and is delivered
-//! again, until the queue's own redrive policy moves it away with its body. Messages have no order, so one that is refused
-//! holds nobody back; while the bus itself is in trouble, the publisher begins nothing new.
+//! The promise is the same as for streams: **a message is done only when its event was accepted, or the same was published
+//! before, or it lies in the dead-letter queue of the function.** Every other message is named in the answer, returns to the
+//! queue and is delivered again, until the queue's own redrive policy moves it away with its body. Messages have no order,
+//! so one that is refused holds nobody back; while the bus itself is in trouble, the publisher begins nothing new.
 //!
-//! - What a message asks for is done once, as far as its program names it ([`Planned::work`]): it is claimed before it is
+//! - What a message asks for is done once, as far as its program names it ([`Planned::wanted`]): it is claimed before it is
 //!   published and completed after ([`crate::idempotency`]). What was done before is done; what somebody else is at comes
 //!   again; and while claims can't be made nothing of it is published, because the queue keeps it.
+//! - A claim is given back only when the bus surely doesn't have the event. Otherwise its lease ends by itself, before the
+//!   queue delivers the message again: then the same content takes it over, and another one under the key is still refused.
 //! - A panic while a message is looked at fails that message only.
 //! - No message is looked at after the deadline, which leaves time for the answer.
 //! - What a message means is the program's business ([`QueueProgram`]).
@@ -102,6 +104,10 @@ pub const DUPLICATE: &str = "duplicate";
 /// messages.
 const CLAIMS_IN_FLIGHT: usize = 10;
 
+/// The longest that an invocation lasts, and so a lease: no deadline, however wrong, locks an id for longer
+/// (Lambda quotas, "Function timeout", read 2026-11).
+const LONGEST_INVOCATION: Duration = Duration::from_secs(900);
+
 /// What a program makes of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned<N> {
@@ -109,8 +115,30 @@ pub struct Planned<N> {
     pub event: OutgoingEvent,
     /// What the program wants to know again when the message is settled.
     pub note: N,
-    /// What is to be done once; none when publishing again does no harm, or is wanted.
-    pub work: Option<Work>,
+    /// How often.
+    pub wanted: Wanted,
+}
+
+/// How often an event is to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Each time that it comes: nothing is remembered of it.
+    EachTime,
+    /// Once.
+    Once(Work),
+    /// Once more, also when it was published before. Another content under the key is refused all the same, and what
+    /// somebody else is at comes again.
+    OnceMore(Work),
+}
+
+impl Wanted {
+    /// What is to be claimed.
+    fn work(&self) -> Option<&Work> {
+        match self {
+            Self::EachTime => None,
+            Self::Once(work) | Self::OnceMore(work) => Some(work),
+        }
+    }
 }
 
 /// What a function does with one message.
@@ -219,22 +247,27 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters, R: Records> Function
 
     /// Claims what is to be done once, side by side.
     async fn claim(&self, items: &mut [Item<S::Note>], run: &Run, lease_until: SystemTime) {
-        let works: Vec<(usize, Work)> = items
+        let wanted: Vec<(usize, Wanted)> = items
             .iter()
             .enumerate()
-            .filter_map(|(index, item)| Some((index, item.planned.as_ref()?.work.clone()?)))
+            .filter_map(|(index, item)| Some((index, item.planned.as_ref()?.wanted.clone())))
             .collect();
-        let first = |work: &Work| works.iter().find(|(_, other)| other == work).map(|(index, _)| *index);
-        // After this nobody of this invocation is at work any more.
-        let lease_until = Timestamp::try_from(lease_until).unwrap_or(Timestamp::MAX);
-        let claims = stream::iter(&works).map(async |(index, work)| {
-            if let Some(first) = first(work).filter(|first| first < index) {
-                return (*index, Err(State::Repeats(first)));
+        let works: Vec<(usize, &Wanted, &Work)> =
+            wanted.iter().filter_map(|(index, wanted)| Some((*index, wanted, wanted.work()?))).collect();
+        let first = |wanted: &Wanted| works.iter().find(|(_, other, _)| *other == wanted).map(|(index, ..)| *index);
+        let lease_until = lease_until_at_most(lease_until, Timestamp::now());
+        let claims = stream::iter(&works).map(async |&(index, wanted, work)| {
+            if let Some(first) = first(wanted).filter(|first| *first < index) {
+                return (index, Err(State::Repeats(first)));
             }
-            let owner = Owner::in_invocation(&run.request_id, *index);
+            let owner = Owner::in_invocation(&run.request_id, index);
             let claim = self.idempotency.claim(work, owner, lease_until, Timestamp::now());
             let claim = timeout_at(run.deadline, claim).await;
-            (*index, claim.map_err(|_| State::Settled(Outcome::Failed("out_of_time"))))
+            let claim = claim.map_err(|_| {
+                count_out_of_time("claim");
+                State::Settled(Outcome::Failed("out_of_time"))
+            });
+            (index, claim)
         });
         let claims: Vec<_> = claims.buffer_unordered(CLAIMS_IN_FLIGHT).collect().await;
         for (index, claim) in claims {
@@ -247,6 +280,7 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters, R: Records> Function
                     item.claimed = Some(claimed);
                     State::Planned
                 }
+                Ok(Ok(Claim::Duplicate(_))) if item.is_wanted_once_more() => State::Planned,
                 Ok(Ok(Claim::Duplicate(result))) => {
                     tracing::info!(position = item.message.id, result = result.as_str(), "message was done before");
                     State::Settled(Outcome::Skipped(DUPLICATE))
@@ -271,19 +305,20 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters, R: Records> Function
 
     fn mismatch(&self, message: &Message) -> (Option<Planned<S::Note>>, State) {
         match caught(|| self.program.plan_mismatch(message)) {
-            Ok(Ok((event, note))) => (Some(Planned { event, note, work: None }), State::Planned),
+            Ok(Ok((event, note))) => (Some(Planned { event, note, wanted: Wanted::EachTime }), State::Planned),
             Ok(Err(poison)) => (None, State::Poisoned(poison)),
             Err(reason) => (None, panicked(message, &reason)),
         }
     }
 
-    /// Completes what was published and releases the rest, side by side. Whether that works changes no message's fate: an
-    /// event that was published is done, and a claim that stays ends with its lease.
+    /// Completes what was published and releases what surely wasn't, side by side. Whether that works changes no message's
+    /// fate: an event that was published is done, and a claim that stays ends with its lease.
     async fn settle_claims(&self, items: &mut [Item<S::Note>], until: Instant) {
         let settling = stream::iter(items).map(async |item| {
             let Some(claimed) = item.claimed.take() else { return };
             let result = item.result().filter(|_| matches!(item.outcome(), Outcome::Published | Outcome::Parked));
             let now = Timestamp::now();
+            let step = if result.is_some() { "complete" } else { "release" };
             let settled = timeout_at(until, async {
                 match result {
                     Some(result) => self.idempotency.complete(claimed, result, now).await,
@@ -295,7 +330,10 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters, R: Records> Function
                 Ok(Err(error)) => {
                     tracing::warn!(error = &error as &dyn Error, position = item.message.id, "claim was not settled");
                 }
-                Err(_) => tracing::warn!(position = item.message.id, "no time was left to settle a claim"),
+                Err(_) => {
+                    count_out_of_time(step);
+                    tracing::warn!(position = item.message.id, "no time was left to settle a claim");
+                }
             }
         });
         settling.buffer_unordered(CLAIMS_IN_FLIGHT).collect::<()>().await;
@@ -309,15 +347,21 @@ impl<S: QueueProgram, P: PublishEvents, D: SendDeadLetters, R: Records> Function
         if events.is_empty() {
             return;
         }
+        let was_late = Instant::now() >= deadline;
         // A port that answers too little must not make a message look done.
         let answers =
             self.publisher.publish(&events, deadline).await.into_iter().map(Some).chain(std::iter::repeat(None));
         for (item, answer) in items.iter_mut().filter(|item| is_planned(item)).zip(answers) {
+            // Nothing is begun after the deadline. A message without an answer may have been published.
+            let is_unsent = was_late || matches!(&answer, Some(Err(error)) if error.is_surely_unsent());
             item.state = match answer.unwrap_or(Err(PublishError::HeldBack)) {
                 Ok(Taken::Sent) => State::Settled(Outcome::Published),
                 Ok(Taken::Parked) => State::Settled(Outcome::Parked),
                 Err(error) if error.is_poison() => State::Poisoned(Poison::because(error.class(), &error)),
                 Err(error) => {
+                    // If the bus may have the event, also from an owner before, its key still stands for its content: the
+                    // lease ends by itself.
+                    item.claimed = item.claimed.take().filter(|claimed| is_unsent && !claimed.took_over());
                     let correlation = item.correlation();
                     tracing::warn!(
                         error = &error as &dyn Error,
@@ -364,9 +408,20 @@ fn settle_repeats<N>(items: &mut [Item<N>]) {
         items[index].state = State::Settled(match items[first].outcome() {
             Outcome::Published | Outcome::Parked | Outcome::Skipped(_) => Outcome::Skipped(DUPLICATE),
             // What the first one was refused for isn't known of this one until it is looked at by itself.
-            Outcome::DeadLettered(_) | Outcome::Failed(_) => Outcome::Failed("in_progress"),
+            Outcome::DeadLettered(reason) | Outcome::Failed(reason) => Outcome::Failed(reason),
         });
     }
+}
+
+/// The moment from which on nobody of an invocation is at work any more.
+fn lease_until_at_most(deadline: SystemTime, now: Timestamp) -> Timestamp {
+    let longest = now + LONGEST_INVOCATION;
+    Timestamp::try_from(deadline).map_or(longest, |deadline| deadline.min(longest))
+}
+
+/// Counts a step that was given up for want of time; what came of it isn't known.
+fn count_out_of_time(step: &str) {
+    telemetry::IDEMPOTENCY_TOTAL.inc(&[step, "failed"]);
 }
 
 fn panicked(message: &Message, reason: &str) -> State {
@@ -395,9 +450,17 @@ impl<N> Item<N> {
         Self { message, planned, claimed: None, state }
     }
 
-    /// By what it is found in logs: as far as the event says that was planned for it, or else the message itself.
+    /// By what it is found in logs: as far as the event says that was planned for it, and for the rest the message itself.
     fn correlation(&self) -> Correlation {
-        self.planned.as_ref().map_or_else(|| self.message.correlation(), |planned| planned.event.correlation())
+        let of_message = self.message.correlation();
+        self.planned.as_ref().map_or(of_message, |planned| {
+            let Correlation { event_id, traceparent } = planned.event.correlation();
+            Correlation { event_id, traceparent: traceparent.or(of_message.traceparent) }
+        })
+    }
+
+    fn is_wanted_once_more(&self) -> bool {
+        self.planned.as_ref().is_some_and(|planned| matches!(planned.wanted, Wanted::OnceMore(_)))
     }
 
     fn outcome(&self) -> Outcome {
@@ -418,16 +481,18 @@ impl<N> Item<N> {
 mod tests {
     use super::*;
     use crate::fakes::{FakeBus, FakeDeadLetters, FakeRecords};
-    use crate::idempotency::{Key, PayloadHash, Record, RecordState};
+    use crate::idempotency::{Change, Key, PayloadHash, Record, RecordState, StoreError, Write, Written};
     use crate::testing::{logged, region};
     use events::JsonText;
     use events::raw::{RulesId, TransformedEvent};
     use serde_json::{Value, json};
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::SystemTime;
 
     /// Publishes an event named for the body; refuses `poison` and panics on `panic`. Of a body such as `once id content` the
-    /// content is published once for the id, and `once id panic content` can't be refused.
+    /// content is published once for the id, with `once-more` also when that was done, and `once id panic content` can't be
+    /// refused.
     #[derive(Default)]
     struct Program(Mutex<Vec<(bool, Outcome)>>);
 
@@ -441,7 +506,7 @@ mod tests {
                 received_at: Timestamp::UNIX_EPOCH,
                 transformed_in: region("us-west-2"),
                 raw_event_id: message.id.clone(),
-                traceparent: message.attributes.traceparent,
+                traceparent: None,
                 rules: RulesId { version: 1, sha256: String::new() },
                 originals: [].into(),
                 geo: None,
@@ -458,9 +523,13 @@ mod tests {
             if message.body.starts_with("poison") {
                 return Err(Poison { class: "told", message: "told to refuse".to_owned(), trace: None });
             }
-            let once = message.body.strip_prefix("once ").and_then(|rest| rest.split_once(' '));
-            let work = once.map(|(id, content)| work(id, content));
-            Ok(Planned { event: Self::event(message, &message.body), note: message.body.clone(), work })
+            let mut words = message.body.splitn(3, ' ');
+            let wanted = match (words.next(), words.next(), words.next()) {
+                (Some("once"), Some(id), Some(content)) => Wanted::Once(work(id, content)),
+                (Some("once-more"), Some(id), Some(content)) => Wanted::OnceMore(work(id, content)),
+                _ => Wanted::EachTime,
+            };
+            Ok(Planned { event: Self::event(message, &message.body), note: message.body.clone(), wanted })
         }
 
         fn plan_mismatch(&self, message: &Message) -> Result<(OutgoingEvent, String), Poison> {
@@ -474,6 +543,9 @@ mod tests {
     }
 
     const HEADER: &str = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1";
+
+    /// Each invocation has an id of its own, or its claims would look like another's whose answer was lost.
+    static INVOCATIONS: AtomicUsize = AtomicUsize::new(1);
 
     type World = Function<Program, FakeBus, FakeDeadLetters, &'static FakeRecords>;
 
@@ -541,8 +613,9 @@ mod tests {
         let records = messages.collect::<Vec<Value>>();
         let batch = serde_json::from_str(&json!({ "Records": records }).to_string()).expect("a batch");
         let deadline = SystemTime::now() + time_left;
-        let (function, request_id, xray_trace_id) = ("tandem-test-queue", "request-1", Some("Root=1-0-0"));
-        let delivery = Delivery { function, request_id, xray_trace_id, deadline };
+        let request_id = format!("request-{}", INVOCATIONS.fetch_add(1, Ordering::Relaxed));
+        let (function, xray_trace_id) = ("tandem-test-queue", Some("Root=1-0-0"));
+        let delivery = Delivery { function, request_id: &request_id, xray_trace_id, deadline };
         let response = world.handle(batch, delivery, &mut Vec::new()).await;
         response.deliver_again().map(ToOwned::to_owned).collect()
     }
@@ -561,6 +634,10 @@ mod tests {
 
     fn unavailable() -> PublishError {
         PublishError::Unavailable { code: "InternalFailure".to_owned(), message: "told".to_owned() }
+    }
+
+    fn throttled() -> PublishError {
+        PublishError::Throttled { code: "ThrottlingException".to_owned(), message: "told".to_owned() }
     }
 
     #[tokio::test]
@@ -675,8 +752,9 @@ mod tests {
         let world = world_over(records);
         assert!(handle(&world, &["once 1 a", "once 1 a", "once 1 a"]).await.is_empty());
         assert_eq!((types(&world).len(), records.writes()), (1, 2), "one claim, one completion");
-        world.publisher.fail_on("once 2", unavailable());
+        world.publisher.fail_on("once 2", throttled());
         assert_eq!(handle(&world, &["once 2 b", "once 2 b"]).await, ["m-0", "m-1"], "neither is done");
+        assert_eq!(outcomes(&world)[3..], [(true, Outcome::Failed("publish_throttled")); 2], "for one reason");
         world.publisher.recover();
         assert!(handle(&world, &["once 2 b", "once 2 b"]).await.is_empty());
         assert_eq!(types(&world).len(), 2);
@@ -723,14 +801,106 @@ mod tests {
     async fn what_was_not_published_is_given_back() {
         let records = records();
         let world = world_over(records);
-        world.publisher.fail_on("once 1", unavailable());
-        assert_eq!(handle(&world, &["once 1 a"]).await, ["m-0"]);
+        world.publisher.fail_on("once 1", throttled());
+        assert_eq!(handle(&world, &["once 1 a", "once 3 c"]).await, ["m-0", "m-1"], "one is throttled, one held back");
         assert!(records.all().is_empty(), "the next delivery doesn't have to wait for the lease");
         world.publisher.recover();
         world.publisher.fail_on("once 2", PublishError::TooLarge { bytes: 2_000_000 });
         assert!(handle(&world, &["once 1 a", "once 2 b"]).await.is_empty());
         assert!(is_done(records, "1"));
         assert_eq!(records.all().len(), 1, "a dead letter that is sent on again must not look done");
+    }
+
+    /// The bus may have an event whose answer was lost.
+    #[tokio::test]
+    async fn what_may_have_been_published_keeps_its_key() {
+        for uncertain in [unavailable(), PublishError::OutOfTime, PublishError::GivenBack { reason: "told" }] {
+            let records = records();
+            let world = world_over(records);
+            world.publisher.fail_on("\"once 1 a\"", uncertain);
+            assert_eq!(handle(&world, &["once 1 a"]).await, ["m-0"]);
+            assert!(handle(&world, &["once 1 b"]).await.is_empty());
+            assert_eq!(types(&world), ["not once 1 b"], "another content, while the lease lasts");
+            assert_eq!(handle(&world, &["once 1 a"]).await, ["m-0"]);
+            assert_eq!(outcomes(&world)[2], (true, Outcome::Failed("in_progress")));
+            claimed_elsewhere(records, "1", "a", -1);
+            assert!(handle(&world, &["once 1 b"]).await.is_empty());
+            assert_eq!(types(&world).len(), 2, "and after that");
+            assert!(types(&world).iter().all(|told| told == "not once 1 b"));
+            world.publisher.recover();
+            world.publisher.fail_on("\"once 1 a\"", throttled());
+            assert_eq!(handle(&world, &["once 1 a"]).await, ["m-0"], "the same content takes over");
+            assert_eq!(records.all().len(), 1, "which doesn't undo what was before");
+            claimed_elsewhere(records, "1", "a", -1);
+            world.publisher.recover();
+            assert!(handle(&world, &["once 1 a"]).await.is_empty());
+            assert_eq!(types(&world)[2], "once 1 a");
+            assert!(is_done(records, "1"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wanted_once_more_is_published_whether_or_not_it_was_done() {
+        let records = records();
+        let world = world_over(records);
+        assert!(handle(&world, &["once-more 1 a"]).await.is_empty());
+        assert!(is_done(records, "1"), "it is remembered");
+        assert!(handle(&world, &["once 1 a", "once-more 1 a"]).await.is_empty());
+        assert!(handle(&world, &["once-more 1 b"]).await.is_empty());
+        assert_eq!(types(&world), ["once-more 1 a", "once-more 1 a", "not once-more 1 b"]);
+        claimed_elsewhere(records, "2", "c", 60);
+        assert_eq!(handle(&world, &["once-more 2 c"]).await, ["m-0"], "somebody is at it");
+    }
+
+    #[test]
+    fn no_deadline_locks_an_id_for_ever() {
+        let now = Timestamp::from_second(1_000).expect("a time");
+        let check = |seconds: u64, expected: i64| {
+            let deadline = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(lease_until_at_most(deadline, now).as_second(), expected, "{seconds}");
+        };
+        check(1_030, 1_030);
+        check(1_900, 1_900);
+        check(1_901, 1_900);
+        // No timestamp reaches so far.
+        check(1 << 40, 1_900);
+    }
+
+    /// Records that say nothing of some writes.
+    struct Silent(FakeRecords, fn(&Change) -> bool);
+
+    impl Records for Silent {
+        async fn write(&self, write: &Write) -> Result<Written, StoreError> {
+            if (self.1)(&write.change) {
+                return std::future::pending().await;
+            }
+            self.0.write(write).await
+        }
+    }
+
+    #[tokio::test]
+    async fn claims_that_run_out_of_time_are_counted() {
+        let check = async |step: &'static str, is_done: bool, silent: fn(&Change) -> bool| {
+            let Function { name, version, region, program, publisher, dead_letters, .. } = world();
+            let deadline_margin = Duration::from_millis(100);
+            let idempotency = Idempotency::new(Silent(FakeRecords::default(), silent), Duration::from_secs(86_400));
+            let world =
+                Function { name, version, region, deadline_margin, program, publisher, dead_letters, idempotency };
+            let counted = || telemetry::IDEMPOTENCY_TOTAL.get(&[step, "failed"]);
+            let before = counted();
+            let batch = serde_json::from_value(json!({ "Records": [{
+                "messageId": "m-0", "body": "once 1 a", "eventSourceARN": "arn:aws:sqs:us-west-2:000000000000:q",
+            }] }));
+            let deadline = SystemTime::now() + Duration::from_millis(300);
+            let delivery =
+                Delivery { function: "tandem-test-queue", request_id: "request-1", xray_trace_id: None, deadline };
+            let response = world.handle(batch.expect("a batch"), delivery, &mut Vec::new()).await;
+            assert_eq!(response.is_complete(), is_done, "{step}");
+            // Other tests of this process count too.
+            assert!(counted() > before, "{step}");
+        };
+        check("claim", false, |change| matches!(change, Change::Claim(_))).await;
+        check("complete", true, |change| matches!(change, Change::Complete(_))).await;
     }
 
     /// The records' end is lost between claim and completion: the event was published, so its message is done.

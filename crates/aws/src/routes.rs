@@ -48,8 +48,8 @@ pub trait RouteStore: Sync {
     /// Whether nothing is in the lot, neither event nor flag.
     fn is_empty(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Counts the lot's events; nothing if there are too many to count them each time.
-    fn count(&self) -> impl Future<Output = Result<Option<Counted>, StoreError>> + Send;
+    /// Counts the lot's events, as far as they can be counted each time.
+    fn count(&self) -> impl Future<Output = Result<Counted, StoreError>> + Send;
 
     /// Removes an event, whether it is there or not.
     fn delete(&self, delete: &DeleteEvent) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -64,10 +64,12 @@ pub trait RouteStore: Sync {
 /// What a look at the whole lot gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// The events.
+    /// The events that were counted.
     pub events: u64,
     /// The oldest of them.
     pub oldest: Option<Oldest>,
+    /// Whether there are more than that, among which an older one may be.
+    pub is_partial: bool,
 }
 
 /// The event of a lot that has waited longest; of those parked in the same millisecond, one of the first key.
@@ -154,7 +156,7 @@ impl RouteStore for DynamoRoute {
         self.has_nothing().await
     }
 
-    async fn count(&self) -> Result<Option<Counted>, StoreError> {
+    async fn count(&self) -> Result<Counted, StoreError> {
         self.count_events().await
     }
 
@@ -205,7 +207,7 @@ mod tests {
             .ok(page(&[waits("e", 30)], false));
         let counted = route(&script).count().await;
         let oldest = Some(Oldest { parked_at: Millis(30), key: EventKey("c".into()) });
-        assert_eq!(counted, Ok(Some(Counted { events: 6, oldest })));
+        assert_eq!(counted, Ok(Counted { events: 6, oldest, is_partial: false }));
         let asked = script.bodies();
         assert_eq!(asked.len(), 3);
         for request in &asked {
@@ -215,11 +217,120 @@ mod tests {
         assert_eq!(asked[1]["ExclusiveStartKey"]["sk"]["S"], "event#1#b#1");
     }
 
+    fn one_event() -> ParkWrite {
+        let event = ParkedEvent {
+            key: EventKey("customers/a".into()),
+            position: breaker::Position::new("100").expect("digits"),
+            event_id: "id".into(),
+            original_at: Millis(1),
+            parked_at: Millis(2),
+            attempts: 1,
+            episode: 3,
+            body: b"{}".as_slice().into(),
+        };
+        ParkWrite::pack(vec![event], &mut breaker::Stamps::new(7)).expect("it fits").remove(0)
+    }
+
     #[tokio::test]
-    async fn an_empty_lot_has_no_oldest_event_and_a_crowded_one_is_not_counted() {
-        assert_eq!(route(&Script::new().ok(page(&[], false))).count().await, Ok(Some(Counted::default())));
+    async fn events_are_parked_in_one_transaction_with_the_count_and_the_flags() {
+        let script = Script::new().ok(json!({}));
+        assert_eq!(route(&script).park(&one_event()).await, ParkAnswer::Parked);
+        let request = &script.bodies()[0];
+        let items = request["TransactItems"].as_array().expect("actions");
+        let [count, event, flag] = items.as_slice() else { panic!("{request}") };
+        assert_eq!(count["Update"]["TableName"], "breakers");
+        assert_eq!(count["Update"]["Key"], json!({ "pk": { "S": "us-west-2#us-east-1#bus" } }));
+        assert_eq!(count["Update"]["UpdateExpression"], "SET #parks = #parks + :more");
+        assert_eq!(count["Update"]["ConditionExpression"], "#lot = :in_use");
+        let values = json!({ ":in_use": { "S": "in_use" }, ":more": { "N": "1" } });
+        assert_eq!(count["Update"]["ExpressionAttributeValues"], values);
+        for put in [event, flag] {
+            assert_eq!(put["Put"]["TableName"], "parking");
+            assert_eq!(put["Put"]["Item"]["event_key"], json!({ "S": "customers/a" }));
+        }
+        assert_eq!(event["Put"]["Item"]["body"], json!({ "B": "e30=" }));
+    }
+
+    #[tokio::test]
+    async fn a_park_that_met_another_one_is_repeated_under_its_token_and_one_that_came_too_late_is_not() {
+        let cancelled = |script: Script, codes: &[&str]| {
+            let reasons: Vec<Value> = codes.iter().map(|code| json!({ "Code": code })).collect();
+            script.error_with(400, "TransactionCanceledException", json!({ "CancellationReasons": reasons }))
+        };
+        let script = cancelled(Script::new(), &["TransactionConflict", "None", "None"]).ok(json!({}));
+        assert_eq!(route(&script).park(&one_event()).await, ParkAnswer::Parked);
+        let tokens: Vec<Value> = script.bodies().iter().map(|body| body["ClientRequestToken"].clone()).collect();
+        assert!(tokens.len() == 2 && tokens[0] == tokens[1] && tokens[0].is_string(), "{tokens:?}");
+        // A condition that doesn't hold counts more than a conflict: the record has to be read anew.
+        for codes in [["ConditionalCheckFailed", "None"], ["TransactionConflict", "ConditionalCheckFailed"]] {
+            let script = cancelled(Script::new(), &codes);
+            assert_eq!(route(&script).park(&one_event()).await, ParkAnswer::Refused, "{codes:?}");
+            assert_eq!(script.bodies().len(), 1);
+        }
+        let denied = Script::new().error(400, "AccessDeniedException");
+        assert_eq!(route(&denied).park(&one_event()).await, ParkAnswer::Failed);
+    }
+
+    #[tokio::test]
+    async fn a_record_is_written_under_its_condition() {
+        let open = breaker::State::Open { until: Millis(9), step: 1 };
+        let write = |condition| Write {
+            next: Shared { version: 4, state: open.clone(), ..Shared::absent() },
+            condition,
+            transition: None,
+        };
+        for (condition, expression, value) in [
+            (breaker::Condition::Absent, "attribute_not_exists(#pk)", Value::Null),
+            (breaker::Condition::Version(3), "#version = :read_version", json!({ "N": "3" })),
+            (
+                breaker::Condition::VersionAndParks { version: 3, parks: 8 },
+                "#version = :read_version AND #parks = :read_parks",
+                json!({ "N": "3" }),
+            ),
+        ] {
+            let script = Script::new().error(400, "TransactionConflictException").ok(json!({}));
+            assert_eq!(route(&script).write(&write(condition)).await, Ok(true), "{expression}");
+            let request = script.bodies().pop().expect("two requests");
+            assert_eq!(request["ConditionExpression"], expression);
+            assert_eq!(request["ExpressionAttributeValues"][":read_version"], value);
+            assert_eq!(request["ExpressionAttributeValues"][":version"], json!({ "N": "4" }));
+            let update = request["UpdateExpression"].as_str().expect("a text");
+            assert!(update.starts_with("SET #parks = if_not_exists(#parks, :none), "), "{update}");
+        }
+        let lost = Script::new().error(400, "ConditionalCheckFailedException");
+        assert_eq!(route(&lost).write(&write(breaker::Condition::Version(3))).await, Ok(false));
+        let broken = route(&Script::new().error(500, "InternalServerError"));
+        let error = broken.write(&write(breaker::Condition::Absent)).await.expect_err("no answer");
+        assert_eq!(error.operation, "update_item");
+    }
+
+    #[tokio::test]
+    async fn flags_that_an_answer_left_out_are_asked_for_again() {
+        let flag = |key: &str| {
+            json!({
+                "pk": { "S": "r" }, "sk": { "S": "k" }, "event_key": { "S": key },
+                "tail_run": { "N": "1" }, "tail_number": { "N": "2" },
+            })
+        };
+        let left = json!({ "parking": { "Keys": [{ "pk": { "S": "r" }, "sk": { "S": "left" } }] } });
+        let script = Script::new()
+            .ok(json!({ "Responses": { "parking": [flag("a")] }, "UnprocessedKeys": left }))
+            .ok(json!({ "Responses": { "parking": [flag("b")] }, "UnprocessedKeys": {} }));
+        let keys = ["a", "b"].map(|key| EventKey(key.into()));
+        let flags = route(&script).flags(&keys).await.expect("an answer");
+        assert_eq!(flags.iter().map(|flag| &*flag.key.0).collect::<Vec<_>>(), ["a", "b"]);
+        let [first, second] = script.bodies().try_into().expect("two requests");
+        assert_eq!(first["RequestItems"]["parking"]["ConsistentRead"], true);
+        assert_eq!(first["RequestItems"]["parking"]["Keys"].as_array().map(Vec::len), Some(2));
+        assert_eq!(second["RequestItems"]["parking"]["Keys"], json!([{ "pk": { "S": "r" }, "sk": { "S": "left" } }]));
+    }
+
+    #[tokio::test]
+    async fn an_empty_lot_has_no_oldest_event_and_a_crowded_one_is_counted_in_part() {
+        assert_eq!(route(&Script::new().ok(page(&[], false))).count().await, Ok(Counted::default()));
         let crowded = (0..20).fold(Script::new(), |script, _| script.ok(page(&[waits("a", 1)], true)));
-        assert_eq!(route(&crowded).count().await, Ok(None));
+        let oldest = Some(Oldest { parked_at: Millis(1), key: EventKey("a".into()) });
+        assert_eq!(route(&crowded).count().await, Ok(Counted { events: 20, oldest, is_partial: true }));
         assert_eq!(crowded.bodies().len(), 20);
     }
 

@@ -437,22 +437,28 @@ mod tests {
         assert_eq!(Authority::from_item(&item), Ok(record()));
     }
 
-    /// Who makes the first record copies it from there.
+    /// Who makes the first record copies it from there, and so does who makes one in place of a record that is gone.
     #[test]
     fn the_record_of_the_runbook_can_be_read() {
         let runbook = include_str!("../../../docs/runbooks.md");
-        let (_, after) = runbook.split_once("cat > record.json <<END\n").expect("the runbook makes a record");
-        let (record, _) = after.split_once("\nEND\n").expect("the record ends");
-        let record = record.replace("$(date -u +%FT%T.000Z)", "2026-03-04T05:06:07.000Z").replace("$USER", "ada");
-        let item: Item = serde_json::from_str(&record).expect("an item");
-        let expected = Authority {
-            epoch: NonZeroU64::MIN,
-            lease_until: None,
-            withdrawn: BTreeMap::new(),
-            changed_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
-            ..self::record()
-        };
-        assert_eq!(Authority::from_item(&item), Ok(expected));
+        let records: Vec<&str> = runbook.split("cat > record.json <<END\n").skip(1).collect();
+        assert_eq!(records.len(), 2, "the runbook makes two");
+        for (after, number) in records.into_iter().zip([1, 8]) {
+            let (record, _) = after.split_once("\nEND\n").expect("the record ends");
+            let record = record
+                .replace("$(date -u +%FT%T.000Z)", "2026-03-04T05:06:07.000Z")
+                .replace("${USER:?set it to your name}", "ada")
+                .replace("$((known + 1))", "8");
+            let item: Item = serde_json::from_str(&record).expect("an item");
+            let expected = Authority {
+                epoch: epoch(number),
+                lease_until: None,
+                withdrawn: BTreeMap::new(),
+                changed_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
+                ..self::record()
+            };
+            assert_eq!(Authority::from_item(&item), Ok(expected));
+        }
     }
 
     #[test]

@@ -41,13 +41,11 @@ pub struct RawEvent<'a> {
     /// What the caller of the API sent, as the bus delivered it: the exact text of some JSON value. A bus may write the
     /// JSON anew, so the caller's own bytes aren't known.
     pub detail: &'a RawValue,
-    /// The trace context that the event came with beside its detail. One that its sender wrote into the detail counts more.
-    pub traceparent: Option<TraceParent>,
 }
 
 impl<'a> RawEvent<'a> {
     /// Reads the JSON that a rule of the bus hands to its targets (EventBridge user guide, "Events" and "Archiving and
-    /// replaying events", read 2026-11). It tells of no trace context.
+    /// replaying events", read 2026-11).
     ///
     /// # Errors
     /// When it is no event of a bus, or one that isn't a raw event. Trying again gives the same answer.
@@ -59,13 +57,7 @@ impl<'a> RawEvent<'a> {
                 detail_type: excerpt(&event.detail_type).into_owned(),
             });
         }
-        Ok(Self {
-            bus_event_id: event.id,
-            received_at: event.time,
-            replay: event.replay,
-            detail: event.detail,
-            traceparent: None,
-        })
+        Ok(Self { bus_event_id: event.id, received_at: event.time, replay: event.replay, detail: event.detail })
     }
 }
 
@@ -134,7 +126,7 @@ pub struct TransformedEvent {
     pub transformed_in: Region,
     /// The bus's id of the raw event.
     pub raw_event_id: String,
-    /// The trace context that the raw event came with; left out when it came with none.
+    /// The trace context that the raw event's sender wrote into it; left out when there is none.
     #[serde(default, with = "crate::text::lenient", skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<TraceParent>,
     /// The rules that it was checked and normalised by.
@@ -176,7 +168,7 @@ pub struct ValidationFailed {
     pub refused_in: Region,
     /// The bus's id of the raw event.
     pub raw_event_id: String,
-    /// The trace context that the raw event came with; left out when it came with none.
+    /// The trace context that the raw event's sender wrote into it; left out when there is none.
     #[serde(default, with = "crate::text::lenient", skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<TraceParent>,
     /// The rules that it was checked by.

@@ -1,7 +1,7 @@
 //! Damage to valid samples, in the ways in which input is damaged or forged: what is almost right reaches deeper into a
 //! parser than what is made up.
 //!
-//! The parsers themselves are in `tests/fuzz`, all of them, each with the same three tests. How many cases a property gets
+//! The parsers themselves are in `tests/fuzz`, each with the same tests. How many cases a property gets
 //! is proptest's own setting, the variable `PROPTEST_CASES`.
 
 use proptest::prelude::*;

@@ -62,9 +62,6 @@ const FUNCTION_ARN: &str = "Lambda-Runtime-Invoked-Function-Arn";
 const TRACE_ID: &str = "Lambda-Runtime-Trace-Id";
 const INVOCATION_ID: &str = "Lambda-Runtime-Invocation-Id";
 
-/// The status for an answer of more than 6 MB.
-const TOO_LARGE: u16 = 413;
-
 /// The headers that every request has but its host and its length.
 const COMMON: &str = "User-Agent: tandem\r\n";
 
@@ -89,24 +86,18 @@ impl RuntimeApi {
         Ok((invocation(&response, self.connection.received())?, self.connection.body(&response)))
     }
 
-    /// Answers an invocation with `answer`, which is JSON. An answer that is too large for Lambda becomes an error: without
-    /// one the caller would wait until the function's timeout.
+    /// Answers an invocation with `answer`, which is JSON.
     pub(crate) fn respond(&mut self, invocation: &Invocation, answer: &[u8]) -> Result<(), Error> {
-        if self.post(invocation, "response", "", answer)? != TOO_LARGE {
-            return Ok(());
-        }
-        let error_message = format!("the answer has {} bytes, which is more than Lambda takes", answer.len());
-        self.fail(invocation, &Diagnostic { error_type: "AnswerTooLarge".to_owned(), error_message })
+        self.post(invocation, "response", "", answer)
     }
 
     /// Ends an invocation with an error.
     pub(crate) fn fail(&mut self, invocation: &Invocation, diagnostic: &Diagnostic) -> Result<(), Error> {
         let body = serde_json::to_vec(diagnostic).unwrap_or_default();
-        self.post(invocation, "error", "Lambda-Runtime-Function-Error-Type: unhandled\r\n", &body).map(drop)
+        self.post(invocation, "error", "Lambda-Runtime-Function-Error-Type: unhandled\r\n", &body)
     }
 
-    /// Gives the status that came back.
-    fn post(&mut self, invocation: &Invocation, what: &str, header: &str, body: &[u8]) -> Result<u16, Error> {
+    fn post(&mut self, invocation: &Invocation, what: &str, header: &str, body: &[u8]) -> Result<(), Error> {
         use io::Write as _;
         let (id, address) = (&invocation.request_id, self.connection.address());
         self.request.clear();
@@ -124,12 +115,12 @@ impl RuntimeApi {
         self.request.extend_from_slice(body);
         let response = self.connection.exchange(&self.request).map_err(|source| self.failed(source))?;
         if !(200..300).contains(&response.status) {
-            // Too large, or too late: the next invocation may go well.
+            // Too large, or too late. Lambda has told the caller by then; the next invocation may go well.
             let text = String::from_utf8_lossy(self.connection.body(&response));
             let status = response.status;
             tracing::error!(request_id = id, status, answer = &*text, "Lambda did not take what an invocation gave");
         }
-        Ok(response.status)
+        Ok(())
     }
 
     fn failed(&self, source: io::Error) -> Error {

@@ -34,6 +34,14 @@ pub enum Packing {
 }
 
 impl Packing {
+    /// A word for file names.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Small => "small",
+        }
+    }
+
     /// Level of deflate.
     fn level(self) -> i64 {
         match self {

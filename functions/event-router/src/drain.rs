@@ -98,15 +98,18 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
     async fn run(&self, deadline: Instant) -> Result<Ended, StoreError> {
         let owner = Owner(Uuid::new_v4().to_string().into());
         let mut progress = Progress { ramp: Ramp::new(self.settings()), passed_over: BTreeSet::new() };
-        let (mut surveyed, mut probed) = (false, false);
+        let (mut surveyed, mut probed, mut countable) = (false, false, true);
         while Instant::now() < deadline {
             let mut shared = self.read(deadline).await?;
             self.show(&shared);
             let mut turn = shared.turn(&owner, now(), self.settings());
-            if !surveyed || matches!(turn, Turn::Probe { .. }) && probed {
+            if !surveyed || matches!(turn, Turn::Probe { .. }) && probed && countable {
                 // After a probe another event may be the oldest.
                 (surveyed, probed) = (true, false);
-                self.look(&mut shared, deadline).await;
+                countable = self.look(&mut shared, deadline).await;
+                if Instant::now() >= deadline {
+                    break;
+                }
                 // That may have taken a while, and a lease counts from now on.
                 turn = shared.turn(&owner, now(), self.settings());
             }
@@ -134,43 +137,43 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
         Ok(Ended::OutOfTime)
     }
 
-    /// A survey, if one can be had: it informs, and what waits is sent without it, too.
-    async fn look(&self, shared: &mut Shared, deadline: Instant) {
+    /// A survey, if one can be had: it informs, and what waits is sent without it, too. False if another one soon would
+    /// cost much and tell little.
+    async fn look(&self, shared: &mut Shared, deadline: Instant) -> bool {
         match self.survey(shared, deadline).await {
-            Ok(survey) => shared.survey = survey,
+            Ok((survey, is_partial)) => {
+                shared.survey = survey;
+                !is_partial
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn Error, peer = self.peer().as_str(), "lot was not counted");
+                false
             }
         }
     }
 
-    /// Counts what waits, for metrics, for the bounds of the lot, and to know which event is the next probe.
-    async fn survey(&self, shared: &Shared, deadline: Instant) -> Result<Survey, StoreError> {
+    /// Counts what waits, for metrics, for the bounds of the lot, and to know which event is the next probe; says too whether
+    /// there was more than could be counted. The oldest is then the oldest that was seen, so the age is one that is reached.
+    async fn survey(&self, shared: &Shared, deadline: Instant) -> Result<(Survey, bool), StoreError> {
         let peer = self.peer().as_str();
         let store = self.store(deadline);
-        let counted = match shared.state.lot() {
-            Lot::Empty => Some(Counted::default()),
+        let Counted { events, oldest, is_partial } = match shared.state.lot() {
+            Lot::Empty => Counted::default(),
             Lot::InUse => store.count().await?,
         };
-        let (known, counted_anew) = (&shared.survey, counted.is_some());
-        let survey = match counted {
-            Some(Counted { events, oldest }) => {
-                let (oldest, oldest_key) = oldest.map(|Oldest { parked_at, key }| (parked_at, key)).unzip();
-                Survey { parks: shared.parks, depth: events, oldest, oldest_key }
-            }
-            // What was the oldest then still is, unless it was sent: what came later is younger.
-            None => Survey { parks: shared.parks, depth: shared.depth(), ..known.clone() },
-        };
-        let Survey { depth, oldest, oldest_key, .. } = &survey;
+        let (oldest, oldest_key) = oldest.map(|Oldest { parked_at, key }| (parked_at, key)).unzip();
+        let depth = if is_partial { shared.depth().max(events) } else { events };
+        let survey = Survey { parks: shared.parks, depth, oldest, oldest_key };
         // What an earlier outage left would count against the next one.
-        if counted_anew && (*depth, oldest, oldest_key) != (known.depth, &known.oldest, &known.oldest_key) {
+        let seen = |survey: &Survey| (survey.depth, survey.oldest, survey.oldest_key.clone());
+        if seen(&survey) != seen(&shared.survey) {
             store.note(&survey).await?;
         }
         #[expect(clippy::cast_precision_loss, reason = "a count beyond 2^53 is beyond every lot")]
-        telemetry::PARKING_DEPTH.set(&[peer], *depth as f64);
+        telemetry::PARKING_DEPTH.set(&[peer], depth as f64);
         let age = oldest.map_or(Duration::ZERO, |oldest| now().since(oldest));
         telemetry::PARKING_OLDEST_AGE_SECONDS.set(&[peer], age.as_secs_f64());
-        Ok(survey)
+        Ok((survey, is_partial))
     }
 
     /// One probe: the lease, the event that has waited longest as far as `survey` knows, and what came of it.

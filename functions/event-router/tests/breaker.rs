@@ -264,14 +264,20 @@ async fn traffic_probes_with_what_the_last_survey_saw_as_the_oldest() {
 }
 
 #[tokio::test]
-async fn where_too_many_wait_to_be_counted_the_first_key_is_probed() {
+async fn where_too_many_wait_to_be_counted_the_oldest_that_was_seen_is_probed() {
     let world = World::default();
     let router = world.router();
     world.route.set_crowded(true);
     parked_in_turn(&world, &router, &["z", "a"]).await;
+    // The drain of a breaker that was forced open only counts.
+    drain(&router).await;
+    let survey = world.route.record().survey;
+    assert_eq!((survey.depth, survey.oldest_key.as_ref().map(|key| &*key.0)), (2, Some("customers/a")));
+    assert!(survey.oldest.is_some(), "an age that is reached, for the alarm and the bounds");
     world.command(Command::Release);
     drain(&router).await;
     assert_eq!(keys_in_order(&world), ["a", "z"]);
+    assert_eq!(world.route.counts(), 2, "once in each drain");
     assert!(world.route.parked().is_empty());
 }
 
@@ -430,4 +436,17 @@ fn region(name: &str) -> Region {
 
 fn unavailable() -> PublishError {
     PublishError::Unavailable { code: "InternalFailure".to_owned(), message: "told to fail".to_owned() }
+}
+
+#[tokio::test]
+async fn a_transition_is_counted_with_where_from_where_to_and_why() {
+    let world = World { peer: "ap-south-1", ..World::default() };
+    let router = world.router();
+    outage(&world, &router, "a").await;
+    // What the next batch writes of it may have been written by another test's batch, so what is counted is looked at.
+    let counted = telemetry::prometheus::render();
+    let name = "circuit_breaker_transitions_total{";
+    let lines: Vec<&str> = counted.lines().filter(|line| line.starts_with(name) && line.contains(world.peer)).collect();
+    let labels = r#"target_region="ap-south-1",from="closed",to="open",reason="consecutive_failures""#;
+    assert_eq!(lines, [format!("{name}{labels}}} 1")]);
 }

@@ -108,20 +108,30 @@ impl<'a> Value<'a> {
                 }
                 out.push(']');
             }
-            Self::Object(members) => {
-                out.push('{');
-                for (index, member) in members.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    out.push_str(member.spelling);
-                    out.push(':');
-                    member.value.write(out);
-                }
-                out.push('}');
-            }
+            Self::Object(members) => write_members(members.iter(), out),
         }
     }
+
+    /// The value's JSON without its members of a name. Those of values in it stay.
+    pub(crate) fn write_without(&self, name: &str, out: &mut String) {
+        match self {
+            Self::Object(members) => write_members(members.iter().filter(|member| member.name != name), out),
+            _ => self.write(out),
+        }
+    }
+}
+
+fn write_members<'m, 'a: 'm>(members: impl Iterator<Item = &'m Member<'a>>, out: &mut String) {
+    out.push('{');
+    for (index, member) in members.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        out.push_str(member.spelling);
+        out.push(':');
+        member.value.write(out);
+    }
+    out.push('}');
 }
 
 /// A place in a document (RFC 6901).

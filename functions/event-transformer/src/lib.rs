@@ -32,7 +32,7 @@ use lambda_runtime::LambdaEvent;
 use rules::RuleSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
-use transform::{Verdict, Window, reused, transform};
+use transform::{Judged, Verdict, Window, judge, reused};
 
 /// What the function works with.
 #[derive(Debug)]
@@ -108,8 +108,12 @@ impl QueueProgram for Transformer {
     fn plan(&self, message: &Message) -> Result<Planned<Self::Note>, Poison> {
         let started = Instant::now();
         let raw = raw_event(message)?;
-        let verdict = transform(&raw, &self.region, &self.rules, &self.window, self.database.as_ref());
-        let work = once::work(&raw, &verdict);
+        let judged = judge(&raw, &self.region, &self.rules, &self.window, self.database.as_ref());
+        let wanted = once::wanted(&raw, &judged);
+        let Judged { verdict, ignored_trace_context, .. } = judged;
+        if ignored_trace_context {
+            telemetry::TRACE_CONTEXTS_IGNORED_TOTAL.inc(&["raw_event"]);
+        }
         let (event, note) = match verdict {
             Verdict::Transformed(event) => {
                 let geo_status = event.geo.as_ref().map(|geo| geo.geo_status);
@@ -118,7 +122,7 @@ impl QueueProgram for Transformer {
             Verdict::Refused(refusal) => told_of(&refusal),
         };
         telemetry::RAW_EVENT_TRANSFORM_SECONDS.observe_duration(&[], started.elapsed());
-        Ok(Planned { event, note, work })
+        Ok(Planned { event, note, wanted })
     }
 
     fn plan_mismatch(&self, message: &Message) -> Result<(OutgoingEvent, Self::Note), Poison> {
@@ -143,8 +147,7 @@ impl QueueProgram for Transformer {
 }
 
 fn raw_event(message: &Message) -> Result<RawEvent<'_>, Poison> {
-    let read = RawEvent::from_bus(&message.body).map_err(|error| Poison::because(error.class(), &error))?;
-    Ok(RawEvent { traceparent: message.attributes.traceparent, ..read })
+    RawEvent::from_bus(&message.body).map_err(|error| Poison::because(error.class(), &error))
 }
 
 /// What is published of an event that is refused.

@@ -1,4 +1,4 @@
-//! Raw event in, transformed event or refusal out: a pure function, but for a counter of trace contexts that can't be read.
+//! Raw event in, transformed event or refusal out: a pure function.
 //!
 //! The same raw event, rules, window and database of addresses give the same bytes, also when the event is delivered again
 //! or replayed from an archive. What was used of them stands in the result. The one clock that counts is the bus's: an event
@@ -44,6 +44,18 @@ pub enum Verdict {
     Refused(Box<ValidationFailed>),
 }
 
+/// What is found out of a raw event.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// What becomes of it.
+    pub(crate) verdict: Verdict,
+    /// What it is told apart by from another event of its id: its JSON but for white space and its trace context, which is
+    /// another one when its sender tries again. None of what lies too deep to be read.
+    pub(crate) content: Option<String>,
+    /// Whether its sender wrote a trace context into it that can't be read.
+    pub(crate) ignored_trace_context: bool,
+}
+
 /// Checks and normalises a raw event in `region`. Without a database nobody knows where addresses lie, and nothing else is
 /// different.
 pub fn transform(
@@ -53,11 +65,26 @@ pub fn transform(
     window: &Window,
     database: Option<&GeoDatabase>,
 ) -> Verdict {
+    judge(raw, region, rules, window, database).verdict
+}
+
+/// The same, with what else is found out on the way.
+pub(crate) fn judge(
+    raw: &RawEvent<'_>,
+    region: &Region,
+    rules: &RuleSet,
+    window: &Window,
+    database: Option<&GeoDatabase>,
+) -> Judged {
     let mut check = Check { rules, database, violations: Vec::new(), originals: BTreeMap::new() };
-    let mut traceparent = raw.traceparent;
+    let mut trace_context = TraceContext::Absent;
+    let mut content = None;
     let verdict = match document::read(raw.detail) {
         Ok((document, defects)) => {
-            traceparent = traceparent_in(&document).or(traceparent);
+            trace_context = TraceContext::of(&document);
+            let mut text = String::with_capacity(raw.detail.get().len());
+            document.write_without(TRACEPARENT, &mut text);
+            content = Some(text);
             defects.into_iter().for_each(|defect| check.defect(defect));
             check.event(document, raw, window)
         }
@@ -66,7 +93,8 @@ pub fn transform(
             Err([None, None])
         }
     };
-    match verdict {
+    let traceparent = trace_context.readable();
+    let verdict = match verdict {
         Ok(valid) => Verdict::Transformed(Box::new(TransformedEvent {
             event_id: valid.event_id,
             event_type: valid.event_type,
@@ -84,14 +112,15 @@ pub fn transform(
         Err(as_written) => {
             Verdict::Refused(Box::new(refusal(raw, region, rules, as_written, traceparent, check.violations)))
         }
-    }
+    };
+    Judged { verdict, content, ignored_trace_context: matches!(trace_context, TraceContext::Unreadable) }
 }
 
 /// The refusal of an event whose id came before with another content.
 pub fn reused(raw: &RawEvent<'_>, region: &Region, rules: &RuleSet) -> ValidationFailed {
     let (as_written, traceparent) = match document::read(raw.detail) {
-        Ok((event, _)) => (as_written(&event), traceparent_in(&event).or(raw.traceparent)),
-        Err(_) => ([None, None], raw.traceparent),
+        Ok((event, _)) => (as_written(&event), TraceContext::of(&event).readable()),
+        Err(_) => ([None, None], None),
     };
     let violation = Violation {
         pointer: Pointer::member(EVENT_ID).to_string(),
@@ -263,13 +292,26 @@ impl Check<'_> {
     }
 }
 
-/// The trace context that the event's sender wrote into it. One that can't be read is as good as none; no rule speaks of it.
-fn traceparent_in(event: &Value<'_>) -> Option<TraceParent> {
-    let traceparent = event.member(TRACEPARENT)?.as_text().and_then(|text| text.parse().ok());
-    if traceparent.is_none() {
-        telemetry::TRACE_CONTEXTS_IGNORED_TOTAL.inc(&["raw_event"]);
+/// The trace context that an event's sender wrote into it. One that can't be read is as good as none; no rule speaks of it.
+#[derive(Clone, Copy)]
+enum TraceContext {
+    Absent,
+    Unreadable,
+    Readable(TraceParent),
+}
+
+impl TraceContext {
+    fn of(event: &Value<'_>) -> Self {
+        let Some(member) = event.member(TRACEPARENT) else { return Self::Absent };
+        member.as_text().and_then(|text| text.parse().ok()).map_or(Self::Unreadable, Self::Readable)
     }
-    traceparent
+
+    fn readable(self) -> Option<TraceParent> {
+        match self {
+            Self::Readable(traceparent) => Some(traceparent),
+            Self::Absent | Self::Unreadable => None,
+        }
+    }
 }
 
 /// An event's id and type as they were written.

@@ -29,15 +29,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// The longest that keeping the verdicts and telling of them may take, at the same time.
-/// With the longest `probe_timeout`, 20 s, a check stays below the function's 30 s.
+/// With the longest `probe_timeout`, 20 s, and a second reading of the record of authority a check stays below the function's
+/// 30 s.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest that reading the verdict and the record of authority for an answer may take. Route 53's checkers wait for two
-/// seconds (Route 53 developer guide, "How Amazon Route 53 determines whether a health check is healthy", read 2026-11).
+/// The longest that reading the verdict and the record of authority for an answer may take, and that a check reads the record
+/// again. Route 53's checkers wait for two seconds (Route 53 developer guide, "How Amazon Route 53 determines whether a health
+/// check is healthy", read 2026-11).
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a verdict that was read or made in this process answers without being read again, and as long a reading of the
-/// record of authority, also one that failed: while the record can't be read, not every answer waits for it.
+/// How long a reading of the verdict or of the record of authority answers without being repeated, also one that failed or
+/// found nothing: while something can't be read, not every answer waits for it. As long answers a verdict that was made in this
+/// process.
 const COPY_AGE: Duration = Duration::from_secs(5);
 
 /// How long a verdict stays in the store after it has expired, for people who look.
@@ -60,6 +63,8 @@ pub struct Checker<P, K, A, R, C> {
     lists: bool,
     /// What this process last made or read, and when.
     copies: Mutex<BTreeMap<Region, Remembered>>,
+    /// The last time that the own verdict was read for an answer.
+    last_reading: Mutex<Option<Reading>>,
     /// What this process knows of authority.
     authority: Mutex<Memory>,
 }
@@ -70,6 +75,14 @@ struct Remembered {
     since: SystemTime,
     /// Whether the kept verdict before it was known, or that there is none.
     is_founded: bool,
+}
+
+/// An attempt to read the own verdict, with success or without.
+#[derive(Clone)]
+struct Reading {
+    began: SystemTime,
+    /// What was to be said after it.
+    verdict: Option<Verdict>,
 }
 
 /// What a check builds upon.
@@ -108,6 +121,7 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, R: ReadAuthority, C: Cl
             },
             lists: config.control_planes.is_listed(),
             copies: Mutex::default(),
+            last_reading: Mutex::default(),
             authority: Mutex::default(),
         }
     }
@@ -121,8 +135,14 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, R: ReadAuthority, C: Cl
         let list = join_all(self.probes.iter().map(|(region, probes)| self.list(region, probes)));
         let load = join_all(self.probes.iter().map(|(region, _)| self.before(region)));
         let authority = self.read_authority(self.settings.probe_timeout);
-        let (observed, listed, before, authority) = join4(observe, list, load, authority).await;
-        let newest = self.weigh(authority.as_ref(), &before);
+        let (observed, listed, before, mut authority) = join4(observe, list, load, authority).await;
+        self.learn(&before);
+        // Whoever kept a verdict may have heard of a decision since the record was read. It's read again, as for an answer;
+        // otherwise the next answers would take it for set back.
+        if self.memory().is_behind() {
+            authority = self.read_authority(READ_TIMEOUT).await.or(authority);
+        }
+        let newest = self.weigh(authority.as_ref());
         let mut regions = Vec::with_capacity(self.probes.len());
         let mut verdicts = Vec::with_capacity(self.probes.len());
         for ((((region, _), probes), control_planes), before) in
@@ -168,21 +188,34 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, R: ReadAuthority, C: Cl
     /// The verdict on the own region, from this process if it is fresh, else from the store. A store that doesn't answer
     /// makes nobody unhealthy: what this process knows is told until it expires.
     async fn own_verdict(&self) -> Option<Verdict> {
-        let copy = self.copy(&self.region);
-        let fresh = copy.as_ref().filter(|copy| {
-            // A clock that was set back makes no copy younger.
-            self.clock.now().duration_since(copy.since).is_ok_and(|age| age <= COPY_AGE)
-        });
-        if let Some(copy) = fresh {
+        let (now, copy) = (self.clock.now(), self.copy(&self.region));
+        // A clock that was set back makes nothing younger.
+        let is_fresh = |since: SystemTime| now.duration_since(since).is_ok_and(|age| age <= COPY_AGE);
+        if let Some(copy) = copy.as_ref().filter(|copy| is_fresh(copy.since)) {
             return Some(copy.verdict.clone());
         }
-        match self.load(&self.region, READ_TIMEOUT).await {
-            Ok(stored) => {
-                let verdict = stored.and_then(|stored| stored.verdict)?;
-                self.remember(&self.region, verdict.clone(), true);
-                Some(verdict)
-            }
+        if let Some(reading) = self.last_reading().filter(|reading| is_fresh(reading.began)) {
+            return reading.verdict;
+        }
+        let verdict = match self.load(&self.region, READ_TIMEOUT).await {
+            Ok(stored) => stored.and_then(|stored| stored.verdict).map(|stored| self.later(stored, copy)),
             Err(_) => copy.map(|copy| copy.verdict),
+        };
+        self.note_reading(Some(Reading { began: now, verdict: verdict.clone() }));
+        verdict
+    }
+
+    /// The later of a stored verdict on the own region and the copy, which is later when it could not be kept. A copy that was
+    /// made without knowing the stored verdict is worth less than that.
+    fn later(&self, stored: Verdict, copy: Option<Remembered>) -> Verdict {
+        match copy {
+            Some(copy) if copy.is_founded && copy.verdict.checked_at() > stored.checked_at() => {
+                copy.verdict.made_under(stored.under().cloned())
+            }
+            _ => {
+                self.remember(&self.region, stored.clone(), true);
+                stored
+            }
         }
     }
 
@@ -210,15 +243,20 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, R: ReadAuthority, C: Cl
         standing
     }
 
-    /// Compares what a check read with what is known, also from the checks before; gives the newest.
-    fn weigh(&self, read: Option<&Standing>, before: &[Before]) -> Option<Known> {
-        if let Some(standing) = read {
-            telemetry::REGION_AUTHORITY_EPOCH.set(&[owner(standing)], standing.epoch as f64);
-        }
+    /// Takes over what the checks before knew of authority.
+    fn learn(&self, before: &[Before]) {
         let mut memory = self.memory();
         for before in before {
             memory.learn(before.verdict.as_ref().and_then(Verdict::under).cloned());
         }
+    }
+
+    /// Compares what a check read with what is known; gives the newest.
+    fn weigh(&self, read: Option<&Standing>) -> Option<Known> {
+        if let Some(standing) = read {
+            telemetry::REGION_AUTHORITY_EPOCH.set(&[owner(standing)], standing.epoch as f64);
+        }
+        let memory = self.memory();
         let newest = memory.newest().cloned();
         if memory.is_behind() {
             let (epoch, known) =
@@ -359,6 +397,17 @@ impl<P: ProbeRegion, K: KeepVerdicts, A: AnnounceHealth, R: ReadAuthority, C: Cl
 
     fn forget(&self, region: &Region) {
         self.copies.lock().unwrap_or_else(PoisonError::into_inner).remove(region);
+        if *region == self.region {
+            self.note_reading(None);
+        }
+    }
+
+    fn last_reading(&self) -> Option<Reading> {
+        self.last_reading.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_reading(&self, reading: Option<Reading>) {
+        *self.last_reading.lock().unwrap_or_else(PoisonError::into_inner) = reading;
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! One decision shapes this crate: **health is what the data planes do.** A check writes, publishes and sends in each region
 //! as the programs do; nothing is listed or described. The check runs by the clock and keeps a verdict; the health endpoint
-//! tells it, unless the record of authority withdraws the region. So an answer costs two reads at most, side by side, and nobody
-//! can make checks run by asking.
+//! tells it, unless the record of authority withdraws the region. So an answer costs two reads at most, side by side, and a third
+//! where the verdict tells of a decision that the record didn't; nobody can make checks run by asking.
 //!
 //! What follows from a verdict (alarms, traffic that goes elsewhere) is decided by those who hear of it.
 

@@ -124,7 +124,8 @@ pub struct TransformerSettings {
     pub batch_size: u32,
     /// Invocations that the queue may cause at the same time, 2 to 1,000.
     pub concurrency: u32,
-    /// How long an event that was published is known, so that it isn't published again; no shorter than queues keep messages.
+    /// How long an event that was published is known, so that it isn't published again; a day longer than queues keep
+    /// messages at least, because a bus may try for that long before a queue has them.
     pub idempotency_retention: Duration,
     /// The database of addresses.
     pub geo: GeoSource,

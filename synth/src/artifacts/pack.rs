@@ -43,12 +43,12 @@ pub enum PackError {
     },
 }
 
-/// Packs the executable of `program` into `<folder>/<program>/<digest of the executable>.zip`.
+/// Packs the executable of `program` into `<folder>/<program>/<digest of the executable>-<packing>.zip`.
 pub(super) fn pack(program: &str, executable: &Path, packing: Packing, folder: &Path) -> Result<Artifact, PackError> {
     let read = |source| PackError::Read { program: program.to_owned(), path: executable.to_owned(), source };
     let code = fs::read(executable).map_err(read)?;
     // Named by what goes in, so that an unchanged executable is packed only once.
-    let path = folder.join(program).join(format!("{}.zip", hex_sha256(&code)));
+    let path = folder.join(program).join(format!("{}-{}.zip", hex_sha256(&code), packing.as_str()));
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(_) => {

@@ -81,7 +81,11 @@ pub(super) async fn carry_out(
         };
         match breaker.write(&write).await {
             Ok(true) => return Ok(Changed { before, after: write.next }),
-            Ok(false) => {}
+            // A repeated attempt is refused by what the one before has written, if only its answer was lost.
+            Ok(false) => match breaker.read().await {
+                Ok(stored) if is_same_write(&stored, &write.next) => return Ok(Changed { before, after: write.next }),
+                Ok(_) | Err(_) => {}
+            },
             Err(error) => return without_answer(breaker, before, write.next, error).await,
         }
     }

@@ -18,6 +18,8 @@ pub(super) enum AtWrite {
     Refused,
     /// It takes place, this follows, and the answer is lost.
     UnansweredAndOvertaken(Shared),
+    /// The answer to a first attempt is lost, and the second one is refused by what the first has written.
+    RefusedAfterItself,
 }
 
 /// A record in memory.
@@ -27,7 +29,7 @@ pub(super) struct FakeBreaker {
     /// What happens at the next writes; the ones after them go well.
     pub(super) script: RefCell<VecDeque<AtWrite>>,
     /// What waits, if it can be counted.
-    pub(super) counted: RefCell<Option<Result<Option<Counted>, StoreError>>>,
+    pub(super) counted: RefCell<Option<Result<Counted, StoreError>>>,
     /// After so many reads none is answered any more.
     pub(super) readable: Cell<Option<usize>>,
     pub(super) writes: Cell<usize>,
@@ -73,6 +75,10 @@ impl Breaker for FakeBreaker {
                 self.stored.replace(Some(other));
                 Ok(self.apply(write))
             }
+            Some(AtWrite::RefusedAfterItself) => {
+                assert!(self.apply(write), "nobody else writes");
+                Ok(false)
+            }
             Some(AtWrite::Refused) => Err(failed()),
             Some(AtWrite::Unanswered) => {
                 assert!(self.apply(write), "nobody else writes");
@@ -86,7 +92,7 @@ impl Breaker for FakeBreaker {
         }
     }
 
-    async fn count(&self) -> Result<Option<Counted>, StoreError> {
+    async fn count(&self) -> Result<Counted, StoreError> {
         self.counted.borrow().clone().expect("nobody counts")
     }
 }

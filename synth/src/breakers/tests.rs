@@ -89,7 +89,8 @@ async fn another_operator_is_not_overruled() {
         // Released and forced again.
         (forced(3, ago(100)), forced(5, ago(1))),
     ] {
-        for wanted in [Command::MetricsOnly, Command::ForceClosed] {
+        let forces_open = (before.state.name() != StateName::ForcedOpen).then_some(Command::ForceOpen);
+        for wanted in [Command::MetricsOnly, Command::ForceClosed].into_iter().chain(forces_open) {
             let breaker = FakeBreaker::with(before.clone()).then(AtWrite::Overtaken(meanwhile.clone()));
             let error = command(&breaker, wanted).await.expect_err("overruled");
             assert!(matches!(error, NotChanged::Overruled { .. }), "{error}");
@@ -99,13 +100,22 @@ async fn another_operator_is_not_overruled() {
 }
 
 #[tokio::test]
-async fn a_command_that_somebody_gave_meanwhile_is_not_given_again() {
-    let breaker = FakeBreaker::with(closed(3)).then(AtWrite::Overtaken(closed(4)));
+async fn a_command_that_would_change_nothing_is_not_written() {
+    let breaker = FakeBreaker::with(closed(3));
     let seen = breaker.read().await.expect("readable");
     let changed = carry_out(&breaker, Command::Release, "because", &seen, || NOW).await;
     assert_eq!(changed, Ok(Changed { before: closed(3), after: closed(3) }));
     assert_eq!(breaker.writes.get(), 0);
     assert!(!is_needed(&forced(3, ago(1)), Command::ForceOpen, NOW) && is_needed(&closed(3), Command::ForceOpen, NOW));
+}
+
+#[tokio::test]
+async fn a_write_that_was_refused_by_itself_took_place() {
+    for (before, wanted) in [(closed(3), Command::ForceOpen), (forced(3, ago(9)), Command::Release)] {
+        let breaker = FakeBreaker::with(before.clone()).then(AtWrite::RefusedAfterItself);
+        let changed = command(&breaker, wanted).await.expect("it took place");
+        assert_eq!((changed.before, changed.after.version, breaker.writes.get()), (before, 4, 1));
+    }
 }
 
 #[tokio::test]
@@ -174,10 +184,11 @@ async fn people_are_shown_every_state() {
     let environment = environment();
     let way = way(&environment);
     let oldest = Oldest { parked_at: ago(150), key: EventKey("customers/a".into()) };
-    let counted = Counted { events: 1, oldest: Some(oldest) };
+    let counted = Counted { events: 1, oldest: Some(oldest), is_partial: false };
+    let crowded = || Ok(Counted { is_partial: true, ..Counted::default() });
     let mut shown = Vec::new();
     for (record, counted) in
-        records().into_iter().zip([Ok(None), Ok(Some(counted)), Ok(None), Err(failed()), Err(failed()), Ok(None)])
+        records().into_iter().zip([crowded(), Ok(counted), crowded(), Err(failed()), Err(failed()), crowded()])
     {
         let breaker = FakeBreaker::with(record);
         breaker.counted.replace(Some(counted));

@@ -202,8 +202,9 @@ fn killed_functions_lose_nothing(checkout: &Checkout) {
     }
     let repeats: Vec<String> = hops.iter().map(|hop| hop["duplicates"].to_string()).collect();
     say(&format!("  {kills} kills, everything arrived; repeats at the four hops: {}", repeats.join(", ")));
+    let run = report["run"].as_str().expect("the run's name");
     for (region, receiver) in [HOME, PEER].into_iter().zip(receivers) {
-        let received = receiver.receive(AGAIN);
+        let received = receiver.receive(run, AGAIN);
         let distinct: BTreeSet<String> = received.passed.iter().map(ToString::to_string).collect();
         assert_eq!((received.passed.len(), distinct.len()), (count, count), "each id passes once in {region}");
         assert_eq!(received.repeats, received.arrived - count + AGAIN, "in {region}");

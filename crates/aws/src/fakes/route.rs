@@ -32,7 +32,7 @@ impl FakeRoute {
         locked(&self.stored).broken = broken;
     }
 
-    /// From now on there are too many events to count them (`true`), or not (`false`).
+    /// From now on a count comes no further than to the first event (`true`), or counts all (`false`).
     pub fn set_crowded(&self, crowded: bool) {
         locked(&self.stored).crowded = crowded;
     }
@@ -126,12 +126,17 @@ impl RouteStore for &FakeRoute {
         self.with(|stored| stored.flags.is_empty() && stored.events.is_empty())
     }
 
-    async fn count(&self) -> Result<Option<Counted>, StoreError> {
+    async fn count(&self) -> Result<Counted, StoreError> {
         self.with(|stored| {
             stored.counts += 1;
-            let oldest = |event: &ParkedEvent| Oldest { parked_at: event.parked_at, key: event.key.clone() };
-            let oldest = stored.events.values().map(oldest).min();
-            (!stored.crowded).then_some(Counted { events: stored.events.len() as u64, oldest })
+            let countable = if stored.crowded { 1 } else { usize::MAX };
+            let counted: Vec<&ParkedEvent> = stored.events.values().take(countable).collect();
+            let oldest = |event: &&ParkedEvent| Oldest { parked_at: event.parked_at, key: event.key.clone() };
+            Counted {
+                events: counted.len() as u64,
+                oldest: counted.iter().map(oldest).min(),
+                is_partial: counted.len() < stored.events.len(),
+            }
         })
     }
 

@@ -51,17 +51,19 @@ impl Records for IdempotencyTable {
     async fn write(&self, write: &Write) -> Result<Written, StoreError> {
         let (operation, request) = request(&self.table, write);
         let unreadable = |what| StoreError::Unreadable { key: write.key.as_str().to_owned(), what };
-        let record = |answer: Answer| answer.item.map(|item| read(&item)).transpose().map_err(unreadable);
         let count = |outcome| telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation.name, outcome]);
         match self.tables.call::<Answer>(operation, &request).await {
             Ok(answer) => {
                 count("written");
-                record(answer).map(Written::Over)
+                // It was free, so nobody works by what was there: an old record that can't be read is as good as none.
+                Ok(Written::Over(answer.item.and_then(|item| read(&item).ok())))
             }
             Err(failure) if is_condition(&failure) => {
                 count("refused");
-                let answer = serde_json::from_slice(&failure.answer).map_err(|_| unreadable("attribute values"))?;
-                record(answer).map(Written::Refused)
+                let answer: Answer =
+                    serde_json::from_slice(&failure.answer).map_err(|_| unreadable("attribute values"))?;
+                let there = answer.item.map(|item| read(&item)).transpose().map_err(unreadable)?;
+                Ok(Written::Refused(there))
             }
             Err(Failure { kind, code, message, .. }) => {
                 count("failed");

@@ -16,7 +16,8 @@ const KEYS_PER_REQUEST: usize = 100;
 const ROUNDS: u32 = 5;
 /// Pause before the second round; each further one waits longer by as much.
 const PAUSE: Duration = Duration::from_millis(40);
-/// Pages of 1 MB that a count reads. A lot that has more is counted by what was parked since the last count.
+/// Pages of 1 MB that a count reads. How many events a lot has that is larger is told by what was parked since it was
+/// counted last.
 const PAGES: usize = 20;
 
 impl DynamoRoute {
@@ -113,7 +114,7 @@ impl DynamoRoute {
         Ok(self.page(Query { limit: Some(1), ..self.query(None) }).await?.items.is_empty())
     }
 
-    pub(super) async fn count_events(&self) -> Result<Option<Counted>, StoreError> {
+    pub(super) async fn count_events(&self) -> Result<Counted, StoreError> {
         let mut counted = Counted::default();
         let mut from = None;
         let wanted = [names::PARKED_AT, names::KEY].join(", ");
@@ -129,10 +130,10 @@ impl DynamoRoute {
             counted.oldest = page.items.iter().filter_map(item::to_oldest).chain(counted.oldest).min();
             from = page.next.filter(|key| !key.is_empty());
             if from.is_none() {
-                return Ok(Some(counted));
+                return Ok(counted);
             }
         }
-        Ok(None)
+        Ok(Counted { is_partial: true, ..counted })
     }
 
     /// The key of the record.

@@ -56,7 +56,7 @@ impl<S: RouteStore> RouteStore for Until<'_, S> {
         self.within(self.store.is_empty()).await
     }
 
-    async fn count(&self) -> Result<Option<Counted>, StoreError> {
+    async fn count(&self) -> Result<Counted, StoreError> {
         self.within(self.store.count()).await
     }
 

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+use uuid::Uuid;
 
 use super::item::{self, names};
 use super::{DynamoRoute, StoreError};
+use crate::failure::{Failure, FailureKind};
 use crate::tables::{Done, Operation, cancellation_codes, is_condition, number};
 
-/// How often a write is tried that met another one at the route's record: all parks of a route meet there. The caller's
-/// deadline ends it earlier.
+/// How often a write is tried that met another one at the route's record: all parks of a route meet there. Each try of a
+/// single write is as many attempts as the configuration says. The caller's deadline ends it earlier.
 const ATTEMPTS: u32 = 12;
 /// The longest pause before the second attempt; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -58,7 +60,8 @@ impl DynamoRoute {
 
     pub(super) async fn park_events(&self, write: &ParkWrite) -> ParkAnswer {
         const OPERATION: Operation = Operation::TRANSACT_WRITE_ITEMS;
-        // Written once: bodies are large, and an attempt changes nothing of them.
+        // Written once: bodies are large, and every attempt has the same token, so that one whose answer was lost isn't
+        // carried out again.
         let request = serde_json::to_vec(&self.park_transaction(write)).unwrap_or_default();
         let mut attempt = 1;
         loop {
@@ -74,12 +77,14 @@ impl DynamoRoute {
                 telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[OPERATION.name, "refused"]);
                 return ParkAnswer::Refused;
             }
-            if codes.iter().any(|code| PASSING.contains(&code.as_str())) && attempt < ATTEMPTS {
+            let passes = codes.iter().any(|code| PASSING.contains(&code.as_str()));
+            if passes && attempt < ATTEMPTS {
                 tokio::time::sleep(pause(attempt)).await;
                 attempt += 1;
                 continue;
             }
-            let error = StoreError::new(OPERATION, failure);
+            let kind = if passes { FailureKind::Throttled } else { failure.kind };
+            let error = StoreError::new(OPERATION, Failure { kind, ..failure });
             tracing::warn!(error = &error as &dyn Error, ?codes, "events were not parked");
             return ParkAnswer::Failed;
         }
@@ -98,7 +103,7 @@ impl DynamoRoute {
         let events = write.events().iter().map(|event| put(item::of_event(&self.name, event)));
         let flags = write.flags().iter().map(|flag| put(item::of_flag(&self.name, flag)));
         let transact_items = std::iter::once(Action::Update(count)).chain(events).chain(flags).collect();
-        Transaction { transact_items }
+        Transaction { transact_items, client_request_token: Uuid::new_v4().to_string() }
     }
 
     pub(super) async fn delete_event(&self, delete: &DeleteEvent) -> Result<(), StoreError> {
@@ -212,6 +217,9 @@ impl<'a> Change<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Transaction<'a> {
     transact_items: Vec<Action<'a>>,
+    /// Makes repetitions within ten minutes one (DynamoDB API Reference, `TransactWriteItems`, read 2026-11). A transaction
+    /// that was cancelled may be tried again under it.
+    client_request_token: String,
 }
 
 #[derive(Debug, Serialize)]

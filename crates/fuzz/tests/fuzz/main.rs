@@ -1,5 +1,6 @@
-//! Every parser of what comes from outside, held to the same three promises: it has a result or an error for any bytes and
-//! for damaged samples, without a panic, and it uses no more memory than a multiple of its input.
+//! Parsers of what comes from outside, held to the same three promises: each has a result or an error for any bytes and for
+//! damaged samples, without a panic, and it uses no more memory than a multiple of its input. Which are left out, and what
+//! the bounds don't say, is told in `docs/semantics.md`, "Whatever comes in".
 //!
 //! A new parser is one line in the list below, a [`parser::Parser`] in one of the modules, and samples in `corpus/`.
 //! One binary for all of them, with an allocator that counts. What zstd's C code allocates isn't counted; it unpacks here
@@ -49,7 +50,9 @@ macro_rules! parsers {
 parsers! {
     stream_record: streams::RECORD,
     stream_batch: streams::BATCH,
+    router_batch: streams::ROUTER_BATCH,
     row: streams::ROW,
+    authority: streams::AUTHORITY,
     domain_event: letters::DOMAIN_EVENT,
     envelope: letters::ENVELOPE,
     dead_letter: letters::DEAD_LETTER,

@@ -1,11 +1,12 @@
 //! What every parser of outside input is held to.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fmt, fs};
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestError, TestRunner};
 
 use crate::MEMORY;
 
@@ -31,10 +32,12 @@ impl Parser {
     }
 
     pub(crate) fn handles_any_bytes(&self) {
+        let _alone = alone();
         self.handles(fuzz::any_bytes());
     }
 
     pub(crate) fn handles_damaged_samples(&self) {
+        let _alone = alone();
         self.handles(fuzz::damaged(self.samples().into_iter().map(|(_, sample)| sample).collect()));
     }
 
@@ -43,16 +46,20 @@ impl Parser {
         let hostile = (self.hostile)();
         assert!(hostile.iter().any(|input| input.len() >= 1_000_000), "no large input");
         for input in hostile {
-            self.measured(&input).unwrap_or_else(|message| panic!("{message}"));
+            self.measured(&input).unwrap_or_else(|message| panic!("{message}; {}", kept(input)));
         }
     }
 
+    /// Only for who is [`alone`].
     fn handles(&self, inputs: impl Strategy<Value = Vec<u8>>) {
-        let _alone = alone();
         let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
         let inputs = inputs.prop_map(Input);
         let outcome = runner.run(&inputs, |Input(input)| self.measured(&input).map_err(TestCaseError::fail));
-        outcome.unwrap_or_else(|error| panic!("{error}"));
+        match outcome {
+            Ok(()) => {}
+            Err(TestError::Fail(reason, Input(input))) => panic!("{reason}; {}", kept(input)),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Parses, and holds the memory that it takes against the bound.
@@ -64,7 +71,7 @@ impl Parser {
         });
         match peak <= bound {
             true => Ok(()),
-            false => Err(format!("{peak} bytes of memory, and {bound} are allowed for {:?}", Input(input.to_vec()))),
+            false => Err(format!("{peak} bytes of memory, and {bound} are allowed")),
         }
     }
 
@@ -107,6 +114,18 @@ impl fmt::Debug for Input {
         let shown = bytes[..bytes.len().min(2_000)].escape_ascii();
         write!(f, "{} bytes: {shown}", bytes.len())
     }
+}
+
+/// Where the whole of a failing input is, and how it begins. No seed is kept that would bring it back.
+fn kept(input: Vec<u8>) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("fuzz-{}-{}.input", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    let place = match fs::write(&path, &input) {
+        Ok(()) => format!("the input is in `{}`", path.display()),
+        Err(error) => format!("the input could not be written to `{}` ({error})", path.display()),
+    };
+    format!("{place}, {:?}", Input(input))
 }
 
 /// Memory is counted for the whole process, so tests take turns.
@@ -153,6 +172,8 @@ fn values(length: usize) -> [String; 10] {
 #[test]
 fn parsers_that_panic_or_take_too_much_are_found() {
     use std::panic::catch_unwind;
+    type Fails = fn();
+    type Found = fn(&[u8]) -> bool;
     const GREEDY: Parser = Parser {
         corpus: &["corpus/token"],
         parse: |bytes| vec![0_u8; bytes.len() * 3].iter().all(|byte| *byte == 0),
@@ -165,12 +186,23 @@ fn parsers_that_panic_or_take_too_much_are_found() {
     MODEST.bounds_its_memory();
     MODEST.takes_its_samples();
     for fails in [
-        || GREEDY.bounds_its_memory(),
-        || GREEDY.handles_damaged_samples(),
-        || NERVOUS.handles_any_bytes(),
         || Parser { parse: |_| false, ..MODEST }.takes_its_samples(),
         || Parser { hostile: Vec::new, ..MODEST }.bounds_its_memory(),
     ] {
         catch_unwind(fails).expect_err("found");
+    }
+    // What fails on an input leaves all of it.
+    let found: [(Fails, Found); 3] = [
+        (|| GREEDY.bounds_its_memory(), |input| input.len() == 1_000_000),
+        (|| GREEDY.handles_damaged_samples(), |input| input.len() > 512),
+        (|| NERVOUS.handles_any_bytes(), |input| input.contains(&b'{')),
+    ];
+    for (fails, is_found) in found {
+        let message = catch_unwind(fails).expect_err("found").downcast::<String>().expect("a formatted message");
+        let (_, rest) = message.split_once("the input is in `").expect("a file is named");
+        let (path, _) = rest.split_once('`').expect("the name ends");
+        let input = fs::read(path).expect("the file is there");
+        fs::remove_file(path).expect("it can be removed");
+        assert!(is_found(&input), "{message}");
     }
 }

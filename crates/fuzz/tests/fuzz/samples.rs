@@ -8,7 +8,7 @@ pub(crate) mod qlik;
 use aws::fakes::{FakeChange, FakeRow};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
-use events::authority::Standing;
+use events::authority::{Authority, Scope, Standing};
 use events::cross_region::{Encoding, Envelope, seal};
 use events::dead_letter::{DeadLetterEvent, RecordEncoding};
 use events::domain::Mapped;
@@ -90,6 +90,7 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
         ("stream_batch/two.json", batch()),
         ("row/live.json", row()),
         ("row/tombstone.json", item(&between(live, Some(FakeRow::Tombstone)))),
+        ("authority/record.json", authority()),
         ("domain_event/created.json", domain_event.to_json()),
         ("envelope/dictionary.json", sealed.to_json()),
         ("envelope/plain.json", plain.to_json()),
@@ -134,6 +135,20 @@ pub(crate) fn batch() -> String {
 /// A row as its table has it.
 pub(crate) fn row() -> String {
     FakeChange::new("us-west-2").record()["dynamodb"]["NewImage"].to_string()
+}
+
+/// The record of authority as its table has it.
+pub(crate) fn authority() -> String {
+    let record = Authority {
+        scope: Scope::all(),
+        owner: region("us-west-2"),
+        epoch: NonZeroU64::new(6).expect("from 1"),
+        lease_until: Some("2026-03-04T05:06:37.891Z".parse().expect("a time")),
+        withdrawn: [(region("us-east-1"), NonZeroU64::new(5).expect("from 1"))].into(),
+        changed_at: "2026-03-04T05:06:07.891Z".parse().expect("a time"),
+        changed_by: "ada".to_owned(),
+    };
+    serde_json::to_string(&record.to_item()).expect("JSON")
 }
 
 pub(crate) fn domain_event() -> DomainEvent {

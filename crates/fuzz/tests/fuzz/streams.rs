@@ -1,7 +1,10 @@
-//! What DynamoDB's streams bring: records, and the rows in them.
+//! What DynamoDB's streams bring: records, and the rows in them. And what its tables hold.
 
-use aws::fakes::{FakeBus, FakeDeadLetters};
+use aws::fakes::{FakeBus, FakeDeadLetters, FakeRoute};
 use aws::stream::{Batch, Work};
+use breaker::{Bounds, Settings, Thresholds};
+use event_router::guard::Guarded;
+use events::authority::Authority;
 use events::cross_region::seal;
 use events::dead_letter::PANIC;
 use events::domain::Mapped;
@@ -35,8 +38,6 @@ pub(crate) const RECORD: Parser = Parser {
 pub(crate) const BATCH: Parser = Parser {
     corpus: &["corpus/stream_batch"],
     parse: |bytes| {
-        // The router's, which also knows its schedule.
-        let _ = serde_json::from_slice::<Work>(bytes);
         let Ok(batch) = serde_json::from_slice::<Batch>(bytes) else { return false };
         let (bus, dead_letters) = (FakeBus::default(), FakeDeadLetters::default());
         let handler = Handler::new(region("us-west-2"), Duration::from_secs(1), &bus, &dead_letters);
@@ -47,16 +48,37 @@ pub(crate) const BATCH: Parser = Parser {
     },
     // The constant part is for the dead letters, which the stand-in for their queue keeps.
     memory: [16 * 1024 * 1024, 100],
-    // Lambda hands over at most 6 MB and 10,000 records.
-    hostile: || {
-        let record = samples::record();
-        let records = vec![record.as_str(); 6_000_000 / record.len()].join(",");
-        let mut batches = monsters(&samples::batch(), &["{\"S\":\"Ada\"}", "\"100\""]);
-        batches.push(format!("{{\"Records\":[{records}]}}").into_bytes());
-        batches.push(format!("{{\"Records\":[{}]}}", vec!["0"; 10_000].join(",")).into_bytes());
-        batches
-    },
+    hostile: hostile_batches,
 };
+
+/// The same through the whole event router, which also knows its schedule. Its peer is there, and its breaker closed.
+pub(crate) const ROUTER_BATCH: Parser = Parser {
+    corpus: &["corpus/stream_batch"],
+    parse: |bytes| {
+        let Ok(work) = serde_json::from_slice::<Work>(bytes) else { return false };
+        let (bus, route, dead_letters) = (FakeBus::default(), FakeRoute::default(), FakeDeadLetters::default());
+        let ends = [region("us-west-2"), region("us-east-1")];
+        let settings = Settings::new(Thresholds::default()).expect("valid");
+        let way = Guarded::new(ends, &bus, &route, &dead_letters, settings, Bounds::default());
+        let handler = event_router::Handler::new(region("us-west-2"), [way], Duration::from_secs(1), &dead_letters);
+        let response = block_on(handler.handle(invocation(work), &mut std::io::sink()));
+        let letters = dead_letters.kept();
+        assert!(letters.iter().all(|letter| letter.error_class != PANIC), "{letters:?}");
+        letters.is_empty() && response.is_ok_and(|response| response.is_complete())
+    },
+    memory: [16 * 1024 * 1024, 100],
+    hostile: hostile_batches,
+};
+
+/// Lambda hands over at most 6 MB and 10,000 records.
+fn hostile_batches() -> Vec<Vec<u8>> {
+    let record = samples::record();
+    let records = vec![record.as_str(); 6_000_000 / record.len()].join(",");
+    let mut batches = monsters(&samples::batch(), &["{\"S\":\"Ada\"}", "\"100\""]);
+    batches.push(format!("{{\"Records\":[{records}]}}").into_bytes());
+    batches.push(format!("{{\"Records\":[{}]}}", vec!["0"; 10_000].join(",")).into_bytes());
+    batches
+}
 
 /// An item of a table, as a row.
 pub(crate) const ROW: Parser = Parser {
@@ -67,4 +89,15 @@ pub(crate) const ROW: Parser = Parser {
     },
     memory: [64 * 1024, 100],
     hostile: || monsters(&samples::row(), &["{\"S\":\"Ada\"}", "\"Ada\"", "{\"N\":\"1\"}"]),
+};
+
+/// The item of the authority table, as a record.
+pub(crate) const AUTHORITY: Parser = Parser {
+    corpus: &["corpus/authority"],
+    parse: |bytes| {
+        let Ok(item) = serde_json::from_slice::<Item>(bytes) else { return false };
+        Authority::from_item(&item).is_ok()
+    },
+    memory: [64 * 1024, 100],
+    hostile: || monsters(&samples::authority(), &["{\"S\":\"ada\"}", "\"ada\"", "{\"us-east-1\":{\"N\":\"5\"}}"]),
 };

@@ -53,7 +53,6 @@ fn verdict_by(rules: &str, database: Option<&GeoDatabase>, detail: &str) -> Verd
         received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
         replay: None,
         detail: &detail,
-        traceparent: None,
     };
     let rules = RuleSet::parse(rules).expect("good rules");
     transform(&raw, &Region::new("us-west-2").expect("a region"), &rules, &WINDOW, database)
@@ -82,7 +81,6 @@ fn a_reused_id_is_told_with_what_was_written() {
             received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
             replay: None,
             detail: &raw,
-            traceparent: None,
         };
         let rules = RuleSet::parse(RULES).expect("good rules");
         let refusal = reused(&raw, &Region::new("us-west-2").expect("a region"), &rules);
@@ -93,6 +91,34 @@ fn a_reused_id_is_told_with_what_was_written() {
     let id = event()["event_id"].as_str().map(ToOwned::to_owned);
     assert_eq!(told(&event().to_string()), (id, Some("page.viewed".to_owned())));
     assert_eq!(told("7"), (None, None));
+}
+
+#[test]
+fn the_content_is_everything_but_white_space_and_the_trace_context() {
+    let judged = |detail: &str| {
+        let detail = RawValue::from_string(detail.to_owned()).expect("JSON");
+        let raw = RawEvent {
+            bus_event_id: "bus-1".to_owned(),
+            received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
+            replay: None,
+            detail: &detail,
+        };
+        let rules = RuleSet::parse(RULES).expect("good rules");
+        judge(&raw, &Region::new("us-west-2").expect("a region"), &rules, &WINDOW, None)
+    };
+    let check = |detail: &str, content: &str, ignored_trace_context: bool| {
+        let found = judged(detail);
+        assert_eq!(found.content.as_deref(), Some(content), "{detail}");
+        assert_eq!(found.ignored_trace_context, ignored_trace_context, "{detail}");
+    };
+    let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    check(r#"{ "b": 1.0, "a": [1, 2] }"#, r#"{"b":1.0,"a":[1,2]}"#, false);
+    check(&format!(r#"{{"traceparent":"{context}","b":1.0}}"#), r#"{"b":1.0}"#, false);
+    check(&format!(r#"{{"b":1.0,"\u0074raceparent":"{context}"}}"#), r#"{"b":1.0}"#, false);
+    check(r#"{"b":1.0,"traceparent":7,"c":2}"#, r#"{"b":1.0,"c":2}"#, true);
+    check(r#"{"data":{"traceparent":"x"}}"#, r#"{"data":{"traceparent":"x"}}"#, false);
+    check(r#"["traceparent"]"#, r#"["traceparent"]"#, false);
+    assert_eq!(judged(&format!("{}{}", "[".repeat(100), "]".repeat(100))).content, None);
 }
 
 /// A good event of a type without rules of its own.

@@ -147,13 +147,72 @@ fn a_store_that_does_not_answer_is_waited_for_a_second() {
 }
 
 #[test]
+fn a_load_that_failed_answers_for_five_seconds_too() {
+    for (behaviour, first) in [(FailsAfter(30), 30), (Hangs, 1_000)] {
+        let world = World::new();
+        let knowing = world.process();
+        world.check(&knowing);
+        world.set_store(behaviour);
+        world.time.pass(Duration::from_secs(6));
+        for (process, code) in [(&knowing, 200), (&world.process(), 503)] {
+            let before = world.loads();
+            for (pass_ms, loads, took_ms) in [(0, 1, first), (0, 1, 0), (3_900, 1, 0), (2_000, 2, first)] {
+                world.time.pass(Duration::from_millis(pass_ms));
+                let (answered, body, took) = world.ask_timed(process);
+                assert_eq!((answered, took), (code, Duration::from_millis(took_ms)), "{behaviour:?} {body}");
+                assert_eq!(world.loads() - before, loads, "{behaviour:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_gone_from_the_store_is_not_told() {
     let world = World::new();
     let process = world.process();
     world.check(&process);
     world.remove("verdict#us-west-2");
     world.time.pass(Duration::from_secs(6));
+    let before = world.loads();
     assert_eq!(world.ask(&process).0, 503, "not there is an answer, unlike no answer");
+    assert_eq!((world.ask(&process).0, world.loads() - before), (503, 1), "and answers for five seconds");
+    world.check(&process);
+    assert_eq!(world.ask(&process).0, 200, "a check is told at once");
+}
+
+#[test]
+fn an_older_verdict_in_the_store_replaces_no_copy_that_could_not_be_kept() {
+    let world = World::new();
+    let process = world.process();
+    world.check(&process);
+    world.set_all(OWN, FailsAfter(10));
+    world.check_a_minute_later(&process);
+    assert!(world.kept("verdict#us-west-2").expect("kept").0.contains("degraded"));
+    // Neither read nor written, and the process knows what is kept.
+    world.set_store(FailsAfter(10));
+    world.check_a_minute_later(&process);
+    world.set_store(Takes(20));
+    for _ in 0..2 {
+        world.time.pass(Duration::from_secs(6));
+        assert_eq!(world.ask(&process).1["status"], "unhealthy");
+    }
+    world.set_all(OWN, Takes(20));
+    let (outcome, _) = world.check_a_minute_later(&process);
+    assert_eq!(outcome["regions"][0]["verdict"], "unhealthy", "the next check builds upon the copy");
+}
+
+#[test]
+fn a_verdict_made_blindly_is_not_told_in_place_of_the_kept_one() {
+    let world = World::new();
+    world.set_all(OWN, FailsAfter(10));
+    (0..2).for_each(|_| drop(world.check_anew()));
+    world.set_all(OWN, Takes(20));
+    world.set_store(FailsAfter(10));
+    let process = world.process();
+    world.check_a_minute_later(&process);
+    world.set_store(Takes(20));
+    world.time.pass(Duration::from_secs(6));
+    assert_eq!(world.ask(&process).1["status"], "unhealthy");
 }
 
 #[test]

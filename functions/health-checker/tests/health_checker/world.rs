@@ -146,18 +146,22 @@ pub(crate) struct FakeRecord {
     time: VirtualTime,
     behaviour: Arc<Mutex<Behaviour>>,
     record: Arc<Mutex<Option<Authority>>>,
+    /// What the next reading gives instead.
+    outdated: Arc<Mutex<Option<Authority>>>,
     reads: Arc<Mutex<usize>>,
 }
 
 impl ReadAuthority for FakeRecord {
     async fn read(&self) -> Result<Option<Authority>, AuthorityError> {
         *self.reads.lock().expect("not poisoned") += 1;
+        let outdated = self.outdated.lock().expect("not poisoned").take();
         let behaviour = *self.behaviour.lock().expect("not poisoned");
+        let behaviour = if outdated.is_some() { Behaviour::Takes(20) } else { behaviour };
         behaviour.happen(self.time.clone()).await.map_err(|error| AuthorityError::Unavailable {
             code: "InternalServerError".to_owned(),
             message: error.to_string(),
         })?;
-        Ok(self.record.lock().expect("not poisoned").clone())
+        Ok(outdated.or_else(|| self.record.lock().expect("not poisoned").clone()))
     }
 }
 
@@ -202,6 +206,7 @@ impl World {
                 time: time.clone(),
                 behaviour: behaviour(),
                 record: Arc::default(),
+                outdated: Arc::default(),
                 reads: Arc::default(),
             },
             time,
@@ -248,17 +253,7 @@ impl World {
     /// Decides: from now on the record has this epoch, the own region owns everything, and the regions in `withdrawn` get no
     /// traffic.
     pub(crate) fn decide(&self, epoch: u64, withdrawn: &[&str]) {
-        let region = |name: &str| Region::new(name).expect("a region");
-        let epoch = NonZeroU64::new(epoch).expect("from 1");
-        *self.record.record.lock().expect("not poisoned") = Some(Authority {
-            scope: Scope::all(),
-            owner: region(OWN),
-            epoch,
-            lease_until: None,
-            withdrawn: withdrawn.iter().map(|name| (region(name), epoch)).collect(),
-            changed_at: Timestamp::UNIX_EPOCH,
-            changed_by: "ada".to_owned(),
-        });
+        *self.record.record.lock().expect("not poisoned") = Some(record(epoch, withdrawn));
     }
 
     /// The same, with another owner.
@@ -266,6 +261,12 @@ impl World {
         self.decide(epoch, &[]);
         let mut record = self.record.record.lock().expect("not poisoned");
         record.as_mut().expect("just decided").owner = Region::new(owner).expect("a region");
+    }
+
+    /// The next reading gives a record with this epoch that withdraws nobody, as one does that began before a decision. It
+    /// succeeds whatever the later ones do.
+    pub(crate) fn outdate_next_read(&self, epoch: u64) {
+        *self.record.outdated.lock().expect("not poisoned") = Some(record(epoch, &[]));
     }
 
     /// Takes the record away.
@@ -378,6 +379,21 @@ impl World {
     /// How often the store was read.
     pub(crate) fn loads(&self) -> usize {
         *self.store.loads.lock().expect("not poisoned")
+    }
+}
+
+/// The record of authority with this epoch: the own region owns everything.
+fn record(epoch: u64, withdrawn: &[&str]) -> Authority {
+    let region = |name: &str| Region::new(name).expect("a region");
+    let epoch = NonZeroU64::new(epoch).expect("from 1");
+    Authority {
+        scope: Scope::all(),
+        owner: region(OWN),
+        epoch,
+        lease_until: None,
+        withdrawn: withdrawn.iter().map(|name| (region(name), epoch)).collect(),
+        changed_at: Timestamp::UNIX_EPOCH,
+        changed_by: "ada".to_owned(),
     }
 }
 

@@ -132,6 +132,15 @@ async fn failures_are_sorted_and_nothing_unreadable_is_guessed_at() {
     assert_eq!(class(refused(&Value::Null)).await, "claim_unreadable");
 }
 
+/// The condition held, so the record had expired.
+#[tokio::test]
+async fn a_claim_over_an_old_record_that_cannot_be_read_holds() {
+    for state in [json!({ "state": { "S": "NEW" } }), json!({ "state": { "S": "DONE" }, "owner": { "N": "1" } })] {
+        let script = Script::new().ok(json!({ "Attributes": stored(&state) }));
+        assert!(matches!(claim(script).await, Ok(Claim::Claimed(claimed)) if !claimed.took_over()), "{state}");
+    }
+}
+
 /// Whether a condition of ours holds for an item: comparisons, `attribute_not_exists`, `AND`, `OR` and parentheses.
 fn holds(request: &Value, item: Option<&Value>) -> bool {
     let condition =

@@ -5,13 +5,13 @@
 //! Nothing is written here: decisions are people's, and a lease is renewed only by who stops when it ends.
 
 use crate::failure::{Failure, FailureKind};
-use aws_sdk_dynamodb::types as sdk;
+use crate::tables::{Found, GetItem, Operation, Tables, item};
 use aws_types::SdkConfig;
 use contracts::TableName;
+use events::AttributeValue;
 use events::authority::{Authority, MalformedAuthority, Scope};
-use events::{AttributeValue, Item};
-use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Reads the record about everything.
@@ -91,39 +91,24 @@ impl From<Failure> for AuthorityError {
 /// The table of authority, by the replica of one region.
 #[derive(Clone, Debug)]
 pub struct AuthorityTable {
-    client: aws_sdk_dynamodb::Client,
+    tables: Arc<Tables>,
     table: TableName,
 }
 
 impl AuthorityTable {
     /// The replica of `table` in the region that `config` is for.
     pub fn new(config: &SdkConfig, table: TableName) -> Self {
-        Self { client: aws_sdk_dynamodb::Client::new(config), table }
+        Self { tables: Arc::new(Tables::new(config)), table }
     }
 }
 
 impl ReadAuthority for AuthorityTable {
     async fn read(&self) -> Result<Option<Authority>, AuthorityError> {
         let key = Authority::key(&Scope::all());
-        let pk = sdk::AttributeValue::S(key.clone());
-        let get = self.client.get_item().table_name(self.table.as_str()).key("pk", pk).consistent_read(true);
-        let Some(item) = get.send().await.map_err(|error| Failure::of(&error))?.item else { return Ok(None) };
-        let record = Authority::from_item(&to_item(item));
-        record.map(Some).map_err(|mistake| AuthorityError::Malformed { key, mistake })
-    }
-}
-
-fn to_item(item: HashMap<String, sdk::AttributeValue>) -> Item {
-    item.into_iter().map(|(name, value)| (name, to_value(value))).collect()
-}
-
-fn to_value(value: sdk::AttributeValue) -> AttributeValue {
-    match value {
-        sdk::AttributeValue::S(text) => AttributeValue::S(text),
-        sdk::AttributeValue::N(number) => AttributeValue::N(number),
-        sdk::AttributeValue::M(entries) => AttributeValue::M(to_item(entries)),
-        // No attribute of a record is anything else, so whatever it is, it is as wrong as this.
-        _ => AttributeValue::Null,
+        let get = GetItem::of(&self.table, item([("pk", AttributeValue::text(&key))]));
+        let Found { item } = self.tables.call(Operation::GET_ITEM, &get).await?;
+        let record = item.map(|item| Authority::from_item(&item)).transpose();
+        record.map_err(|mistake| AuthorityError::Malformed { key, mistake })
     }
 }
 
@@ -131,6 +116,7 @@ fn to_value(value: sdk::AttributeValue) -> AttributeValue {
 mod tests {
     use super::*;
     use crate::testing::{Script, sdk_config};
+    use events::Item;
     use serde_json::{Value, json};
 
     fn table(script: &Script) -> AuthorityTable {

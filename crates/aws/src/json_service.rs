@@ -16,7 +16,9 @@ use aws_smithy_runtime::client::identity::no_auth::NoAuthIdentityResolver;
 use aws_smithy_runtime::client::orchestrator::endpoints::StaticUriEndpointResolver;
 use aws_smithy_runtime::client::retries::strategy::NeverRetryStrategy;
 use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
-use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::identity::SharedIdentityResolver;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
@@ -54,7 +56,7 @@ impl Service {
 /// A service of one region.
 pub(crate) struct JsonService {
     service: Service,
-    connector: SharedHttpConnector,
+    http: Http,
     credentials: SharedCredentialsProvider,
     signer: Signer,
     url: String,
@@ -87,7 +89,7 @@ impl JsonService {
         let retries = config.retry_config();
         Self {
             service,
-            connector: connector_of(config),
+            http: Http::of(config),
             credentials: config.credentials_provider().expect("a configuration has credentials"),
             signer: Signer::new(region, service.name),
             host: host.to_owned(),
@@ -139,7 +141,7 @@ impl JsonService {
 
     async fn attempt(&self, target: &'static str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let request = self.request(target, body).await?;
-        let dispatched = self.connector.call(request).await;
+        let dispatched = self.http.connector().call(request).await;
         let response = dispatched.map_err(|error| Failure::without_answer("DispatchFailure", &error))?;
         let status = response.status().as_u16();
         let error_type = response.headers().get("x-amzn-errortype").map(ToOwned::to_owned);
@@ -196,22 +198,34 @@ fn endpoint_of(service: &str, region: &str) -> String {
     format!("https://{service}.{region}.{suffix}")
 }
 
-/// The connector that all clients of a configuration share.
+/// The HTTP client that all clients of a configuration share.
 ///
-/// It is asked for as the SDK does, with components that nobody needs: the HTTP clients of [`crate::config`] don't look at
-/// them.
-fn connector_of(config: &SdkConfig) -> SharedHttpConnector {
-    let components = RuntimeComponents::builder("JsonService")
-        .with_auth_scheme_option_resolver(Some(StaticAuthSchemeOptionResolver::new(vec![NO_AUTH_SCHEME_ID])))
-        .with_auth_scheme(NoAuthScheme::new())
-        .with_identity_cache(Some(IdentityCache::no_cache()))
-        .with_identity_resolver(NO_AUTH_SCHEME_ID, SharedIdentityResolver::new(NoAuthIdentityResolver::new()))
-        .with_endpoint_resolver(Some(StaticUriEndpointResolver::uri("")))
-        .with_retry_strategy(Some(NeverRetryStrategy::new()))
-        .build()
-        .expect("invariant: what is required is there");
-    let client = config.http_client().expect("a configuration has an HTTP client");
-    client.http_connector(&HttpConnectorSettings::builder().build(), &components)
+/// It is asked for its connector with each attempt, as the SDK does, because one that gives connections up after a pause
+/// decides then. What the SDK tells it besides is made once: the HTTP clients of [`crate::config`] don't look at it.
+struct Http {
+    client: SharedHttpClient,
+    settings: HttpConnectorSettings,
+    components: RuntimeComponents,
+}
+
+impl Http {
+    fn of(config: &SdkConfig) -> Self {
+        let components = RuntimeComponents::builder("JsonService")
+            .with_auth_scheme_option_resolver(Some(StaticAuthSchemeOptionResolver::new(vec![NO_AUTH_SCHEME_ID])))
+            .with_auth_scheme(NoAuthScheme::new())
+            .with_identity_cache(Some(IdentityCache::no_cache()))
+            .with_identity_resolver(NO_AUTH_SCHEME_ID, SharedIdentityResolver::new(NoAuthIdentityResolver::new()))
+            .with_endpoint_resolver(Some(StaticUriEndpointResolver::uri("")))
+            .with_retry_strategy(Some(NeverRetryStrategy::new()))
+            .build()
+            .expect("invariant: what is required is there");
+        let client = config.http_client().expect("a configuration has an HTTP client");
+        Self { client, settings: HttpConnectorSettings::builder().build(), components }
+    }
+
+    fn connector(&self) -> SharedHttpConnector {
+        self.client.http_connector(&self.settings, &self.components)
+    }
 }
 
 /// What an answer with an error status says. The code stands in a header or in the body, with a namespace before it or

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::json_service::{JsonService, Service};
 use aws_types::SdkConfig;
+use contracts::TableName;
 use events::attribute::{AttributeValue, Item};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ impl Operation {
     pub(crate) const BATCH_GET_ITEM: Self = Self::new("batch_get_item", "DynamoDB_20120810.BatchGetItem");
     pub(crate) const DELETE_ITEM: Self = Self::new("delete_item", "DynamoDB_20120810.DeleteItem");
     pub(crate) const GET_ITEM: Self = Self::new("get_item", "DynamoDB_20120810.GetItem");
+    pub(crate) const LIST_TABLES: Self = Self::new("list_tables", "DynamoDB_20120810.ListTables");
     pub(crate) const PUT_ITEM: Self = Self::new("put_item", "DynamoDB_20120810.PutItem");
     pub(crate) const QUERY: Self = Self::new("query", "DynamoDB_20120810.Query");
     pub(crate) const TRANSACT_WRITE_ITEMS: Self =
@@ -64,6 +66,29 @@ impl Tables {
 /// An answer of which nothing is used.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Done {}
+
+/// A consistent read of one item.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct GetItem<'a> {
+    table_name: &'a str,
+    key: Item,
+    consistent_read: bool,
+}
+
+impl<'a> GetItem<'a> {
+    /// The item of `table` with this key.
+    pub(crate) fn of(table: &'a TableName, key: Item) -> Self {
+        Self { table_name: table.as_str(), key, consistent_read: true }
+    }
+}
+
+/// What is there, if anything is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Found {
+    #[serde(rename = "Item")]
+    pub(crate) item: Option<Item>,
+}
 
 /// Names of attributes to their values, for an item, a key or the values of an expression.
 pub(crate) fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {

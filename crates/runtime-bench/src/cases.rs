@@ -12,8 +12,8 @@ pub const ALLOWED: &str = r#""isAuthorized":true"#;
 /// What the answer to a batch holds when all of it is done.
 const ALL_DONE: &str = r#"{"batchItemFailures":[]}"#;
 
-/// An issuer whose keys nobody asks for: the authorizer only makes ready to ask it over TLS.
-const DISTANT_ISSUER: &str = "https://login.example.com";
+/// An issuer whose keys can't be had: the authorizer makes ready to ask it over TLS, and nobody listens there.
+const DISTANT_ISSUER: &str = "https://127.0.0.1:9";
 
 /// Different batches of a stream, handed out in turn.
 const BATCHES: usize = 64;

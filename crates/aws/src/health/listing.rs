@@ -1,6 +1,8 @@
 //! Asking control planes for names: one name a service is enough to see that there is an answer.
 
 use super::{HealthError, ProbedService, RegionProbes, called};
+use crate::tables::{Done, Operation};
+use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -9,7 +11,10 @@ impl RegionProbes {
     pub(super) async fn list_names(&self, service: ProbedService) -> Result<Duration, HealthError> {
         let started = Instant::now();
         match service {
-            ProbedService::DynamoDb => called(self.dynamodb.list_tables().limit(1).send()).await.map(drop),
+            ProbedService::DynamoDb => {
+                let Done {} = self.tables.call(Operation::LIST_TABLES, &json!({ "Limit": 1 })).await?;
+                Ok(())
+            }
             ProbedService::EventBridge => called(self.eventbridge.list_event_buses().limit(1).send()).await.map(drop),
             ProbedService::Sqs => called(self.sqs.list_queues().max_results(1).send()).await.map(drop),
         }?;
@@ -23,7 +28,6 @@ mod tests {
     use crate::health::ProbeRegion;
     use crate::health::probes::tests::probes;
     use crate::testing::Script;
-    use serde_json::json;
 
     #[tokio::test]
     async fn one_name_of_each_kind_is_asked_for() {

@@ -2,13 +2,16 @@
 
 use super::bus::put_event;
 use super::{HealthError, ProbeRegion, ProbedService, called, since_epoch};
-use aws_sdk_dynamodb::types::AttributeValue;
+use crate::tables::{Done, Found, GetItem, Operation, Tables, item};
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use contracts::{BusName, QueueName, Region, TableName};
 use events::health::CANARY;
+use events::{AttributeValue, Item};
+use serde::Serialize;
 use serde_json::json;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -26,7 +29,7 @@ pub struct RegionProbes {
     table: TableName,
     bus: BusName,
     queue: QueueName,
-    pub(super) dynamodb: aws_sdk_dynamodb::Client,
+    pub(super) tables: Arc<Tables>,
     pub(super) eventbridge: aws_sdk_eventbridge::Client,
     pub(super) sqs: aws_sdk_sqs::Client,
 }
@@ -62,7 +65,7 @@ impl RegionProbes {
             table,
             bus,
             queue,
-            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            tables: Arc::new(Tables::new(&config)),
             eventbridge: aws_sdk_eventbridge::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
         }
@@ -74,14 +77,13 @@ impl RegionProbes {
         self.read_canary().await?;
         let now = since_epoch(SystemTime::now());
         let written = now.as_nanos();
-        let put = self
-            .dynamodb
-            .put_item()
-            .table_name(self.table.as_str())
-            .item("pk", self.canary_key())
-            .item("written_at", AttributeValue::N(written.to_string()))
-            .item("expires_at", AttributeValue::N((now + CANARY_ROW_LIFE).as_secs().to_string()));
-        slowest.of(called(put.send())).await?;
+        let row = item([
+            ("pk", self.canary_key()),
+            ("written_at", AttributeValue::N(written.to_string())),
+            ("expires_at", AttributeValue::N((now + CANARY_ROW_LIFE).as_secs().to_string())),
+        ]);
+        let put = PutItem { table_name: self.table.as_str(), item: row };
+        let Done {} = slowest.of(async { Ok(self.tables.call(Operation::PUT_ITEM, &put).await?) }).await?;
         match slowest.of(self.read_canary()).await? {
             // Another check of the same observer may have written since.
             Some(read) if read >= written => Ok(slowest.0),
@@ -91,10 +93,10 @@ impl RegionProbes {
 
     /// When the observer's canary row was written, in nanoseconds since 1970.
     async fn read_canary(&self) -> Result<Option<u128>, HealthError> {
-        let get = self.dynamodb.get_item().table_name(self.table.as_str()).key("pk", self.canary_key());
-        let output = called(get.consistent_read(true).send()).await?;
-        let read = output.item().and_then(|item| item.get("written_at")).and_then(|value| value.as_n().ok());
-        Ok(read.and_then(|text| text.parse().ok()))
+        let get = GetItem::of(&self.table, item([("pk", self.canary_key())]));
+        let Found { item } = self.tables.call(Operation::GET_ITEM, &get).await?;
+        let written = item.and_then(|mut item| item.remove("written_at"));
+        Ok(written.and_then(|written| written.as_number()?.parse().ok()))
     }
 
     fn canary_key(&self) -> AttributeValue {
@@ -137,6 +139,13 @@ impl RegionProbes {
             message: "the answer has no queue URL".to_owned(),
         })
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutItem<'a> {
+    table_name: &'a str,
+    item: Item,
 }
 
 impl ProbeRegion for RegionProbes {

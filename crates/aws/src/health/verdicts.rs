@@ -1,34 +1,34 @@
 //! Where verdicts are kept: a table of the checker's own region.
 
-use super::{HealthError, KeepVerdicts, Keeping, KeptText, called, since_epoch};
-use crate::failure::Failure;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::AttributeValue;
+use super::{HealthError, KeepVerdicts, Keeping, KeptText, since_epoch};
+use crate::tables::{Done, Found, GetItem, Operation, Tables, is_condition, item, number};
 use aws_types::SdkConfig;
 use contracts::TableName;
+use events::{AttributeValue, Item};
+use serde::Serialize;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Verdicts in a table: `pk` is the key, `body` the text, `stamp` its number, `expires_at` the time to live in epoch seconds.
 #[derive(Clone, Debug)]
 pub struct VerdictTable {
-    client: aws_sdk_dynamodb::Client,
+    tables: Arc<Tables>,
     table: TableName,
 }
 
 impl VerdictTable {
     /// Verdicts in `table`; `config` must be for the table's region.
     pub fn new(config: &SdkConfig, table: TableName) -> Self {
-        Self { client: aws_sdk_dynamodb::Client::new(config), table }
+        Self { tables: Arc::new(Tables::new(config)), table }
     }
 }
 
 impl KeepVerdicts for VerdictTable {
     async fn load(&self, key: &str) -> Result<Option<KeptText>, HealthError> {
-        let key = AttributeValue::S(key.to_owned());
-        let get = self.client.get_item().table_name(self.table.as_str()).key("pk", key).consistent_read(true);
-        let Some(item) = called(get.send()).await?.item else { return Ok(None) };
-        let text = item.get("body").and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-        let stamp = item.get("stamp").and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok());
+        let get = GetItem::of(&self.table, item([("pk", AttributeValue::text(key))]));
+        let Found { item: Some(item) } = self.tables.call(Operation::GET_ITEM, &get).await? else { return Ok(None) };
+        let text = item.get("body").and_then(AttributeValue::as_text).unwrap_or_default().to_owned();
+        let stamp = item.get("stamp").and_then(AttributeValue::as_number).and_then(|text| text.parse().ok());
         Ok(Some(KeptText { text, stamp: stamp.unwrap_or_default() }))
     }
 
@@ -39,32 +39,38 @@ impl KeepVerdicts for VerdictTable {
         seen: Option<u64>,
         expires_at: SystemTime,
     ) -> Result<Keeping, HealthError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(self.table.as_str())
-            .item("pk", AttributeValue::S(key.to_owned()))
-            .item("body", AttributeValue::S(kept.text.clone()))
-            .item("stamp", AttributeValue::N(kept.stamp.to_string()))
-            .item("expires_at", AttributeValue::N(since_epoch(expires_at).as_secs().to_string()));
         // Its own stamp is there when an attempt was carried out whose answer got lost.
-        let put = put.expression_attribute_values(":own", AttributeValue::N(kept.stamp.to_string()));
-        let put = match seen {
-            None => put.condition_expression("attribute_not_exists(pk) OR stamp = :own"),
-            Some(seen) => put
-                .condition_expression(
-                    "attribute_not_exists(pk) OR attribute_not_exists(stamp) OR stamp = :own OR stamp = :seen",
-                )
-                .expression_attribute_values(":seen", AttributeValue::N(seen.to_string())),
+        let own = (":own".to_owned(), number(kept.stamp));
+        let seen = seen.map(|seen| (":seen".to_owned(), number(seen)));
+        let put = PutItem {
+            table_name: self.table.as_str(),
+            item: item([
+                ("pk", AttributeValue::text(key)),
+                ("body", AttributeValue::text(&kept.text)),
+                ("stamp", number(kept.stamp)),
+                ("expires_at", number(since_epoch(expires_at).as_secs())),
+            ]),
+            condition_expression: match seen {
+                None => "attribute_not_exists(pk) OR stamp = :own",
+                Some(_) => "attribute_not_exists(pk) OR attribute_not_exists(stamp) OR stamp = :own OR stamp = :seen",
+            },
+            expression_attribute_values: [own].into_iter().chain(seen).collect(),
         };
-        match put.send().await {
-            Ok(_) => Ok(Keeping::Kept),
-            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
-                Ok(Keeping::Overtaken)
-            }
-            Err(error) => Err(Failure::of(&error).into()),
+        match self.tables.call(Operation::PUT_ITEM, &put).await {
+            Ok(Done {}) => Ok(Keeping::Kept),
+            Err(failure) if is_condition(&failure) => Ok(Keeping::Overtaken),
+            Err(failure) => Err(failure.into()),
         }
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutItem<'a> {
+    table_name: &'a str,
+    item: Item,
+    condition_expression: &'static str,
+    expression_attribute_values: Item,
 }
 
 #[cfg(test)]

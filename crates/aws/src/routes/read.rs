@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::item::{self, names};
 use super::{Counted, DynamoRoute, StoreError};
-use crate::tables::{self, Operation};
+use crate::tables::{self, Found, GetItem, Operation};
 
 /// Keys that one request asks for (DynamoDB API Reference, `BatchGetItem`, read 2026-11).
 const KEYS_PER_REQUEST: usize = 100;
@@ -22,22 +22,8 @@ const PAGES: usize = 20;
 
 impl DynamoRoute {
     pub(super) async fn read_record(&self) -> Result<Shared, StoreError> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct GetItem<'a> {
-            table_name: &'a str,
-            key: Item,
-            consistent_read: bool,
-        }
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(rename = "Item")]
-            item: Option<Item>,
-        }
         const OPERATION: Operation = Operation::GET_ITEM;
-        let key = self.record_key();
-        let request = GetItem { table_name: self.breakers.as_str(), key, consistent_read: true };
-        let answer: Answer = self.read_from(OPERATION, &request).await?;
+        let answer: Found = self.read_from(OPERATION, &GetItem::of(&self.breakers, self.record_key())).await?;
         match answer.item {
             None => Ok(Shared::absent()),
             Some(item) => item::to_record(&item).map_err(|what| StoreError::unreadable(OPERATION, what)),

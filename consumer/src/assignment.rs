@@ -1,8 +1,6 @@
 //! Partitions come and go: what happens when the group rebalances.
 //!
-//! - Assigned: the start offset is settled and a lane is started.
-//! - Revoked: the lanes finish what they have begun, within the drain deadline, and their done prefixes are committed before the partitions are let go.
-//! - Lost (this member was thrown out of the group): the lanes are aborted and nothing is committed, because someone else owns the partitions by now.
+//! The start offset of a partition that comes is settled here; what becomes of lanes is said in [`crate::lanes`].
 //!
 //! A step of a rebalance that fails stops the pipeline: this member would otherwise hold partitions that it doesn't work on.
 //!
@@ -15,8 +13,8 @@
 //! When the coordinator doesn't answer, nothing is assumed: the pipeline stops.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use events::Entity;
@@ -29,100 +27,39 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
-use crate::lane::{Halt, Lane, Progress, Signals};
+use crate::lane::{Halt, Signals};
+use crate::lanes::{Lanes, parts};
 
 /// How long the group's coordinator may take to say what is committed.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A topic's partition.
-pub type Partition = (Entity, i32);
-
-/// The assigned partitions' lanes, and the callbacks by which librdkafka changes them.
+/// The callbacks by which librdkafka changes the lanes.
+#[derive(Debug)]
 pub struct Assignment {
-    lanes: Mutex<HashMap<Partition, Arc<Lane>>>,
-    start_lane: Box<dyn Fn(Entity) -> Lane + Send + Sync>,
+    lanes: Arc<Lanes>,
     signals: Arc<Signals>,
-    drain_deadline: Duration,
     runtime: Handle,
     /// Whether a broker answers.
-    reachable: AtomicBool,
-}
-
-impl std::fmt::Debug for Assignment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Assignment")
-            .field("partitions", &self.lock().keys().collect::<Vec<_>>())
-            .finish_non_exhaustive()
-    }
+    reachable: Arc<AtomicBool>,
 }
 
 impl Assignment {
-    /// No partitions yet. Must be made on a multi-thread runtime, because a revocation waits for tasks inside a callback.
-    pub fn new(
-        drain_deadline: Duration,
-        signals: Arc<Signals>,
-        start_lane: impl Fn(Entity) -> Lane + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            lanes: Mutex::default(),
-            start_lane: Box::new(start_lane),
-            signals,
-            drain_deadline,
-            runtime: Handle::current(),
-            reachable: AtomicBool::new(false),
-        }
+    /// Changes `lanes`, and says in `reachable` whether a broker answered lately.
+    /// Must be made on a multi-thread runtime, because a revocation waits for tasks inside a callback.
+    pub fn new(lanes: Arc<Lanes>, signals: Arc<Signals>, reachable: Arc<AtomicBool>) -> Self {
+        Self { lanes, signals, runtime: Handle::current(), reachable }
     }
 
-    /// The lane of a partition.
-    pub fn lane(&self, partition: Partition) -> Option<Arc<Lane>> {
-        self.lock().get(&partition).cloned()
-    }
-
-    /// Every lane.
-    pub fn lanes(&self) -> Vec<(Partition, Arc<Lane>)> {
-        self.lock().iter().map(|(partition, lane)| (*partition, Arc::clone(lane))).collect()
-    }
-
-    /// Whether a broker answered lately.
-    pub fn is_broker_reachable(&self) -> bool {
-        self.reachable.load(Ordering::Acquire)
-    }
-
-    /// What can be committed now: the done prefixes that are ahead of what is committed.
-    pub fn to_commit(&self) -> TopicPartitionList {
-        let lanes = self.lanes();
-        to_commit(lanes.iter().map(|(partition, lane)| (*partition, lane.progress())))
-    }
-
-    /// Takes every lane away and drains it; see [`Assignment`]'s module about what is finished.
-    /// Gives what may be committed then, and whether all lanes met the deadline.
-    pub async fn drain_all(&self) -> Drained {
-        let lanes = std::mem::take(&mut *self.lock()).into_iter().collect();
-        drain(lanes, self.drain_deadline).await
-    }
-
-    /// Aborts every lane at once, as a crash would.
-    pub fn abort_all(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Partition, Arc<Lane>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, partitions: &TopicPartitionList) -> Vec<(Partition, Arc<Lane>)> {
-        let mut lanes = self.lock();
-        parts(partitions).into_iter().filter_map(|partition| Some((partition, lanes.remove(&partition)?))).collect()
+    /// The lanes.
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
     }
 
     fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
         match settle_start_offsets(consumer, partitions) {
             Ok(()) => {
                 tracing::info!(partitions = describe(partitions), "partitions_assigned");
-                let mut lanes = self.lock();
-                for (entity, number) in parts(partitions) {
-                    lanes.insert((entity, number), Arc::new((self.start_lane)(entity)));
-                }
+                self.lanes.start(partitions);
             }
             // The group waits for the assignment all the same. Without lanes nothing of these partitions is worked on or committed.
             Err(error) => {
@@ -141,13 +78,11 @@ impl Assignment {
     fn revoked(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
         let lost = consumer.assignment_lost();
         tracing::info!(partitions = describe(partitions), lost, "partitions_revoked");
-        let lanes = self.take(partitions);
         if lost {
-            // Dropping aborts them.
-            drop(lanes);
-        } else if !lanes.is_empty() {
-            let deadline = self.drain_deadline;
-            let drained = tokio::task::block_in_place(|| self.runtime.block_on(drain(lanes, deadline)));
+            self.lanes.lose(partitions);
+        } else {
+            let drain = self.lanes.give_up(partitions);
+            let drained = tokio::task::block_in_place(|| self.runtime.block_on(drain));
             if !drained.clean {
                 tracing::warn!("drain_deadline_passed");
             }
@@ -165,41 +100,6 @@ impl Assignment {
             _ => consumer.unassign(),
         }
     }
-}
-
-/// What is left of lanes that were drained.
-#[derive(Debug)]
-pub struct Drained {
-    /// The offsets to commit.
-    pub offsets: TopicPartitionList,
-    /// Whether every lane finished what it had begun in time.
-    pub clean: bool,
-}
-
-async fn drain(lanes: Vec<(Partition, Arc<Lane>)>, deadline: Duration) -> Drained {
-    let deadline = tokio::time::Instant::now() + deadline;
-    for (_, lane) in &lanes {
-        lane.begin_drain();
-    }
-    let mut clean = true;
-    let mut progress = Vec::new();
-    for (partition, lane) in lanes {
-        progress.push((partition, Arc::clone(lane.progress())));
-        clean &= lane.drained(deadline).await;
-    }
-    Drained { offsets: to_commit(progress.iter().map(|(partition, progress)| (*partition, progress))), clean }
-}
-
-fn to_commit<'p>(progress: impl Iterator<Item = (Partition, &'p Arc<Progress>)>) -> TopicPartitionList {
-    let mut offsets = TopicPartitionList::new();
-    for ((entity, number), progress) in progress {
-        if let Some(offset) = progress.to_commit()
-            && let Err(error) = offsets.add_partition_offset(entity.topic(), number, Offset::Offset(offset))
-        {
-            tracing::error!(error = error.to_string(), "offset_out_of_range");
-        }
-    }
-    offsets
 }
 
 /// Gives each partition its committed offset, or its beginning where the group has committed nothing.
@@ -221,12 +121,6 @@ fn settle_start_offsets<C: ConsumerContext>(
         partitions.set_partition_offset(element.topic(), element.partition(), start)?;
     }
     Ok(())
-}
-
-fn parts(partitions: &TopicPartitionList) -> Vec<Partition> {
-    let elements = partitions.elements();
-    let known = elements.iter().filter_map(|element| Some((Entity::from_topic(element.topic())?, element.partition())));
-    known.collect()
 }
 
 fn describe(partitions: &TopicPartitionList) -> String {
@@ -251,7 +145,7 @@ impl ConsumerContext for Assignment {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(consumer, partitions),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoked(consumer, partitions),
             _ => {
-                self.abort_all();
+                self.lanes.abort_all();
                 consumer.unassign().and(Err(KafkaError::Rebalance(event.into())))
             }
         };
@@ -263,15 +157,7 @@ impl ConsumerContext for Assignment {
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         match result {
-            Ok(()) => {
-                for element in offsets.elements() {
-                    let lane =
-                        Entity::from_topic(element.topic()).and_then(|entity| self.lane((entity, element.partition())));
-                    if let (Some(lane), Offset::Offset(offset), Ok(())) = (lane, element.offset(), element.error()) {
-                        lane.progress().set_committed(offset);
-                    }
-                }
-            }
+            Ok(()) => self.lanes.set_committed(offsets),
             // The position stays ahead of what is committed, so the next tick tries again.
             Err(error) => tracing::warn!(error = error.to_string(), "commit_failed"),
         }
@@ -331,7 +217,8 @@ impl Assignment {
         let now = events::Timestamp::now();
         for (topic, statistics) in &statistics.topics {
             for partition in statistics.partitions.values() {
-                let Some(lane) = Entity::from_topic(topic).and_then(|entity| self.lane((entity, partition.partition)))
+                let Some(lane) =
+                    Entity::from_topic(topic).and_then(|entity| self.lanes.lane((entity, partition.partition)))
                 else {
                     continue;
                 };

@@ -47,6 +47,11 @@ pub struct DeadLetterError {
 }
 
 impl DeadLetterError {
+    /// The dead-letter topic `topic` didn't take a message.
+    pub fn new(topic: &str, source: KafkaError) -> Self {
+        Self { topic: topic.to_owned(), source }
+    }
+
     /// The dead-letter topic.
     pub fn topic(&self) -> &str {
         &self.topic
@@ -77,10 +82,6 @@ impl DeadLetterTopic {
     pub fn new(producer: FutureProducer, topic: &str, group: &str) -> Self {
         Self { producer, topic: topic.to_owned(), group: group.to_owned() }
     }
-
-    fn error(&self, source: KafkaError) -> DeadLetterError {
-        DeadLetterError { topic: self.topic.clone(), source }
-    }
 }
 
 impl DeadLetterSink for DeadLetterTopic {
@@ -91,7 +92,7 @@ impl DeadLetterSink for DeadLetterTopic {
         // The producer's own `message.timeout.ms` bounds the delivery; this bounds the wait for room in its queue.
         let room = Timeout::After(Duration::from_secs(5));
         let delivered = self.producer.send::<[u8], [u8], _>(record, room).await;
-        delivered.map(|_| ()).map_err(|(source, _)| self.error(source))
+        delivered.map(|_| ()).map_err(|(source, _)| DeadLetterError::new(&self.topic, source))
     }
 }
 

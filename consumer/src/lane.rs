@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use tracing::field::display;
 
 use crate::backoff::Backoff;
+use crate::clock::{Clock, within};
 use crate::dead_letter::{DeadLetterSink, Diagnosis};
 use crate::keyed::KeyQueues;
 use crate::registry::{FetchError, Registry};
@@ -53,13 +54,15 @@ pub struct Tools<S, D> {
     /// Where messages go that can't be applied.
     pub dead_letters: D,
     /// Where schemas come from.
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
     /// What is added to every row.
     pub fence: Fence,
     /// How much one partition may hold.
     pub limits: Limits,
     /// Writes of all partitions that may be under way at once.
     pub writes: Semaphore,
+    /// What is waited by.
+    pub clock: Arc<dyn Clock>,
     /// Waiting times between attempts: the first and the longest.
     pub backoff: (Duration, Duration),
     /// Waiting time between two questions for a schema that the registry doesn't have.
@@ -78,6 +81,7 @@ const PARTIAL_WITHOUT_ROW: &str = "partial_without_row";
 /// The waits between the attempts of one message, cut short when the lane stops:
 /// a message that waits for its next attempt has nothing under way, so leaving it to the partition's next owner is safe.
 struct Patience {
+    clock: Arc<dyn Clock>,
     backoff: Backoff,
     stop: watch::Receiver<bool>,
 }
@@ -87,7 +91,7 @@ struct Stopped;
 
 impl Patience {
     fn new<S, D>(tools: &Tools<S, D>, stop: watch::Receiver<bool>) -> Self {
-        Self { backoff: Backoff::new(tools.backoff.0, tools.backoff.1), stop }
+        Self { clock: Arc::clone(&tools.clock), backoff: Backoff::new(tools.backoff.0, tools.backoff.1), stop }
     }
 
     /// The number of the attempt that just failed, from 1.
@@ -98,7 +102,13 @@ impl Patience {
     /// Waits for the next waiting time.
     async fn wait(&mut self) -> Result<(), Stopped> {
         let wait = self.backoff.next_wait();
-        self.or_stop(tokio::time::sleep(wait)).await
+        self.wait_for(wait).await
+    }
+
+    /// Waits for a given time.
+    async fn wait_for(&mut self, wait: Duration) -> Result<(), Stopped> {
+        let over = self.clock.sleep(wait);
+        self.or_stop(over).await
     }
 
     /// Waits for something else.
@@ -311,11 +321,15 @@ impl Lane {
 
     /// Waits until the lane has ended. True when everything that had begun was finished.
     /// Past the deadline the lane is aborted; what it had not finished is delivered again.
-    pub async fn drained(&self, deadline: tokio::time::Instant) -> bool {
+    pub async fn drained(&self, deadline: impl Future<Output = ()>) -> bool {
         let mut ended = self.ended.clone();
-        let in_time = tokio::time::timeout_at(deadline, ended.wait_for(|ended| *ended)).await;
+        let in_time = tokio::select! {
+            biased;
+            ended = ended.wait_for(|ended| *ended) => ended.is_ok(),
+            () = deadline => false,
+        };
         self.task.abort();
-        matches!(in_time, Ok(Ok(_)))
+        in_time
     }
 }
 
@@ -454,7 +468,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
     fn decode(&mut self, arrived: Arrived) {
         let message = &arrived.message;
         let view = view(self.entity, message);
-        let decoded = match caught(|| qlik::decode(&self.tools.registry, &view)) {
+        let decoded = match caught(|| qlik::decode(&*self.tools.registry, &view)) {
             Ok(decoded) => decoded,
             Err(panic) => {
                 let diagnosis = panic_diagnosis(panic, &view, correlation(message));
@@ -678,7 +692,7 @@ async fn fetch_schema<S, D>(
                 tools.registry.believe_absence(id);
                 return unfetched(error, attempts);
             }
-            patience.or_stop(tokio::time::sleep(tools.absence_wait)).await?;
+            patience.wait_for(tools.absence_wait).await?;
         } else if error.is_retryable() {
             patience.wait().await?;
         } else {
@@ -744,24 +758,25 @@ async fn write_row<S: Sink, D>(
         let result = {
             // What still waits for its turn when the lane stops hasn't begun.
             let _permit = patience.or_stop(tools.writes.acquire()).await?;
-            tokio::time::timeout(WRITE_TIMEOUT, tools.sink.apply(write)).await
+            within(&*tools.clock, WRITE_TIMEOUT, tools.sink.apply(write)).await
         };
         let attempts = patience.attempt();
         let problem = match result {
-            Ok(Ok(applied)) => return Ok(Ok(applied)),
-            Ok(Err(error @ SinkError::Fenced(_))) => return Ok(Err(Refused::Fenced(chain(&error)))),
-            Ok(Err(error @ SinkError::Poison { class, .. })) => {
+            Some(Ok(applied)) => return Ok(Ok(applied)),
+            Some(Err(error @ SinkError::Fenced(_))) => return Ok(Err(Refused::Fenced(chain(&error)))),
+            Some(Err(error @ SinkError::Poison { class, .. })) => {
                 return Ok(Err(Refused::Poison { class, error, attempts }));
             }
-            Ok(Err(error @ SinkError::NoRow(_))) => {
-                let since = without_row.get_or_insert_with(Instant::now);
-                if since.elapsed() >= tools.row_wait {
+            Some(Err(error @ SinkError::NoRow(_))) => {
+                let now = tools.clock.now();
+                let since = *without_row.get_or_insert(now);
+                if now.duration_since(since) >= tools.row_wait {
                     return Ok(Err(Refused::Poison { class: PARTIAL_WITHOUT_ROW, error, attempts }));
                 }
                 chain(&error)
             }
-            Ok(Err(error @ SinkError::Retryable(_))) => chain(&error),
-            Err(_) => format!("no answer within {} s", WRITE_TIMEOUT.as_secs()),
+            Some(Err(error @ SinkError::Retryable(_))) => chain(&error),
+            None => format!("no answer within {} s", WRITE_TIMEOUT.as_secs()),
         };
         let head = &write.head;
         tracing::warn!(

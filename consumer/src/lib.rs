@@ -6,22 +6,25 @@
 //! - an offset is committed only when it and everything before it in its partition is done ([`tracker`]);
 //! - a message that can't be applied is done only when the dead-letter topic has acknowledged it ([`dead_letter`]).
 //!
-//! How the parts hang together: [`pipeline`] polls Kafka and owns the phases consuming, draining and complete;
+//! How the parts hang together: [`pipeline`] polls a [`source`] and owns the phases consuming, draining and complete;
 //! each assigned partition has one [`lane`], a task that decodes and applies its messages, in order per key and in parallel across keys
-//! ([`keyed`]); [`assignment`] starts and ends lanes as the group rebalances.
+//! ([`keyed`]); [`assignment`] starts and ends [`lanes`] as the group rebalances.
 //!
 //! What it doesn't do: publish events (the tables' streams do), fail over to another region, group source transactions.
 
 pub mod assignment;
 pub mod backoff;
+pub mod clock;
 pub mod credentials;
 pub mod dead_letter;
 pub mod http;
 pub mod kafka;
 pub mod keyed;
 pub mod lane;
+pub mod lanes;
 pub mod pipeline;
 pub mod registry;
 pub mod signals;
 pub mod sink;
+pub mod source;
 pub mod tracker;

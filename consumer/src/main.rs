@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws::{CallBudget, TableNames, TableWriter};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
+use consumer::clock::RuntimeClock;
 use consumer::credentials::Credentials;
 use consumer::dead_letter::DeadLetterTopic;
 use consumer::lane::{Limits, Tools};
@@ -62,7 +63,7 @@ async fn run() -> Result<Complete, Box<dyn Error>> {
     let tools = Tools {
         sink: table_writer(&config).await,
         dead_letters: DeadLetterTopic::new(producer, &settings.dead_letter_topic, &settings.group_id),
-        registry: registry(&config)?,
+        registry: Arc::new(registry(&config)?),
         fence: Fence {
             source: config.source_id.parse()?,
             generation: settings.generation,
@@ -72,6 +73,7 @@ async fn run() -> Result<Complete, Box<dyn Error>> {
         },
         limits: Limits { messages: usize::try_from(settings.in_flight_per_partition)?, bytes: PARTITION_BYTES },
         writes: Semaphore::new(usize::from(settings.shards)),
+        clock: Arc::new(RuntimeClock),
         backoff: (Duration::from_millis(100), Duration::from_secs(10)),
         absence_wait: Duration::from_secs(2),
         row_wait: ROW_WAIT,

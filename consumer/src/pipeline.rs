@@ -4,21 +4,23 @@
 //! and nothing can be committed after completion.
 //! A pipeline that is dropped in any other way behaves like a crash: its work is cut off and nothing more is committed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use events::Entity;
-use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{ClientConfig, TopicPartitionList};
-use tokio::time::MissedTickBehavior;
+use rdkafka::message::{Message, OwnedMessage};
 
 use crate::assignment::Assignment;
+use crate::clock::Clock;
 use crate::dead_letter::DeadLetterSink;
-use crate::lane::{DeadLetterTooLarge, Halt, Lane, LaneGone, Signals, Tools};
+use crate::lane::{DeadLetterTooLarge, Halt, LaneGone, Signals, Tools};
+use crate::lanes::{Lanes, Partition};
 use crate::sink::Sink;
+use crate::source::Source;
 
 /// How often done prefixes are committed. A crash repeats at most what was done since.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
@@ -34,14 +36,40 @@ pub struct Draining {
 }
 
 /// The consumer in one of its phases.
-pub struct Pipeline<Phase> {
-    consumer: Option<Arc<StreamConsumer<Assignment>>>,
-    signals: Arc<Signals>,
-    status: Arc<Status>,
+pub struct Pipeline<Phase, M = StreamConsumer<Assignment>> {
+    source: Option<Arc<M>>,
+    parts: Parts,
     phase: Phase,
 }
 
-impl<Phase: std::fmt::Debug> std::fmt::Debug for Pipeline<Phase> {
+/// What a pipeline works with in every phase.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The lanes that the source's partitions have.
+    pub lanes: Arc<Lanes>,
+    /// What the lanes tell the pipeline.
+    pub signals: Arc<Signals>,
+    /// What commits wait by.
+    pub clock: Arc<dyn Clock>,
+    /// What the outside may know.
+    pub status: Arc<Status>,
+}
+
+impl Parts {
+    /// Parts for lanes that work with `tools`. Must be made on a runtime.
+    pub fn new<S: Sink, D: DeadLetterSink>(tools: Tools<S, D>, drain_deadline: Duration) -> Self {
+        let (signals, clock) = (Arc::new(Signals::default()), Arc::clone(&tools.clock));
+        let lanes = Arc::new(Lanes::new(tools, Arc::clone(&signals), drain_deadline));
+        let status = Arc::new(Status {
+            lanes: Arc::clone(&lanes),
+            reachable: Arc::new(AtomicBool::new(false)),
+            draining: AtomicBool::new(false),
+        });
+        Self { lanes, signals, clock, status }
+    }
+}
+
+impl<Phase: std::fmt::Debug, M> std::fmt::Debug for Pipeline<Phase, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pipeline").field("phase", &self.phase).finish_non_exhaustive()
     }
@@ -75,27 +103,22 @@ pub struct Complete {
 /// What the outside may know of a pipeline.
 #[derive(Debug)]
 pub struct Status {
-    consumer: OnceLock<Weak<StreamConsumer<Assignment>>>,
+    lanes: Arc<Lanes>,
+    /// Whether a broker answered lately.
+    reachable: Arc<AtomicBool>,
     draining: AtomicBool,
 }
 
 impl Status {
-    fn new() -> Self {
-        Self { consumer: OnceLock::new(), draining: AtomicBool::new(false) }
-    }
-
     /// How many partitions are assigned now.
     pub fn partitions(&self) -> usize {
-        let consumer = self.consumer.get().and_then(Weak::upgrade);
-        consumer.map_or(0, |consumer| consumer.context().lanes().len())
+        self.lanes.all().len()
     }
 
     /// Whether messages are taken in, or would be if there were any: a broker answers and nothing is being drained.
     /// Waiting for partitions counts as ready, because the group may have more members than partitions.
     pub fn is_ready(&self) -> bool {
-        let consumer = self.consumer.get().and_then(Weak::upgrade);
-        let reachable = consumer.is_some_and(|consumer| consumer.context().is_broker_reachable());
-        reachable && !self.draining.load(Ordering::Acquire)
+        self.reachable.load(Ordering::Acquire) && !self.draining.load(Ordering::Acquire)
     }
 }
 
@@ -109,52 +132,42 @@ impl Pipeline<Consuming> {
         drain_deadline: Duration,
         tools: Tools<S, D>,
     ) -> Result<Self, PipelineError> {
-        let tools = Arc::new(tools);
-        let signals = Arc::new(Signals::default());
-        let runtime = tokio::runtime::Handle::current();
-        let start_lane = {
-            let signals = Arc::clone(&signals);
-            move |entity| Lane::spawn(entity, Arc::clone(&tools), Arc::clone(&signals), &runtime)
-        };
-        let assignment = Assignment::new(drain_deadline, Arc::clone(&signals), start_lane);
+        let parts = Parts::new(tools, drain_deadline);
+        let (lanes, signals) = (Arc::clone(&parts.lanes), Arc::clone(&parts.signals));
+        let assignment = Assignment::new(lanes, signals, Arc::clone(&parts.status.reachable));
         let consumer: StreamConsumer<Assignment> =
             client.create_with_context(assignment).map_err(PipelineError::Settings)?;
         let topics = Entity::ALL.map(Entity::topic);
         consumer.subscribe(&topics).map_err(PipelineError::Settings)?;
-        let consumer = Arc::new(consumer);
-        let status = Status::new();
-        let _ = status.consumer.set(Arc::downgrade(&consumer));
-        Ok(Self { consumer: Some(consumer), signals, status: Arc::new(status), phase: Consuming(()) })
+        Ok(Self::over(Arc::new(consumer), parts))
+    }
+}
+
+impl<M: Source> Pipeline<Consuming, M> {
+    /// Consumes from a member that has joined and that starts and ends the lanes of `parts`.
+    pub fn over(source: Arc<M>, parts: Parts) -> Self {
+        Self { source: Some(source), parts, phase: Consuming(()) }
     }
 
     /// What the outside may know.
     pub fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.status)
+        Arc::clone(&self.parts.status)
     }
 
     /// Takes messages in until `shutdown` is done or the pipeline must stop.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Pipeline<Draining> {
-        let reason = match &self.consumer {
-            Some(consumer) => consume(consumer, &self.signals, shutdown).await,
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Pipeline<Draining, M> {
+        let reason = match &self.source {
+            Some(source) => consume(&**source, &self.parts, shutdown).await,
             None => StopReason::Shutdown,
         };
-        self.status.draining.store(true, Ordering::Release);
-        Pipeline {
-            consumer: self.consumer.take(),
-            signals: Arc::clone(&self.signals),
-            status: Arc::clone(&self.status),
-            phase: Draining { reason },
-        }
+        self.parts.status.draining.store(true, Ordering::Release);
+        Pipeline { source: self.source.take(), parts: self.parts.clone(), phase: Draining { reason } }
     }
 }
 
-async fn consume(
-    consumer: &StreamConsumer<Assignment>,
-    signals: &Signals,
-    shutdown: impl Future<Output = ()>,
-) -> StopReason {
-    let mut tick = tokio::time::interval(COMMIT_INTERVAL);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn consume(source: &impl Source, parts: &Parts, shutdown: impl Future<Output = ()>) -> StopReason {
+    let Parts { lanes, signals, clock, status: _ } = parts;
+    let mut tick = clock.sleep(COMMIT_INTERVAL);
     tokio::pin!(shutdown);
     loop {
         // The rare things come first: under a constant flow of messages they would otherwise never be looked at.
@@ -165,18 +178,19 @@ async fn consume(
                 if let Some(halt) = signals.take_order() {
                     return halt.into();
                 }
-                if let Err(error) = resume_relieved(consumer) {
+                if let Err(error) = resume_relieved(source, lanes) {
                     return StopReason::Failed(error);
                 }
             }
-            _ = tick.tick() => {
-                if let Err(error) = commit_progress(consumer) {
+            () = &mut tick => {
+                tick = clock.sleep(COMMIT_INTERVAL);
+                if let Err(error) = commit_progress(source, lanes) {
                     return StopReason::Failed(error);
                 }
             }
-            received = consumer.recv() => {
+            received = source.recv() => {
                 let outcome = match received {
-                    Ok(message) => dispatch(consumer, &message).await,
+                    Ok(message) => dispatch(source, lanes, message).await,
                     Err(error) => survive(error),
                 };
                 if let Err(error) = outcome {
@@ -199,50 +213,45 @@ impl From<Halt> for StopReason {
     }
 }
 
-async fn dispatch(consumer: &StreamConsumer<Assignment>, message: &BorrowedMessage<'_>) -> Result<(), PipelineError> {
-    let lane =
-        Entity::from_topic(message.topic()).and_then(|entity| consumer.context().lane((entity, message.partition())));
-    // A message of a partition that was just revoked: its next owner gets it.
-    let Some(lane) = lane else {
+async fn dispatch(source: &impl Source, lanes: &Lanes, message: OwnedMessage) -> Result<(), PipelineError> {
+    let Some(entity) = Entity::from_topic(message.topic()) else {
         return Ok(());
     };
-    if lane.hand_over(message.detach()).await? {
-        let partition = partition(message.topic(), message.partition());
-        consumer.pause(&partition).map_err(PipelineError::Flow)?;
-        tracing::info!(topic = message.topic(), partition = message.partition(), "partition_paused");
+    let partition: Partition = (entity, message.partition());
+    // A message of a partition that was just revoked: its next owner gets it.
+    let Some(lane) = lanes.lane(partition) else {
+        return Ok(());
+    };
+    if lane.hand_over(message).await? {
+        source.pause(partition).map_err(PipelineError::Flow)?;
+        tracing::info!(topic = entity.topic(), partition = partition.1, "partition_paused");
     }
     Ok(())
 }
 
-fn resume_relieved(consumer: &StreamConsumer<Assignment>) -> Result<(), PipelineError> {
-    for ((entity, number), lane) in consumer.context().lanes() {
+fn resume_relieved(source: &impl Source, lanes: &Lanes) -> Result<(), PipelineError> {
+    for (partition, lane) in lanes.all() {
         if lane.take_relief() {
-            consumer.resume(&partition(entity.topic(), number)).map_err(PipelineError::Flow)?;
-            tracing::info!(topic = entity.topic(), partition = number, "partition_resumed");
+            source.resume(partition).map_err(PipelineError::Flow)?;
+            tracing::info!(topic = partition.0.topic(), partition = partition.1, "partition_resumed");
         }
     }
     Ok(())
 }
 
-fn commit_progress(consumer: &StreamConsumer<Assignment>) -> Result<(), PipelineError> {
-    if consumer.context().lanes().iter().any(|(_, lane)| lane.is_gone()) {
+fn commit_progress(source: &impl Source, lanes: &Lanes) -> Result<(), PipelineError> {
+    if lanes.all().iter().any(|(_, lane)| lane.is_gone()) {
         return Err(LaneGone.into());
     }
     // A lane may have found room between its last ring and now.
-    resume_relieved(consumer)?;
-    let offsets = consumer.context().to_commit();
+    resume_relieved(source, lanes)?;
+    let offsets = lanes.to_commit();
     if offsets.count() > 0
-        && let Err(error) = consumer.commit(&offsets, CommitMode::Async)
+        && let Err(error) = source.commit(&offsets)
     {
         tracing::warn!(error = error.to_string(), "commit_failed");
     }
     Ok(())
-}
-
-fn partition(topic: &str, number: i32) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(1);
-    list.add_partition(topic, number);
-    list
 }
 
 /// Tells errors that librdkafka recovers from by itself from those that a person must look at.
@@ -257,61 +266,32 @@ fn survive(error: KafkaError) -> Result<(), PipelineError> {
     }
 }
 
-impl Pipeline<Draining> {
+impl<M: Source> Pipeline<Draining, M> {
     /// Finishes what has begun, commits and leaves the group. Takes the drain deadline and at most a few seconds more.
     ///
     /// A reason to stop that is found meanwhile counts if it outranks the one that began the drain:
     /// losing authority outranks everything, and any failure an ordinary shutdown.
     pub async fn drain(mut self) -> Complete {
         let mut reason = std::mem::replace(&mut self.phase.reason, StopReason::Shutdown);
-        let Some(consumer) = self.consumer.take() else {
+        let Some(source) = self.source.take() else {
             return Complete { reason, clean: false };
         };
-        let drained = consumer.context().drain_all().await;
-        match self.signals.take_order() {
+        let drained = self.parts.lanes.drain_all().await;
+        match self.parts.signals.take_order() {
             Some(halt @ Halt::Fenced(_)) => reason = halt.into(),
             Some(halt) if matches!(reason, StopReason::Shutdown) => reason = halt.into(),
             Some(_) | None => {}
         }
-        // Both of these wait for brokers, for longer than may be waited here. They have a thread of their own
-        // because a runtime that ends waits for its blocking tasks, however long they take.
-        let (closed, closing) = tokio::sync::oneshot::channel();
-        let close = move || {
-            let committed = drained.offsets.count() == 0 || commit_sync(&consumer, &drained.offsets);
-            drop(consumer);
-            // Nobody listens past the timeout.
-            let _ = closed.send(drained.clean && committed);
-        };
-        let clean = match std::thread::Builder::new().name("close".to_owned()).spawn(close) {
-            Ok(_) => matches!(tokio::time::timeout(CLOSE_TIMEOUT, closing).await, Ok(Ok(true))),
-            Err(error) => {
-                tracing::warn!(error = error.to_string(), "close_failed");
-                false
-            }
-        };
-        Complete { reason, clean }
+        let committed = source.close(drained.offsets).await;
+        Complete { reason, clean: drained.clean && committed }
     }
 }
 
-/// The longest that the last commit and leaving the group may take.
-/// With the longest drain (29 s) a pod's grace period of 40 s is kept.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(8);
-
-fn commit_sync(consumer: &StreamConsumer<Assignment>, offsets: &TopicPartitionList) -> bool {
-    match consumer.commit(offsets, CommitMode::Sync) {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(error = error.to_string(), "commit_failed");
-            false
-        }
-    }
-}
-
-impl<Phase> Drop for Pipeline<Phase> {
+impl<Phase, M> Drop for Pipeline<Phase, M> {
     /// Without this, closing the consumer would drain and commit through the revocation callback, which is not what dropping means.
     fn drop(&mut self) {
-        if let Some(consumer) = &self.consumer {
-            consumer.context().abort_all();
+        if self.source.is_some() {
+            self.parts.lanes.abort_all();
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws::Applied;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use consumer::clock::RuntimeClock;
 use consumer::dead_letter::{DeadLetterError, DeadLetterSink, DeadLetterTopic, Diagnosis};
 use consumer::lane::{Limits, Tools};
 use consumer::pipeline::{Complete, Pipeline, Status};
@@ -191,7 +192,7 @@ impl World {
         let tools = Tools {
             sink: self.sink.clone(),
             dead_letters,
-            registry: Registry::new(&self.registry.url(), None).expect("a URL"),
+            registry: Arc::new(Registry::new(&self.registry.url(), None).expect("a URL")),
             fence: Fence {
                 source: "shop".parse().expect("valid"),
                 generation: GENERATION,
@@ -201,6 +202,7 @@ impl World {
             },
             limits: Limits { messages: options.in_flight, bytes: 16 * 1024 * 1024 },
             writes: Semaphore::new(32),
+            clock: Arc::new(RuntimeClock),
             backoff: (Duration::from_millis(5), Duration::from_millis(50)),
             absence_wait: Duration::from_millis(100),
             row_wait: Duration::from_millis(300),

@@ -12,6 +12,8 @@
 //!
 //! A partial image is only ever merged into a row that has columns. Were it to become the row itself, its version would
 //! keep the complete row out that comes later with an older one, and the other columns would be lost without a word.
+//! Nor into a row of an earlier generation: what the source changed between two generations is in the reload only, so the
+//! columns that such a row would keep may be outdated, and the row itself may be one that the source no longer has.
 
 use crate::failure::{Failure, FailureKind};
 use aws_sdk_dynamodb::error::SdkError;
@@ -31,6 +33,9 @@ use std::error::Error;
 /// The condition of every write.
 const NEWER: &str =
     "(attribute_not_exists(#pk) OR (#src = :src AND #ver < :ver)) AND (attribute_not_exists(#ep) OR #ep <= :ep)";
+
+/// What a merge needs besides: columns to keep, of the same generation.
+const CURRENT: &str = "attribute_exists(#d) AND #ver >= :floor";
 
 /// Columns that one request merges. DynamoDB takes at most 4 KB of expression and 300 operators in it (DynamoDB quotas,
 /// "Expression parameters", read 2026-11); a column needs up to 13 bytes and one operator.
@@ -99,8 +104,9 @@ pub enum WriteError {
         /// The epoch of the stored row.
         found: String,
     },
-    /// A partial image has no row to go into: there is none, or only a tombstone. The complete row may be on its way, in
-    /// another partition or in a load that is not finished; how long to wait for it is the caller's to decide.
+    /// A partial image has no row to go into: there is none, only a tombstone, or one of an earlier generation. The complete
+    /// row may be on its way, in another partition or in a load that is not finished; how long to wait for it is the caller's
+    /// to decide.
     #[error(
         "the change carries only some columns and there is no row to merge them into; \
          load the row from the source, then replay the change"
@@ -257,6 +263,7 @@ impl TableWriter {
         let mut names = guard_names();
         names.insert("#d".to_owned(), names::DATA.to_owned());
         let mut values = guard_values(write);
+        values.insert(":floor".to_owned(), sdk::AttributeValue::S(write.head.version.generation_floor().to_owned()));
         // What stays of the row must not be taken for a part of the trace that its last change came with.
         if !head.is_empty() && !head.contains_key(names::TRACEPARENT) {
             names.insert("#context".to_owned(), names::TRACEPARENT.to_owned());
@@ -289,7 +296,7 @@ impl TableWriter {
             .table_name(self.tables.of(write.head.entity).as_str())
             .key(names::PK, sdk::AttributeValue::S(write.head.key.as_str().to_owned()))
             .update_expression(format!("SET {} REMOVE {removes}", sets.join(",")))
-            .condition_expression(format!("{NEWER} AND attribute_exists(#d)"))
+            .condition_expression(format!("{NEWER} AND {CURRENT}"))
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -311,7 +318,8 @@ enum Outcome {
     Applied(Applied),
     /// The condition failed and there is no item.
     NoRow,
-    /// The condition failed although the change is newer than the stored item; `live` says whether that has columns.
+    /// The condition failed although the change is newer than the stored item; `live` says whether that has columns of the
+    /// change's generation.
     Older {
         live: bool,
     },
@@ -382,7 +390,10 @@ fn compare(write: &RowWrite, stored: StoredRow) -> Result<Outcome, WriteError> {
     Ok(match version.as_str().cmp(write.head.version.as_str()) {
         std::cmp::Ordering::Equal => Outcome::Applied(Applied::Duplicate),
         std::cmp::Ordering::Greater => Outcome::Applied(Applied::Stale),
-        std::cmp::Ordering::Less => Outcome::Older { live },
+        std::cmp::Ordering::Less => {
+            let is_current = version.as_str() >= write.head.version.generation_floor();
+            Outcome::Older { live: live && is_current }
+        }
     })
 }
 
@@ -477,6 +488,7 @@ mod tests {
     }
 
     const OLDER: &str = "0000000001|1|00000000000000000000000000000000001";
+    const EARLIER_GENERATION: &str = "0000000000|1|99999999999999999999999999999999999";
     const NEWER_VERSION: &str = "0000000009|1|00000000000000000000000000000000001";
 
     #[tokio::test]
@@ -542,7 +554,8 @@ mod tests {
         assert_eq!(writer(&script).apply(&merge()).await, Ok(Applied::Written));
         let request = &script.bodies()[0];
         assert_eq!(request["Key"], json!({ "pk": { "S": merge().head.key.as_str() } }));
-        assert_eq!(request["ConditionExpression"], format!("{NEWER} AND attribute_exists(#d)"));
+        assert_eq!(request["ConditionExpression"], format!("{NEWER} AND attribute_exists(#d) AND #ver >= :floor"));
+        assert_eq!(request["ExpressionAttributeValues"][":floor"], json!({ "S": "0000000001|" }));
         let expression = request["UpdateExpression"].as_str().expect("text");
         assert!(
             expression.contains("#d.#0=:0") && expression.ends_with("REMOVE #deleted,#expires,#context"),
@@ -619,9 +632,12 @@ mod tests {
     async fn a_merge_without_a_row_writes_nothing_and_may_come_again() {
         let mut tombstone = stored(merge().head.source.as_str(), OLDER, 1);
         tombstone.as_object_mut().expect("an object").remove("data");
-        for script in
-            [Script::new().error(400, "ConditionalCheckFailedException"), condition_failed(Script::new(), tombstone)]
-        {
+        let outdated = stored(merge().head.source.as_str(), EARLIER_GENERATION, 1);
+        for script in [
+            Script::new().error(400, "ConditionalCheckFailedException"),
+            condition_failed(Script::new(), tombstone),
+            condition_failed(Script::new(), outdated),
+        ] {
             let error = writer(&script).apply(&merge()).await.expect_err("no row");
             assert_eq!((error.is_retryable(), error.class()), (true, "partial_without_row"));
             assert_eq!(script.bodies().len(), 1, "no put follows");

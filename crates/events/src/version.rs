@@ -74,6 +74,8 @@ pub struct InvalidChangeSequence(String);
 pub struct Version(String);
 
 impl Version {
+    const GENERATION_DIGITS: usize = 10;
+
     /// The version of a captured change.
     pub fn cdc(generation: u32, sequence: &ChangeSequence) -> Self {
         Self(format!("{generation:010}|1|{sequence}"))
@@ -87,6 +89,11 @@ impl Version {
     /// The version as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// A text that is below all versions of this one's generation and above all versions of earlier ones.
+    pub fn generation_floor(&self) -> &str {
+        &self.0[..=Self::GENERATION_DIGITS]
     }
 }
 
@@ -105,7 +112,7 @@ impl FromStr for Version {
         let (Some(generation), Some(phase), Some(sequence)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(invalid());
         };
-        if generation.len() != 10 || !generation.bytes().all(|byte| byte.is_ascii_digit()) {
+        if generation.len() != Self::GENERATION_DIGITS || !generation.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(invalid());
         }
         let generation: u32 = generation.parse().map_err(|_| invalid())?;
@@ -175,6 +182,12 @@ mod tests {
         fn parsing_what_is_printed_gives_the_same(parts in versions()) {
             let version = version(&parts);
             prop_assert_eq!(version.to_string().parse::<Version>(), Ok(version));
+        }
+
+        #[test]
+        fn a_generation_is_above_its_floor_and_earlier_ones_are_below(left in versions(), right in versions()) {
+            let (floor, other) = (version(&left), version(&right));
+            prop_assert_eq!(other.as_str() >= floor.generation_floor(), right.0 >= left.0);
         }
 
         /// The order of the text is the order of (generation, phase, time, counter).

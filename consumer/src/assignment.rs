@@ -80,7 +80,8 @@ impl Assignment {
         tracing::info!(partitions = describe(partitions), lost, "partitions_revoked");
         if lost {
             self.lanes.lose(partitions);
-        } else {
+        } else if !self.lanes.is_empty_for(partitions) {
+            // Not without lanes: a consumer that is closed after its drain may outlive the runtime.
             let drain = self.lanes.give_up(partitions);
             let drained = tokio::task::block_in_place(|| self.runtime.block_on(drain));
             if !drained.clean {

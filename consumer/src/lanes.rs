@@ -92,6 +92,12 @@ impl Lanes {
         }
     }
 
+    /// Whether none of these partitions has a lane.
+    pub fn is_empty_for(&self, partitions: &TopicPartitionList) -> bool {
+        let lanes = self.lock();
+        parts(partitions).iter().all(|partition| !lanes.contains_key(partition))
+    }
+
     /// Takes the lanes of partitions away that go, and drains them; gives what may be committed then.
     pub async fn give_up(&self, partitions: &TopicPartitionList) -> Drained {
         let lanes = self.take(partitions);

@@ -193,7 +193,7 @@ impl Teller {
         let sequence = self.next();
         let columns = sample_columns(ENTITY, key, self.counter);
         self.history.source.insert(key.to_owned(), columns.clone());
-        self.change(key, operation, &columns, None, Some(sequence), None, &[(key, Some(columns.clone()))]);
+        self.change(key, operation, &columns, None, Some(&sequence), None, &[(key, Some(columns.clone()))]);
     }
 
     fn patch(&mut self, key: &str, column: Column) {
@@ -211,7 +211,7 @@ impl Teller {
         row.insert(name.to_owned(), value.clone());
         let whole = row.clone();
         let known = Columns::from([("order_id".to_owned(), AttributeValue::text(key)), (name.to_owned(), value)]);
-        self.change(key, Operation::Update, &known, None, Some(sequence), Some(&[mask]), &[(key, Some(whole))]);
+        self.change(key, Operation::Update, &known, None, Some(&sequence), Some(&[mask]), &[(key, Some(whole))]);
     }
 
     fn delete(&mut self, key: &str) {
@@ -219,7 +219,7 @@ impl Teller {
             return self.put(key);
         };
         let sequence = self.next();
-        self.change(key, Operation::Delete, &columns, None, Some(sequence), None, &[(key, None)]);
+        self.change(key, Operation::Delete, &columns, None, Some(&sequence), None, &[(key, None)]);
     }
 
     /// The message has the old key, so it is in the partition of the row's changes before.
@@ -232,7 +232,7 @@ impl Teller {
         let after = sample_columns(ENTITY, to, self.counter);
         self.history.source.insert(to.to_owned(), after.clone());
         let rows = [(from, None), (to, Some(after.clone()))];
-        self.change(from, Operation::Update, &after, Some(&before), Some(sequence), None, &rows);
+        self.change(from, Operation::Update, &after, Some(&before), Some(&sequence), None, &rows);
     }
 
     fn reload(&mut self, missed: &[Missed]) {
@@ -262,7 +262,7 @@ impl Teller {
         operation: Operation,
         columns: &Columns,
         before: Option<&Columns>,
-        sequence: Option<ChangeSequence>,
+        sequence: Option<&ChangeSequence>,
         mask: Option<&[u8]>,
         rows: &[(&str, Option<Columns>)],
     ) {
@@ -271,7 +271,7 @@ impl Teller {
             operation,
             columns,
             before,
-            change_sequence: sequence.as_ref(),
+            change_sequence: sequence,
             committed_at: committed_at(),
             stream_position: "1",
             transaction_id: "2",
@@ -279,7 +279,7 @@ impl Teller {
         };
         let value = ENCODER.value(SCHEMA_ID, &record).expect("encoded");
         let generation = self.history.generation();
-        let version = match &sequence {
+        let version = match sequence {
             Some(sequence) => Version::cdc(generation, sequence),
             None => Version::refresh(generation),
         };

@@ -178,8 +178,8 @@ impl Run {
             50..=53 => state.assign(argument % PARTITIONS, argument / PARTITIONS),
             54..=55 => state.revoke(argument % PARTITIONS),
             56..=57 => state.deliver_again(argument, argument / MOST),
-            58 => state.refuses_commits = argument % 4 == 0,
-            59 if argument % 3 == 0 => {
+            58 => state.refuses_commits = argument.is_multiple_of(4),
+            59 if argument.is_multiple_of(3) => {
                 let id = self.processes.keys().nth(argument % self.processes.len().max(1)).copied();
                 if let Some(id) = id {
                     state.expel(id);
@@ -189,11 +189,11 @@ impl Run {
                 drop(state);
                 self.start();
             }
-            61 if argument % 3 == 0 => {
+            61 if argument.is_multiple_of(3) => {
                 drop(state);
                 self.end_one(argument / 3, "a consumer is stopped", |process| process.shutdown.notify_one());
             }
-            62 if argument % 3 == 0 => {
+            62 if argument.is_multiple_of(3) => {
                 drop(state);
                 self.end_one(argument / 3, "a consumer dies", |process| process.task.abort());
             }

@@ -83,6 +83,31 @@ impl<'a> GetItem<'a> {
     }
 }
 
+/// A write of one whole item.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct PutItem<'a> {
+    table_name: &'a str,
+    item: Item,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition_expression: Option<&'static str>,
+    #[serde(skip_serializing_if = "Item::is_empty")]
+    expression_attribute_values: Item,
+}
+
+impl<'a> PutItem<'a> {
+    /// `item` into `table`, whatever is there.
+    pub(crate) fn of(table: &'a TableName, item: Item) -> Self {
+        let expression_attribute_values = Item::new();
+        Self { table_name: table.as_str(), item, condition_expression: None, expression_attribute_values }
+    }
+
+    /// The same under a condition, with the values that it names.
+    pub(crate) fn under(self, condition: &'static str, values: Item) -> Self {
+        Self { condition_expression: Some(condition), expression_attribute_values: values, ..self }
+    }
+}
+
 /// What is there, if anything is.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Found {

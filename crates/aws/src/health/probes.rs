@@ -2,13 +2,12 @@
 
 use super::bus::put_event;
 use super::{HealthError, ProbeRegion, ProbedService, called, since_epoch};
-use crate::tables::{Done, Found, GetItem, Operation, Tables, item};
+use crate::tables::{Done, Found, GetItem, Operation, PutItem, Tables, item};
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use contracts::{BusName, QueueName, Region, TableName};
+use events::AttributeValue;
 use events::health::CANARY;
-use events::{AttributeValue, Item};
-use serde::Serialize;
 use serde_json::json;
 use std::future::Future;
 use std::sync::Arc;
@@ -82,7 +81,7 @@ impl RegionProbes {
             ("written_at", AttributeValue::N(written.to_string())),
             ("expires_at", AttributeValue::N((now + CANARY_ROW_LIFE).as_secs().to_string())),
         ]);
-        let put = PutItem { table_name: self.table.as_str(), item: row };
+        let put = PutItem::of(&self.table, row);
         let Done {} = slowest.of(async { Ok(self.tables.call(Operation::PUT_ITEM, &put).await?) }).await?;
         match slowest.of(self.read_canary()).await? {
             // Another check of the same observer may have written since.
@@ -139,13 +138,6 @@ impl RegionProbes {
             message: "the answer has no queue URL".to_owned(),
         })
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct PutItem<'a> {
-    table_name: &'a str,
-    item: Item,
 }
 
 impl ProbeRegion for RegionProbes {

@@ -1,11 +1,10 @@
 //! Where verdicts are kept: a table of the checker's own region.
 
 use super::{HealthError, KeepVerdicts, Keeping, KeptText, since_epoch};
-use crate::tables::{Done, Found, GetItem, Operation, Tables, is_condition, item, number};
+use crate::tables::{Done, Found, GetItem, Operation, PutItem, Tables, is_condition, item, number};
 use aws_types::SdkConfig;
 use contracts::TableName;
-use events::{AttributeValue, Item};
-use serde::Serialize;
+use events::AttributeValue;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -42,35 +41,23 @@ impl KeepVerdicts for VerdictTable {
         // Its own stamp is there when an attempt was carried out whose answer got lost.
         let own = (":own".to_owned(), number(kept.stamp));
         let seen = seen.map(|seen| (":seen".to_owned(), number(seen)));
-        let put = PutItem {
-            table_name: self.table.as_str(),
-            item: item([
-                ("pk", AttributeValue::text(key)),
-                ("body", AttributeValue::text(&kept.text)),
-                ("stamp", number(kept.stamp)),
-                ("expires_at", number(since_epoch(expires_at).as_secs())),
-            ]),
-            condition_expression: match seen {
-                None => "attribute_not_exists(pk) OR stamp = :own",
-                Some(_) => "attribute_not_exists(pk) OR attribute_not_exists(stamp) OR stamp = :own OR stamp = :seen",
-            },
-            expression_attribute_values: [own].into_iter().chain(seen).collect(),
+        let condition = match seen {
+            None => "attribute_not_exists(pk) OR stamp = :own",
+            Some(_) => "attribute_not_exists(pk) OR attribute_not_exists(stamp) OR stamp = :own OR stamp = :seen",
         };
+        let row = item([
+            ("pk", AttributeValue::text(key)),
+            ("body", AttributeValue::text(&kept.text)),
+            ("stamp", number(kept.stamp)),
+            ("expires_at", number(since_epoch(expires_at).as_secs())),
+        ]);
+        let put = PutItem::of(&self.table, row).under(condition, [own].into_iter().chain(seen).collect());
         match self.tables.call(Operation::PUT_ITEM, &put).await {
             Ok(Done {}) => Ok(Keeping::Kept),
             Err(failure) if is_condition(&failure) => Ok(Keeping::Overtaken),
             Err(failure) => Err(failure.into()),
         }
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct PutItem<'a> {
-    table_name: &'a str,
-    item: Item,
-    condition_expression: &'static str,
-    expression_attribute_values: Item,
 }
 
 #[cfg(test)]

@@ -108,10 +108,11 @@ impl<P: PublishEvents, S: RouteStore, D: SendDeadLetters> Guarded<P, S, D> {
     /// Takes back what metrics show of this way, once it is written: it would be written again with each invocation, also
     /// when it holds no more.
     pub(crate) fn forget_gauges(&self) {
-        let peer = self.peer.as_str();
-        telemetry::PARKING_DEPTH.remove(&[peer]);
-        telemetry::PARKING_OLDEST_AGE_SECONDS.remove(&[peer]);
+        // Most batches show nothing.
         if self.is_shown.swap(false, Relaxed) {
+            let peer = self.peer.as_str();
+            telemetry::PARKING_DEPTH.remove(&[peer]);
+            telemetry::PARKING_OLDEST_AGE_SECONDS.remove(&[peer]);
             StateName::ALL.iter().for_each(|state| telemetry::CIRCUIT_BREAKER_STATE.remove(&[peer, state.as_str()]));
         }
     }

@@ -124,12 +124,14 @@ impl OutgoingEvent {
     /// A sealed event that waited: its envelope's JSON as it was parked, under the key that it was parked by.
     pub fn parked(order_key: &str, envelope: String) -> Self {
         #[derive(Default, Deserialize)]
-        struct Ids {
-            event_id: Option<EventId>,
-            traceparent: Option<TraceParent>,
+        struct Texts {
+            event_id: Option<String>,
+            traceparent: Option<String>,
         }
-        // It is sent as it is, whatever can be read of it.
-        let Ids { event_id, traceparent } = serde_json::from_str(&envelope).unwrap_or_default();
+        // It is sent as it is, whatever can be read of it; a bad trace context costs no id.
+        let Texts { event_id, traceparent } = serde_json::from_str(&envelope).unwrap_or_default();
+        let event_id = event_id.and_then(|text| text.parse().ok());
+        let traceparent = traceparent.and_then(|text| text.parse().ok());
         Self {
             source: cross_region::SOURCE,
             detail_type: cross_region::DETAIL_TYPE.to_owned(),
@@ -687,6 +689,21 @@ mod tests {
             "Source": "test", "DetailType": "customer.updated", "Detail": "{\"is\":\"a\"}", "EventBusName": "bus",
         }]});
         assert_eq!(script.bodies(), [expected]);
+    }
+
+    #[test]
+    fn what_waited_is_found_by_whatever_can_be_read_of_it() {
+        let id = "c818f4bf-67a4-4b26-ab31-e855aa277d6c";
+        let check = |envelope: Value, expected: (Option<&str>, bool)| {
+            let Correlation { event_id, traceparent } = OutgoingEvent::parked("k", envelope.to_string()).correlation();
+            let found = (event_id.map(|id| id.to_string()), traceparent.is_some());
+            assert_eq!((found.0.as_deref(), found.1), expected, "{envelope}");
+        };
+        let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        check(json!({ "event_id": id, "traceparent": traceparent }), (Some(id), true));
+        check(json!({ "event_id": id, "traceparent": "nonsense" }), (Some(id), false));
+        check(json!({ "event_id": "nonsense", "traceparent": traceparent }), (None, true));
+        check(json!([]), (None, false));
     }
 
     fn traced(event: OutgoingEvent, flags: &str) -> OutgoingEvent {

@@ -364,21 +364,27 @@ async fn a_full_lot_gives_back_and_drops_nothing() {
     assert_eq!(world.route.parked().len(), 1);
 }
 
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// Of two keys an event waits for a bus that takes events again: that of `a` has a trace, that of `b` has none.
+async fn parked_with_a_trace(world: &World, router: &Router<'_>) {
+    world.command(Command::ForceOpen);
+    let traced = FakeChange::new("us-west-2").at("101", "a").traced(TRACEPARENT).record();
+    assert_eq!(handle(router, &[traced, change("b", 2)]).await, None);
+    world.command(Command::ForceClosed);
+}
+
 #[tokio::test]
 async fn a_parked_event_that_the_bus_refuses_becomes_a_dead_letter() {
     let world = World::default();
     let router = world.router();
-    world.command(Command::ForceOpen);
-    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let traced = FakeChange::new("us-west-2").at("101", "a").traced(traceparent).record();
-    assert_eq!(handle(&router, &[traced, change("b", 2)]).await, None);
-    world.command(Command::ForceClosed);
+    parked_with_a_trace(&world, &router).await;
     let refused = PublishError::Refused { code: "MalformedDetail".to_owned(), message: "told to refuse".to_owned() };
     world.bus.fail_on(r#""key":"a""#, refused);
     drain(&router).await;
     let letters = world.dead_letters.kept();
     assert_eq!((letters.len(), letters[0].error_class.as_str()), (1, "publish_refused"));
-    assert_eq!(letters[0].traceparent, traceparent.parse().ok());
+    assert_eq!(letters[0].traceparent, TRACEPARENT.parse().ok());
     assert_eq!(letters[0].trace_id, letters[0].traceparent.map(|context| context.trace_id()));
     let record = letters[0].original_record().expect("readable");
     assert_eq!(serde_json::from_str::<Envelope>(record.as_str()).expect("the whole envelope").key.as_str(), "a");
@@ -390,16 +396,12 @@ async fn a_parked_event_that_the_bus_refuses_becomes_a_dead_letter() {
 async fn an_event_that_waited_has_its_trace_again() {
     let world = World::default();
     let router = world.router();
-    world.command(Command::ForceOpen);
-    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let traced = FakeChange::new("us-west-2").at("101", "a").traced(traceparent).record();
-    assert_eq!(handle(&router, &[traced, change("b", 2)]).await, None);
-    world.command(Command::ForceClosed);
+    parked_with_a_trace(&world, &router).await;
     drain(&router).await;
     let accepted = world.bus.accepted();
     let traces: BTreeMap<&str, _> =
         accepted.iter().map(|event| (event.order_key(), event.correlation().traceparent)).collect();
-    assert_eq!(traces, [("customers/a", traceparent.parse().ok()), ("customers/b", None)].into());
+    assert_eq!(traces, [("customers/a", TRACEPARENT.parse().ok()), ("customers/b", None)].into());
 }
 
 #[tokio::test]

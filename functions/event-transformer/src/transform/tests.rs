@@ -47,6 +47,11 @@ fn verdict_on(detail: &str) -> Verdict {
 }
 
 fn verdict_by(rules: &str, database: Option<&GeoDatabase>, detail: &str) -> Verdict {
+    with_raw(rules, detail, |raw, region, rules| transform(raw, region, rules, &WINDOW, database))
+}
+
+/// What `made` makes of an event of the API, as the bus delivers it.
+fn with_raw<T>(rules: &str, detail: &str, made: impl FnOnce(&RawEvent<'_>, &Region, &RuleSet) -> T) -> T {
     let detail = RawValue::from_string(detail.to_owned()).expect("JSON");
     let raw = RawEvent {
         bus_event_id: "bus-1".to_owned(),
@@ -55,7 +60,7 @@ fn verdict_by(rules: &str, database: Option<&GeoDatabase>, detail: &str) -> Verd
         detail: &detail,
     };
     let rules = RuleSet::parse(rules).expect("good rules");
-    transform(&raw, &Region::new("us-west-2").expect("a region"), &rules, &WINDOW, database)
+    made(&raw, &Region::new("us-west-2").expect("a region"), &rules)
 }
 
 fn transformed(detail: &str) -> TransformedEvent {
@@ -75,15 +80,7 @@ fn refused(detail: &str) -> ValidationFailed {
 #[test]
 fn a_reused_id_is_told_with_what_was_written() {
     let told = |detail: &str| {
-        let raw = RawValue::from_string(detail.to_owned()).expect("JSON");
-        let raw = RawEvent {
-            bus_event_id: "bus-1".to_owned(),
-            received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
-            replay: None,
-            detail: &raw,
-        };
-        let rules = RuleSet::parse(RULES).expect("good rules");
-        let refusal = reused(&raw, &Region::new("us-west-2").expect("a region"), &rules);
+        let refusal = with_raw(RULES, detail, reused);
         assert_eq!((refusal.original.as_str(), refusal.errors.len()), (detail, 1));
         assert_eq!((refusal.errors[0].pointer.as_str(), refusal.errors[0].rule_version), ("/event_id", 7));
         (refusal.event_id, refusal.event_type)
@@ -95,17 +92,7 @@ fn a_reused_id_is_told_with_what_was_written() {
 
 #[test]
 fn the_content_is_everything_but_white_space_and_the_trace_context() {
-    let judged = |detail: &str| {
-        let detail = RawValue::from_string(detail.to_owned()).expect("JSON");
-        let raw = RawEvent {
-            bus_event_id: "bus-1".to_owned(),
-            received_at: "2026-03-04T05:06:07Z".parse().expect("a time"),
-            replay: None,
-            detail: &detail,
-        };
-        let rules = RuleSet::parse(RULES).expect("good rules");
-        judge(&raw, &Region::new("us-west-2").expect("a region"), &rules, &WINDOW, None)
-    };
+    let judged = |detail: &str| with_raw(RULES, detail, |raw, region, rules| judge(raw, region, rules, &WINDOW, None));
     let check = |detail: &str, content: &str, ignored_trace_context: bool| {
         let found = judged(detail);
         assert_eq!(found.content.as_deref(), Some(content), "{detail}");

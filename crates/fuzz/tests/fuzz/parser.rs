@@ -22,6 +22,10 @@ pub(crate) struct Parser {
     pub(crate) hostile: fn() -> Vec<Vec<u8>>,
 }
 
+/// How often it is measured what seems to take too much. Memory is counted for the whole process, where threads that serve
+/// tests (the harness, a server that is late) may allocate at the same time: that can only add, so the least counts.
+const MEASUREMENTS: usize = 3;
+
 impl Parser {
     /// Otherwise the damaged samples would be as good as any bytes.
     pub(crate) fn takes_its_samples(&self) {
@@ -66,13 +70,17 @@ impl Parser {
     fn measured(&self, input: &[u8]) -> Result<(), String> {
         let [base, per_byte] = self.memory;
         let bound = base + per_byte * input.len();
-        let ((), peak) = peak_of(|| {
-            (self.parse)(input);
-        });
-        match peak <= bound {
-            true => Ok(()),
-            false => Err(format!("{peak} bytes of memory, and {bound} are allowed")),
+        let mut least = usize::MAX;
+        for _ in 0..MEASUREMENTS {
+            let ((), peak) = peak_of(|| {
+                (self.parse)(input);
+            });
+            least = least.min(peak);
+            if least <= bound {
+                return Ok(());
+            }
         }
+        Err(format!("{least} bytes of memory, and {bound} are allowed"))
     }
 
     fn samples(&self) -> Vec<(String, Vec<u8>)> {

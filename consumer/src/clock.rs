@@ -31,6 +31,11 @@ impl Clock for RuntimeClock {
 
 /// What `work` gives, or none when it takes longer than `limit`.
 pub async fn within<T>(clock: &dyn Clock, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    // What is done at once needs no timer.
+    if let std::task::Poll::Ready(done) = futures::poll!(work.as_mut()) {
+        return Some(done);
+    }
     let over = clock.sleep(limit);
     tokio::select! {
         biased;

@@ -39,15 +39,23 @@ impl<K: Clone + Eq + Hash, J: Copy + Eq + Hash> KeyQueues<K, J> {
         behind == 0
     }
 
-    /// Removes a job that ran, and gives those that may run now.
+    /// The jobs behind the one that runs in a queue, in order. A job of two keys may be among them.
+    pub fn waiting_in(&self, key: &K) -> impl Iterator<Item = J> {
+        self.queues.get(key).into_iter().flat_map(|queue| queue.iter().skip(1).copied())
+    }
+
+    /// Removes the job that ran from its queues, or in one queue the first `count` if those behind it ran with it;
+    /// gives those that may run now.
     #[must_use]
-    pub fn finish(&mut self, keys: &[K]) -> Vec<J> {
+    pub fn finish(&mut self, keys: &[K], count: usize) -> Vec<J> {
         let mut ready = Vec::new();
         for key in keys {
             let Some(queue) = self.queues.get_mut(key) else {
                 continue;
             };
-            queue.pop_front();
+            for job in queue.drain(..count.min(queue.len())).skip(1) {
+                self.waiting.remove(&job);
+            }
             let Some(first) = queue.front().copied() else {
                 self.queues.remove(key);
                 continue;
@@ -92,7 +100,7 @@ mod tests {
                     assert!(!running.iter().any(|other| jobs[*other].contains(key)), "two jobs of one key ran at once");
                     ran.entry(*key).or_default().push(job);
                 }
-                running.extend(queues.finish(&jobs[job]));
+                running.extend(queues.finish(&jobs[job], 1));
             };
             for (job, keys) in jobs.iter().enumerate() {
                 if queues.add(job, keys) { running.push(job); }
@@ -110,5 +118,19 @@ mod tests {
                 prop_assert_eq!(order, expected);
             }
         }
+    }
+
+    #[test]
+    fn jobs_that_ran_together_go_together() {
+        let mut queues = KeyQueues::default();
+        assert!(queues.add(1, &["a"]));
+        for (job, keys) in [(2, &["a"][..]), (3, &["a"]), (4, &["a", "b"]), (5, &["b"])] {
+            assert!(!queues.add(job, keys));
+        }
+        assert_eq!(queues.waiting_in(&"a").collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(queues.finish(&["a"], 3), [4]);
+        assert_eq!(queues.finish(&["a", "b"], 1), [5]);
+        assert_eq!(queues.finish(&["b"], 1), [0; 0]);
+        assert!(queues.queues.is_empty() && queues.waiting.is_empty());
     }
 }

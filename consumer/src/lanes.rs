@@ -6,6 +6,7 @@
 //! - Lost (this member was thrown out of the group): the lane is aborted and nothing is committed, because someone else owns the partition by now.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub type Partition = (Entity, i32);
 /// The lanes of the assigned partitions.
 pub struct Lanes {
     lanes: Mutex<HashMap<Partition, Arc<Lane>>>,
+    /// Rises whenever lanes come or go.
+    changes: AtomicU64,
     start_lane: Box<dyn Fn(Entity) -> Lane + Send + Sync>,
     drain_deadline: Duration,
     clock: Arc<dyn Clock>,
@@ -55,12 +58,23 @@ impl Lanes {
         let (tools, runtime) = (Arc::new(tools), Handle::current());
         let clock = Arc::clone(&tools.clock);
         let start_lane = move |entity| Lane::spawn(entity, Arc::clone(&tools), Arc::clone(&signals), &runtime);
-        Self { lanes: Mutex::default(), start_lane: Box::new(start_lane), drain_deadline, clock }
+        Self {
+            lanes: Mutex::default(),
+            changes: AtomicU64::new(0),
+            start_lane: Box::new(start_lane),
+            drain_deadline,
+            clock,
+        }
     }
 
     /// The lane of a partition.
     pub fn lane(&self, partition: Partition) -> Option<Arc<Lane>> {
         self.lock().get(&partition).cloned()
+    }
+
+    /// A number that is another one whenever lanes have come or gone.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Every lane.
@@ -87,6 +101,7 @@ impl Lanes {
     /// Starts the lanes of partitions that came.
     pub fn start(&self, partitions: &TopicPartitionList) {
         let mut lanes = self.lock();
+        self.changes.fetch_add(1, Ordering::AcqRel);
         for (entity, number) in parts(partitions) {
             lanes.insert((entity, number), Arc::new((self.start_lane)(entity)));
         }
@@ -106,19 +121,22 @@ impl Lanes {
 
     /// Aborts the lanes of partitions that are someone else's by now.
     pub fn lose(&self, partitions: &TopicPartitionList) {
-        // Dropping aborts them.
-        drop(self.take(partitions));
+        for (_, lane) in self.take(partitions) {
+            lane.abort();
+        }
     }
 
     /// Takes every lane away and drains it; gives what may be committed then, and whether all lanes met the deadline.
     pub async fn drain_all(&self) -> Drained {
-        let lanes = std::mem::take(&mut *self.lock()).into_iter().collect();
+        let lanes = self.take_all();
         self.drain(lanes).await
     }
 
     /// Aborts every lane at once, as a crash would.
     pub fn abort_all(&self) {
-        self.lock().clear();
+        for (_, lane) in self.take_all() {
+            lane.abort();
+        }
     }
 
     async fn drain(&self, lanes: Vec<(Partition, Arc<Lane>)>) -> Drained {
@@ -137,7 +155,14 @@ impl Lanes {
 
     fn take(&self, partitions: &TopicPartitionList) -> Vec<(Partition, Arc<Lane>)> {
         let mut lanes = self.lock();
+        self.changes.fetch_add(1, Ordering::AcqRel);
         parts(partitions).into_iter().filter_map(|partition| Some((partition, lanes.remove(&partition)?))).collect()
+    }
+
+    fn take_all(&self) -> Vec<(Partition, Arc<Lane>)> {
+        let mut lanes = self.lock();
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        std::mem::take(&mut *lanes).into_iter().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Partition, Arc<Lane>>> {

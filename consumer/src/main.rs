@@ -15,6 +15,7 @@ use consumer::clock::RuntimeClock;
 use consumer::credentials::Credentials;
 use consumer::dead_letter::DeadLetterTopic;
 use consumer::lane::{Limits, Tools};
+use consumer::limiter::Limiter;
 use consumer::pipeline::{Complete, Pipeline, StopReason};
 use consumer::registry::Registry;
 use consumer::signals::{INTERRUPTED, Termination};
@@ -22,12 +23,12 @@ use consumer::{http, kafka};
 use contracts::{CdcConsumer, CredentialsFolder};
 use events::dead_letter::chain;
 use events::qlik::Fence;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 /// A writer with a higher authority epoch has taken over; starting again with the same epoch is useless.
 const FENCED: u8 = 3;
-/// The longest that one write may take, with its retries.
-const WRITE_BUDGET: Duration = Duration::from_secs(10);
+/// The longest that one write may take. It is tried once: the lanes try again, and a limiter must hear of each refusal at once.
+const WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a change of only some columns waits for its row.
 /// Partitions of one source are seconds apart at most while none lags; more would hold commits up without need.
 const ROW_WAIT: Duration = Duration::from_secs(15);
@@ -72,7 +73,8 @@ async fn run() -> Result<Complete, Box<dyn Error>> {
             tombstone_retention: settings.tombstone_retention,
         },
         limits: Limits { messages: usize::try_from(settings.in_flight_per_partition)?, bytes: PARTITION_BYTES },
-        writes: Semaphore::new(usize::from(settings.shards)),
+        writes: Limiter::new(settings.shards),
+        coalescing: settings.coalescing,
         clock: Arc::new(RuntimeClock),
         backoff: (Duration::from_millis(100), Duration::from_secs(10)),
         absence_wait: Duration::from_secs(2),
@@ -117,7 +119,7 @@ async fn watch_signals(mut signals: Termination, shutdown: Arc<Notify>) {
 }
 
 async fn table_writer(config: &CdcConsumer) -> TableWriter {
-    let budget = CallBudget::within(WRITE_BUDGET);
+    let budget = CallBudget::once(WRITE_LIMIT);
     let sdk = aws::sdk_config_with(credentials(config).await, &config.region, &budget);
     let tables = TableNames {
         customers: config.customers.clone(),

@@ -9,21 +9,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use events::Entity;
+use futures::FutureExt;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Message, OwnedMessage};
+use rdkafka::message::OwnedMessage;
 
 use crate::assignment::Assignment;
 use crate::clock::Clock;
 use crate::dead_letter::DeadLetterSink;
+use crate::groups::Groups;
 use crate::lane::{DeadLetterTooLarge, Halt, LaneGone, Signals, Tools};
-use crate::lanes::{Lanes, Partition};
+use crate::lanes::Lanes;
 use crate::sink::Sink;
 use crate::source::Source;
 
 /// How often done prefixes are committed. A crash repeats at most what was done since.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Most messages that are taken in before the rare things are looked at again.
+const LONGEST_GROUP: usize = 256;
 
 /// The phase in which messages are taken in.
 #[derive(Debug)]
@@ -188,9 +193,9 @@ async fn consume(source: &impl Source, parts: &Parts, shutdown: impl Future<Outp
                     return StopReason::Failed(error);
                 }
             }
-            received = source.recv() => {
+            received = signals.caught_up().then(|()| source.recv()) => {
                 let outcome = match received {
-                    Ok(message) => dispatch(source, lanes, message).await,
+                    Ok(message) => take_in(source, lanes, message),
                     Err(error) => survive(error),
                 };
                 if let Err(error) = outcome {
@@ -213,20 +218,30 @@ impl From<Halt> for StopReason {
     }
 }
 
-async fn dispatch(source: &impl Source, lanes: &Lanes, message: OwnedMessage) -> Result<(), PipelineError> {
-    let Some(entity) = Entity::from_topic(message.topic()) else {
-        return Ok(());
-    };
-    let partition: Partition = (entity, message.partition());
-    // A message of a partition that was just revoked: its next owner gets it.
-    let Some(lane) = lanes.lane(partition) else {
-        return Ok(());
-    };
-    if lane.hand_over(message).await? {
-        source.pause(partition).map_err(PipelineError::Flow)?;
-        tracing::info!(topic = entity.topic(), partition = partition.1, "partition_paused");
+/// Takes in a message and what is ready behind it, so that lanes get messages in groups and not one by one.
+fn take_in(source: &impl Source, lanes: &Lanes, first: OwnedMessage) -> Result<(), PipelineError> {
+    let mut groups = Groups::default();
+    let mut outcome = Ok(());
+    let mut next = Some(first);
+    for _ in 0..LONGEST_GROUP {
+        let Some(message) = next.take() else { break };
+        if let Some(partition) = groups.add(lanes, message) {
+            source.pause(partition).map_err(PipelineError::Flow)?;
+            tracing::info!(topic = partition.0.topic(), partition = partition.1, "partition_paused");
+        }
+        match source.recv().now_or_never() {
+            None => {}
+            Some(Ok(message)) => next = Some(message),
+            Some(Err(error)) => outcome = survive(error),
+        }
     }
-    Ok(())
+    if let Some(message) = next
+        && let Some(partition) = groups.add(lanes, message)
+    {
+        source.pause(partition).map_err(PipelineError::Flow)?;
+    }
+    groups.hand_over(lanes)?;
+    outcome
 }
 
 fn resume_relieved(source: &impl Source, lanes: &Lanes) -> Result<(), PipelineError> {

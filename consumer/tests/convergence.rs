@@ -11,6 +11,7 @@ mod network;
 #[path = "convergence/run.rs"]
 mod run;
 
+use contracts::Coalescing;
 use history::{History, events};
 use network::{Flaw, Seen};
 use proptest::prelude::*;
@@ -22,11 +23,15 @@ fn picks() -> impl Strategy<Value = Vec<u32>> {
     proptest::collection::vec(any::<u32>(), 0..400)
 }
 
+fn coalescing() -> impl Strategy<Value = Coalescing> {
+    prop_oneof![Just(Coalescing::Never), Just(Coalescing::Waiting)]
+}
+
 proptest! {
     #![proptest_config(Config { failure_persistence: None, ..Config::default() })]
     #[test]
-    fn the_table_is_the_fold_of_the_log(events in events(), picks in picks()) {
-        run(&History::of(&events), &picks, Flaw::None)?;
+    fn the_table_is_the_fold_of_the_log(events in events(), picks in picks(), coalescing in coalescing()) {
+        run(&History::of(&events), &picks, coalescing, Flaw::None)?;
     }
 }
 
@@ -36,8 +41,9 @@ fn runs_are_full_of_trouble() {
     let mut total = Seen::new();
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     for _ in 0..200 {
-        let (events, picks) = (events(), picks()).new_tree(&mut runner).expect("a case").current();
-        for (what, count) in run(&History::of(&events), &picks, Flaw::None).expect("it converges") {
+        let (events, picks, coalescing) =
+            (events(), picks(), coalescing()).new_tree(&mut runner).expect("a case").current();
+        for (what, count) in run(&History::of(&events), &picks, coalescing, Flaw::None).expect("it converges") {
             *total.entry(what).or_default() += count;
         }
     }
@@ -47,6 +53,10 @@ fn runs_are_full_of_trouble() {
         "duplicate",
         "stale",
         "a change waits for its row",
+        "changes are written as one",
+        "changes can't be written as one",
+        "a move is done at once",
+        "a move is done in halves",
         "a request is done twice",
         "a request is done when its asker is gone",
         "an answer of the table is lost",
@@ -66,8 +76,9 @@ fn runs_are_full_of_trouble() {
 fn check_finds(flaw: Flaw, expected: &str) {
     let config = Config { failure_persistence: None, cases: 2_000, max_shrink_iters: 0, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let outcome =
-        runner.run(&(events(), picks()), |(events, picks)| run(&History::of(&events), &picks, flaw).map(drop));
+    let outcome = runner.run(&(events(), picks(), coalescing()), |(events, picks, coalescing)| {
+        run(&History::of(&events), &picks, coalescing, flaw).map(drop)
+    });
     match outcome {
         Err(TestError::Fail(reason, _)) => assert!(reason.message().contains(expected), "{reason}"),
         other => panic!("{flaw:?} isn't found: {other:?}"),
@@ -92,6 +103,16 @@ fn merges_into_earlier_generations_are_found() {
 #[test]
 fn commits_out_of_order_are_found() {
     check_finds(Flaw::CommitsOutOfOrder, "isn't done");
+}
+
+#[test]
+fn folds_over_what_is_between_are_found() {
+    check_finds(Flaw::FoldsOverWhatIsBetween, "left == right");
+}
+
+#[test]
+fn halves_that_cancel_each_other_are_found() {
+    check_finds(Flaw::StaleHalvesCancel, "isn't done");
 }
 
 #[test]

@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use consumer::dead_letter::{DeadLetterTopic, HEADER_PREFIX};
 use consumer::pipeline::{PipelineError, StopReason};
+use contracts::Coalescing;
 use events::Entity;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use source::{Log, schema_id};
+use source::{KafkaMessage, Log, schema_id};
 use world::{Broken, Options, World, eventually};
 
 /// Repetitions, moves, partial images, poison, refused and lost writes, and a crash in the middle.
@@ -233,7 +234,7 @@ async fn a_slow_sink_holds_the_intake_back() {
     let log = Log::generate_clean(150, 50);
     world.sink.set_broken(Broken::Slow);
     world.produce(&log.messages).await;
-    let options = Options { in_flight: 5 };
+    let options = Options { in_flight: 5, ..Options::default() };
     let consumer = world.consumer(options);
     eventually("all changes", || world.sink.written() == log.expected_writes()).await;
     assert!(consumer.stop().await.clean);
@@ -300,11 +301,11 @@ async fn a_paused_partition_that_comes_back_goes_on() {
     let log = Log::generate_clean(300, 100);
     world.sink.set_broken(Broken::AllWrites);
     world.produce(&log.messages).await;
-    let first = world.consumer(Options { in_flight: 5 });
+    let first = world.consumer(Options { in_flight: 5, ..Options::default() });
     eventually("all partitions", || first.partitions() == 6).await;
     // With nothing written, every partition fills up.
     eventually("many attempts", || world.sink.calls() > 100).await;
-    let second = world.consumer(Options { in_flight: 5 });
+    let second = world.consumer(Options { in_flight: 5, ..Options::default() });
     eventually("half of the partitions", || second.partitions() == 3 && first.partitions() == 3).await;
     second.stop().await;
     eventually("all partitions again", || first.partitions() == 6).await;
@@ -393,4 +394,76 @@ async fn health_readiness_and_metrics() {
     consumer.stop().await;
     assert_eq!(world::get(address, "/ready").await.0, 503);
     server.abort();
+}
+
+fn coalescing() -> Options {
+    Options { coalescing: Coalescing::Waiting, ..Options::default() }
+}
+
+/// Changes of one row that wait for each other become one write, and the row ends as if each had been written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_that_wait_together_are_written_as_one() {
+    let world = World::start(1).await;
+    let log = Log::generate(300, 2);
+    world.sink.set_broken(Broken::Slow);
+    world.produce(&log.messages).await;
+    let consumer = world.consumer(coalescing());
+    eventually("all commits", || world.committed("tandem-cdc-consumers") == world.ends()).await;
+    assert!(consumer.stop().await.clean);
+    assert_eq!(world.sink.rows(), log.fold());
+    assert_eq!(world.dead_letters.offsets().len(), log.poison);
+    assert!(world.sink.calls() < log.writes() * 2 / 3, "{} requests for {} writes", world.sink.calls(), log.writes());
+}
+
+/// A table that refuses the one write is asked about each change, and each becomes a dead letter of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_write_of_several_changes_is_taken_apart() {
+    let world = World::start(1).await;
+    let mut messages = Log::generate_clean(60, 1).messages;
+    messages.retain(|message| message.entity == Entity::Customers);
+    world.sink.set_broken(Broken::Poison);
+    world.produce(&messages).await;
+    let consumer = world.consumer(coalescing());
+    eventually("all dead letters", || world.dead_letters.offsets().len() == messages.len()).await;
+    eventually("all commits", || world.committed("tandem-cdc-consumers") == world.ends()).await;
+    assert!(consumer.stop().await.clean);
+    assert_eq!(world.dead_letters.classes(), vec!["invalid_row"; messages.len()]);
+    assert!(world.sink.calls() > messages.len(), "some were tried together first");
+}
+
+/// Changes of some columns that have waited together for their row don't each wait again when it doesn't come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_without_a_row_wait_for_it_once() {
+    let world = World::start(1).await;
+    let mut messages = Log::generate(2_000, 5).messages;
+    let is_datum = |message: &KafkaMessage| message.value.as_ref().is_some_and(|value| value.first() == Some(&0));
+    messages.retain(|message| message.partial && message.entity == Entity::Orders && is_datum(message));
+    let key = messages[0].key.clone();
+    messages.retain(|message| message.key == key);
+    assert!(messages.len() > 20, "{} messages", messages.len());
+    world.produce(&messages).await;
+    let consumer = world.consumer(coalescing());
+    eventually("all dead letters", || world.dead_letters.offsets().len() == messages.len()).await;
+    consumer.stop().await;
+    assert!(world.dead_letters.classes().iter().all(|class| *class == "partial_without_row"));
+    // The first one and then the others together are tried for as long as a row is waited for; then each is, once.
+    let attempts = world.dead_letters.attempts_of_letters();
+    let patient = attempts.iter().filter(|attempts| **attempts > 1).count();
+    assert!(patient <= 1, "{attempts:?}");
+}
+
+/// A table that has too much to do holds writes back, and nothing is given up for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_overloaded_table_is_waited_for() {
+    let world = World::start(1).await;
+    let log = Log::generate_clean(150, 50);
+    world.sink.set_broken(Broken::Overloaded);
+    world.produce(&log.messages).await;
+    let consumer = world.consumer(Options::default());
+    eventually("refusals", || world.sink.calls() > 300).await;
+    world.sink.set_broken(Broken::Nothing);
+    eventually("all changes", || world.sink.written() == log.expected_writes()).await;
+    assert!(consumer.stop().await.clean);
+    assert!(world.dead_letters.classes().is_empty());
+    assert_eq!(world.sink.rows(), log.fold());
 }

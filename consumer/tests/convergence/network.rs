@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use aws::Applied;
+use aws::table_writer::{StoredHead, Together, Verdict, judge};
 use consumer::clock::Clock;
 use consumer::dead_letter::{DeadLetterError, DeadLetterSink, Diagnosis};
 use consumer::lanes::{Lanes, Partition};
 use consumer::sink::{Sink, SinkError};
 use consumer::source::Source;
-use events::{Columns, RowChange, RowWrite};
+use events::{Columns, RowChange, RowWrite, Version};
 use futures::future::BoxFuture;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Message as _, OwnedMessage, Timestamp};
@@ -36,6 +37,10 @@ pub(crate) enum Flaw {
     CommitsOutOfOrder,
     /// A dead letter counts before it is stored.
     LosesLetters,
+    /// Changes that are written as one replace a row that holds something from between them.
+    FoldsOverWhatIsBetween,
+    /// A half of a move that is stale keeps the other one out.
+    StaleHalvesCancel,
 }
 
 /// Everything outside, shared by all.
@@ -76,8 +81,21 @@ pub(crate) struct StoredRow {
 
 /// A request to the table that is under way.
 pub(crate) struct Request {
-    write: RowWrite,
-    answer: Option<oneshot::Sender<Result<Applied, SinkError>>>,
+    order: Order,
+    answer: Option<oneshot::Sender<Result<Answer, SinkError>>>,
+}
+
+/// What a request asks for.
+#[derive(Clone)]
+enum Order {
+    One(RowWrite, Version),
+    Both(RowWrite, RowWrite),
+}
+
+/// What the table says of a request that it could look at.
+enum Answer {
+    One(Applied),
+    Both(Together),
 }
 
 /// A dead letter that is under way.
@@ -173,23 +191,23 @@ impl State {
             return;
         };
         if fate == Fate::Doubled {
-            let write = self.requests[index].write.clone();
-            let _ = self.write(&write);
+            let order = self.requests[index].order.clone();
+            let _ = self.carry_out(&order);
             self.saw("a request is done twice");
             return;
         }
-        let Request { write, answer } = self.requests.remove(index);
+        let Request { order, answer } = self.requests.remove(index);
         if answer.as_ref().is_none_or(oneshot::Sender::is_closed) {
             self.saw("a request is done when its asker is gone");
         }
         let result = match fate {
-            Fate::Done => self.write(&write),
+            Fate::Done => self.carry_out(&order),
             Fate::AnswerLost => {
-                let _ = self.write(&write);
+                let _ = self.carry_out(&order);
                 self.saw("an answer of the table is lost");
                 Err(SinkError::Retryable("the answer is lost".into()))
             }
-            Fate::Refused | Fate::Doubled => Err(SinkError::Retryable("throttled".into())),
+            Fate::Refused | Fate::Doubled => Err(SinkError::Overloaded("throttled".into())),
         };
         if let Some(answer) = answer {
             // The asker may be gone.
@@ -197,46 +215,82 @@ impl State {
         }
     }
 
-    /// What DynamoDB does with the condition
-    /// `(attribute_not_exists(pk) OR (src = :src AND ver < :ver)) AND (attribute_not_exists(ep) OR ep <= :ep)`,
-    /// to which a merge adds `attribute_exists(data) AND ver >= :floor`, and what the writer makes of a condition that doesn't hold.
-    fn write(&mut self, write: &RowWrite) -> Result<Applied, SinkError> {
-        let key = write.head.key.as_str();
-        let (source, version, epoch) = (write.head.source.as_str(), write.head.version.as_str(), write.head.epoch);
-        let stored = self.table.get(key).cloned();
-        let is_newer = stored.as_ref().is_none_or(|row| row.source == source && row.version.as_str() < version);
-        let is_allowed = stored.as_ref().is_none_or(|row| row.epoch <= epoch);
-        let floor = write.head.version.generation_floor();
-        let is_current =
-            |row: &StoredRow| row.version.as_str() >= floor || self.flaw == Flaw::MergesIntoEarlierGenerations;
-        let has_columns = stored.as_ref().is_some_and(|row| row.columns.is_some() && is_current(row));
-        let is_merge = matches!(write.change, RowChange::Merge(_));
-        let holds = is_newer && is_allowed && (has_columns || !is_merge);
-        if !holds && self.flaw != Flaw::NoFence {
-            let result = match stored {
-                None => Err(SinkError::NoRow("there is no row".into())),
-                Some(row) if row.epoch > epoch => Err(SinkError::Fenced("a higher epoch has taken over".into())),
-                Some(row) if row.source != source => {
-                    Err(SinkError::Poison { class: "foreign_source", source: "another source's row".into() })
-                }
-                Some(row) => match row.version.as_str().cmp(version) {
-                    std::cmp::Ordering::Equal => Ok(Applied::Duplicate),
-                    std::cmp::Ordering::Greater => Ok(Applied::Stale),
-                    std::cmp::Ordering::Less => Err(SinkError::NoRow("there is no row of this generation".into())),
-                },
-            };
-            self.saw(match &result {
-                Ok(applied) => applied.as_str(),
-                Err(SinkError::NoRow(_)) => "a change waits for its row",
-                Err(_) => "a write is refused",
-            });
-            return result;
+    fn carry_out(&mut self, order: &Order) -> Result<Answer, SinkError> {
+        match order {
+            Order::One(write, since) => self.write(write, since).map(Answer::One),
+            Order::Both(one, other) => Ok(Answer::Both(self.write_both(one, other))),
         }
-        self.saw(if is_merge { "a row is merged" } else { "a row is written" });
+    }
+
+    /// What the stored row lets happen, as the writer judges it.
+    fn judge(&self, write: &RowWrite, since: &Version) -> Result<Verdict, SinkError> {
+        if self.flaw == Flaw::NoFence {
+            return Ok(Verdict::Admitted);
+        }
+        let since = if self.flaw == Flaw::FoldsOverWhatIsBetween { &write.head.version } else { since };
+        let stored = self.table.get(write.head.key.as_str());
+        let head = stored.map(|row| StoredHead {
+            source: row.source.clone(),
+            version: match self.flaw {
+                Flaw::MergesIntoEarlierGenerations if row.version.as_str() < write.head.version.generation_floor() => {
+                    write.head.version.generation_floor().to_owned()
+                }
+                _ => row.version.clone(),
+            },
+            epoch: Some(row.epoch.to_string()),
+            live: row.columns.is_some(),
+        });
+        Ok(judge(write, since, head.as_ref())?)
+    }
+
+    fn write(&mut self, write: &RowWrite, since: &Version) -> Result<Applied, SinkError> {
+        let verdict = self.judge(write, since);
+        self.saw(match &verdict {
+            Ok(Verdict::Admitted) if matches!(write.change, RowChange::Merge(_)) => "a row is merged",
+            Ok(Verdict::Admitted) => "a row is written",
+            Ok(Verdict::Duplicate) => "duplicate",
+            Ok(Verdict::Stale) => "stale",
+            Ok(Verdict::NoRow) => "a change waits for its row",
+            Err(SinkError::Interleaved(_)) => "changes can't be written as one",
+            Err(_) => "a write is refused",
+        });
+        match verdict? {
+            Verdict::Admitted => {
+                if *since != write.head.version {
+                    self.saw("changes are written as one");
+                }
+                self.store(write);
+                Ok(Applied::Written)
+            }
+            Verdict::Duplicate => Ok(Applied::Duplicate),
+            Verdict::Stale => Ok(Applied::Stale),
+            Verdict::NoRow => Err(SinkError::NoRow("there is no row of this generation".into())),
+        }
+    }
+
+    fn write_both(&mut self, one: &RowWrite, other: &RowWrite) -> Together {
+        let mut halves = [one, other].into_iter();
+        let admitted = halves.all(|half| {
+            !matches!(half.change, RowChange::Merge(_))
+                && matches!(self.judge(half, &half.head.version), Ok(Verdict::Admitted))
+        });
+        if !admitted {
+            self.saw("a move is done in halves");
+            // A reference consumer lost rows by this.
+            return if self.flaw == Flaw::StaleHalvesCancel { Together::Written } else { Together::Apart };
+        }
+        self.saw("a move is done at once");
+        self.store(one);
+        self.store(other);
+        Together::Written
+    }
+
+    fn store(&mut self, write: &RowWrite) {
+        let key = write.head.key.as_str();
         let columns = match &write.change {
             RowChange::Put(columns) => Some(columns.clone()),
             RowChange::Merge(columns) => {
-                let mut merged = stored.and_then(|row| row.columns).unwrap_or_default();
+                let mut merged = self.table.get(key).and_then(|row| row.columns.clone()).unwrap_or_default();
                 merged.extend(columns.clone());
                 Some(merged)
             }
@@ -244,11 +298,10 @@ impl State {
         };
         if columns.is_none() && self.flaw == Flaw::NoTombstones {
             self.table.remove(key);
-        } else {
-            let row = StoredRow { source: source.to_owned(), version: version.to_owned(), epoch, columns };
-            self.table.insert(key.to_owned(), row);
+            return;
         }
-        Ok(Applied::Written)
+        let (source, version) = (write.head.source.to_string(), write.head.version.to_string());
+        self.table.insert(key.to_owned(), StoredRow { source, version, epoch: write.head.epoch, columns });
     }
 
     /// Decides about one of the dead letters under way.
@@ -439,11 +492,27 @@ fn carried(message: &Message, number: usize, offset: usize) -> OwnedMessage {
     )
 }
 
-impl Sink for Network {
-    async fn apply(&self, write: &RowWrite) -> Result<Applied, SinkError> {
+impl Network {
+    async fn ask(&self, order: Order) -> Result<Answer, SinkError> {
         let (answer, answered) = oneshot::channel();
-        self.state().requests.push(Request { write: write.clone(), answer: Some(answer) });
+        self.state().requests.push(Request { order, answer: Some(answer) });
         answered.await.unwrap_or_else(|_| Err(SinkError::Retryable("the connection is lost".into())))
+    }
+}
+
+impl Sink for Network {
+    async fn apply(&self, write: &RowWrite, since: &Version) -> Result<Applied, SinkError> {
+        match self.ask(Order::One(write.clone(), since.clone())).await? {
+            Answer::One(applied) => Ok(applied),
+            Answer::Both(_) => unreachable!("one row was asked for"),
+        }
+    }
+
+    async fn apply_both(&self, one: &RowWrite, other: &RowWrite) -> Result<Together, SinkError> {
+        match self.ask(Order::Both(one.clone(), other.clone())).await? {
+            Answer::Both(together) => Ok(together),
+            Answer::One(_) => unreachable!("two rows were asked for"),
+        }
     }
 }
 

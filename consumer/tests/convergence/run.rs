@@ -5,13 +5,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use consumer::lane::{Limits, Tools};
+use consumer::limiter::Limiter;
 use consumer::pipeline::{Complete, Parts, Pipeline, StopReason};
 use consumer::registry::Registry;
-use contracts::Region;
+use contracts::{Coalescing, Region};
 use events::qlik::Fence;
 use events::qlik::encode::schema_json;
 use proptest::test_runner::TestCaseError;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::history::{ENTITY, History, Meaning, Message, PARTITIONS, SCHEMA_ID, partition_of};
@@ -58,17 +59,25 @@ struct Run {
     relics: Vec<Process>,
     started: usize,
     generation: u32,
+    coalescing: Coalescing,
 }
 
 /// Runs consumers over a history, with `picks` deciding what happens, and looks at what came of it.
-pub(crate) fn run(history: &History, picks: &[u32], flaw: Flaw) -> Result<Seen, TestCaseError> {
+pub(crate) fn run(history: &History, picks: &[u32], coalescing: Coalescing, flaw: Flaw) -> Result<Seen, TestCaseError> {
     // Not inside of the runtime: the first run makes one of its own for it.
     let registry = registry();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let network = Network::new(flaw);
-        let mut run =
-            Run { network, registry, processes: BTreeMap::new(), relics: Vec::new(), started: 0, generation: 0 };
+        let mut run = Run {
+            network,
+            registry,
+            processes: BTreeMap::new(),
+            relics: Vec::new(),
+            started: 0,
+            generation: 0,
+            coalescing,
+        };
         let share = picks.len().div_ceil(history.eras.len()).max(1);
         let mut picks = picks.chunks(share);
         for (generation, era) in history.eras.iter().enumerate() {
@@ -96,8 +105,9 @@ impl Run {
                 origin_region: Region::new("us-west-2").expect("valid"),
                 tombstone_retention: Duration::from_secs(86_400),
             },
-            limits: Limits { messages: 4, bytes: 1 << 20 },
-            writes: Semaphore::new(3),
+            limits: Limits { messages: 6, bytes: 1 << 20 },
+            writes: Limiter::new(3),
+            coalescing: self.coalescing,
             clock: Arc::new(self.network.clone()),
             backoff: (Duration::from_millis(100), Duration::from_secs(10)),
             absence_wait: Duration::from_secs(2),

@@ -7,18 +7,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws::Applied;
+use aws::table_writer::{StoredHead, Together, Verdict, judge};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use consumer::clock::RuntimeClock;
 use consumer::dead_letter::{DeadLetterError, DeadLetterSink, DeadLetterTopic, Diagnosis};
 use consumer::lane::{Limits, Tools};
+use consumer::limiter::Limiter;
 use consumer::pipeline::{Complete, Pipeline, Status};
 use consumer::registry::Registry;
 use consumer::sink::{Sink, SinkError};
-use contracts::{CdcConsumer, Region};
+use contracts::{CdcConsumer, Coalescing, Region};
 use events::qlik::Fence;
 use events::qlik::encode::schema_json;
-use events::{Columns, Correlation, Entity, RowChange, RowWrite, TraceParent};
+use events::{Columns, Correlation, Entity, RowChange, RowWrite, TraceParent, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -28,7 +30,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::source::{GENERATION, KafkaMessage, Rows, schema_id};
@@ -62,11 +64,13 @@ pub(crate) struct World {
 pub(crate) struct Options {
     /// Messages of one partition that may be unfinished.
     pub(crate) in_flight: usize,
+    /// Whether changes of one row that wait together are written as one.
+    pub(crate) coalescing: Coalescing,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { in_flight: 200 }
+        Self { in_flight: 200, coalescing: Coalescing::Never }
     }
 }
 
@@ -201,7 +205,8 @@ impl World {
                 tombstone_retention: Duration::from_secs(86_400),
             },
             limits: Limits { messages: options.in_flight, bytes: 16 * 1024 * 1024 },
-            writes: Semaphore::new(32),
+            writes: Limiter::new(32),
+            coalescing: options.coalescing,
             clock: Arc::new(RuntimeClock),
             backoff: (Duration::from_millis(5), Duration::from_millis(50)),
             absence_wait: Duration::from_millis(100),
@@ -331,6 +336,8 @@ pub(crate) enum Broken {
     Slow,
     /// Every write is refused for now.
     AllWrites,
+    /// The table has too much to do for any write.
+    Overloaded,
     /// Every write is refused for good.
     Poison,
     /// Another writer has taken over.
@@ -392,26 +399,47 @@ impl MemorySink {
         self.0.most_at_once.load(Ordering::SeqCst)
     }
 
-    /// Whether the write only makes sense with a row that isn't there.
-    fn lacks_row(&self, write: &RowWrite) -> bool {
-        let key = (write.head.entity, write.head.key.to_string());
-        let is_newer = |stored: &str| write.head.version.as_str() > stored;
+    /// What the stored row lets happen, as the writer judges it. All rows have the same source and epoch.
+    fn judge(&self, write: &RowWrite, since: &Version) -> Result<Verdict, SinkError> {
         let rows = self.0.rows.lock().expect("no panic");
-        let lacks = rows.get(&key).is_none_or(|(stored, columns)| columns.is_none() && is_newer(stored));
-        lacks && matches!(write.change, RowChange::Merge(_))
+        let stored = rows.get(&(write.head.entity, write.head.key.to_string())).map(|(version, columns)| StoredHead {
+            source: write.head.source.to_string(),
+            version: version.clone(),
+            epoch: None,
+            live: columns.is_some(),
+        });
+        Ok(judge(write, since, stored.as_ref())?)
     }
 
-    fn write(&self, write: &RowWrite) -> Applied {
+    fn write(&self, write: &RowWrite, since: &Version) -> Result<Applied, SinkError> {
+        match self.judge(write, since)? {
+            Verdict::Admitted => {
+                self.store(write);
+                Ok(Applied::Written)
+            }
+            Verdict::Duplicate => Ok(Applied::Duplicate),
+            Verdict::Stale => Ok(Applied::Stale),
+            Verdict::NoRow => Err(SinkError::NoRow("there is no row to merge into".into())),
+        }
+    }
+
+    fn write_both(&self, one: &RowWrite, other: &RowWrite) -> Together {
+        let admitted = |half: &RowWrite| {
+            !matches!(half.change, RowChange::Merge(_))
+                && matches!(self.judge(half, &half.head.version), Ok(Verdict::Admitted))
+        };
+        if !admitted(one) || !admitted(other) {
+            return Together::Apart;
+        }
+        self.store(one);
+        self.store(other);
+        Together::Written
+    }
+
+    fn store(&self, write: &RowWrite) {
         let key = (write.head.entity, write.head.key.to_string());
         let version = write.head.version.to_string();
         let mut rows = self.0.rows.lock().expect("no panic");
-        if let Some((stored, _)) = rows.get(&key) {
-            match version.cmp(stored) {
-                std::cmp::Ordering::Less => return Applied::Stale,
-                std::cmp::Ordering::Equal => return Applied::Duplicate,
-                std::cmp::Ordering::Greater => {}
-            }
-        }
         let row = rows.entry(key.clone()).or_default();
         row.0.clone_from(&version);
         match &write.change {
@@ -419,15 +447,14 @@ impl MemorySink {
             RowChange::Tombstone { .. } => row.1 = None,
             RowChange::Merge(columns) => row.1.get_or_insert_with(Columns::new).extend(columns.clone()),
         }
+        drop(rows);
         self.0.traces.lock().expect("no panic").insert(version.clone(), write.head.traceparent);
         let mut writes = self.0.writes.lock().expect("no panic");
         *writes.entry((key.0, key.1, version)).or_default() += 1;
-        Applied::Written
     }
-}
 
-impl Sink for MemorySink {
-    async fn apply(&self, write: &RowWrite) -> Result<Applied, SinkError> {
+    /// Takes the time of a request, and does with `work` what is broken.
+    async fn request<T>(&self, work: impl Fn() -> Result<T, SinkError> + Send) -> Result<T, SinkError> {
         let call = self.0.calls.fetch_add(1, Ordering::SeqCst);
         let now = self.0.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.0.most_at_once.fetch_max(now, Ordering::SeqCst);
@@ -441,17 +468,27 @@ impl Sink for MemorySink {
         tokio::time::sleep(Duration::from_millis(wait)).await;
         self.0.under_way.fetch_sub(1, Ordering::SeqCst);
         match broken {
-            Broken::SomeWrites if call % 7 == 3 => Err(SinkError::Retryable("throttled".into())),
+            Broken::SomeWrites if call % 7 == 3 => Err(SinkError::Overloaded("throttled".into())),
             Broken::SomeWrites if call % 11 == 5 => {
-                self.write(write);
+                let _ = work();
                 Err(SinkError::Retryable("the answer is lost".into()))
             }
-            Broken::AllWrites => Err(SinkError::Retryable("throttled".into())),
+            Broken::AllWrites => Err(SinkError::Retryable("not now".into())),
+            Broken::Overloaded => Err(SinkError::Overloaded("throttled".into())),
             Broken::Poison => Err(SinkError::Poison { class: "invalid_row", source: "larger than 400 KB".into() }),
             Broken::Fenced | Broken::FencedSlowly => Err(SinkError::Fenced("epoch 2 has taken over".into())),
-            _ if self.lacks_row(write) => Err(SinkError::NoRow("there is no row to merge into".into())),
-            _ => Ok(self.write(write)),
+            _ => work(),
         }
+    }
+}
+
+impl Sink for MemorySink {
+    async fn apply(&self, write: &RowWrite, since: &Version) -> Result<Applied, SinkError> {
+        self.request(|| self.write(write, since)).await
+    }
+
+    async fn apply_both(&self, one: &RowWrite, other: &RowWrite) -> Result<Together, SinkError> {
+        self.request(|| Ok(self.write_both(one, other))).await
     }
 }
 
@@ -484,6 +521,11 @@ impl MemoryDeadLetters {
 
     pub(crate) fn classes(&self) -> Vec<&'static str> {
         self.0.letters.lock().expect("no panic").iter().map(|(_, diagnosis)| diagnosis.class).collect()
+    }
+
+    /// How often each message was tried before it was given up.
+    pub(crate) fn attempts_of_letters(&self) -> Vec<u32> {
+        self.0.letters.lock().expect("no panic").iter().map(|(_, diagnosis)| diagnosis.attempts).collect()
     }
 
     /// By what the letters are found in logs, in the order of their messages.

@@ -43,6 +43,11 @@ impl CallBudget {
         Self { connect: attempt.min(Duration::from_secs(1)), attempt, operation, attempts }
     }
 
+    /// One attempt, for callers that try again themselves.
+    pub fn once(operation: Duration) -> Self {
+        Self { connect: operation.min(Duration::from_secs(1)), attempt: operation, operation, attempts: 1 }
+    }
+
     /// The longest that reaching the other side may take.
     pub fn connect(&self) -> Duration {
         self.connect

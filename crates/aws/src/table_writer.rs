@@ -10,10 +10,19 @@
 //! When the condition does not hold, DynamoDB gives the stored item back, which tells why. A deletion is the
 //! write of a tombstone; nothing is ever removed here. Which changes to write, and in what order, is the caller's task.
 //!
+//! Several changes of one row may be written as one ([`TableWriter::apply_since`]). Then `:ver` of the condition is the version
+//! of the first of them: a row that holds one from between has something that the one write doesn't know of.
+//!
 //! A partial image is only ever merged into a row that has columns. Were it to become the row itself, its version would
 //! keep the complete row out that comes later with an older one, and the other columns would be lost without a word.
 //! Nor into a row of an earlier generation: what the source changed between two generations is in the reload only, so the
 //! columns that such a row would keep may be outdated, and the row itself may be one that the source no longer has.
+
+mod fence;
+mod transaction;
+
+pub use fence::{StoredHead, Verdict, judge};
+pub use transaction::Together;
 
 use crate::failure::{Failure, FailureKind};
 use aws_sdk_dynamodb::error::SdkError;
@@ -26,7 +35,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SdkConfig;
 use contracts::TableName;
 use events::row::names;
-use events::{AttributeValue, Columns, Entity, Item, RowChange, RowWrite};
+use events::{AttributeValue, Columns, Entity, Item, RowChange, RowWrite, Version};
 use std::collections::HashMap;
 use std::error::Error;
 
@@ -36,6 +45,9 @@ const NEWER: &str =
 
 /// What a merge needs besides: columns to keep, of the same generation.
 const CURRENT: &str = "attribute_exists(#d) AND #ver >= :floor";
+
+/// DynamoDB's code for a row that a transaction under way writes too.
+const CONFLICT: &str = "TransactionConflictException";
 
 /// Columns that one request merges. DynamoDB takes at most 4 KB of expression and 300 operators in it (DynamoDB quotas,
 /// "Expression parameters", read 2026-11); a column needs up to 13 bytes and one operator.
@@ -112,6 +124,13 @@ pub enum WriteError {
          load the row from the source, then replay the change"
     )]
     NoRow,
+    /// Several changes were to be written as one, and the row holds the version of one of them, or one from between.
+    /// Nothing is written; each must be applied on its own.
+    #[error("the row holds version `{found}`, which lies between those of the changes that were to be written as one")]
+    Interleaved {
+        /// The version of the stored row.
+        found: String,
+    },
     /// DynamoDB will never accept this row, for example because it is larger than 400 KB.
     #[error("the table refused the row ({code}: {message})")]
     Invalid {
@@ -148,11 +167,12 @@ pub enum WriteError {
 
 impl WriteError {
     /// Whether the same write can succeed later. False means: give the change up ([`Self::Invalid`],
-    /// [`Self::ForeignSource`]) or stop writing ([`Self::Fenced`]). [`Self::NoRow`] counts, but only for a bounded time.
+    /// [`Self::ForeignSource`]), write otherwise ([`Self::Interleaved`]) or stop writing ([`Self::Fenced`]).
+    /// [`Self::NoRow`] counts, but only for a bounded time.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NoRow | Self::Throttled { .. } | Self::Denied { .. } | Self::Unavailable { .. } => true,
-            Self::ForeignSource { .. } | Self::Fenced { .. } | Self::Invalid { .. } => false,
+            Self::ForeignSource { .. } | Self::Fenced { .. } | Self::Invalid { .. } | Self::Interleaved { .. } => false,
         }
     }
 
@@ -162,6 +182,7 @@ impl WriteError {
             Self::ForeignSource { .. } => "foreign_source",
             Self::Fenced { .. } => "fenced",
             Self::NoRow => "partial_without_row",
+            Self::Interleaved { .. } => "interleaved",
             Self::Invalid { .. } => "invalid_row",
             Self::Throttled { .. } => "write_throttled",
             Self::Denied { .. } => "write_denied",
@@ -173,6 +194,8 @@ impl WriteError {
 impl From<Failure> for WriteError {
     fn from(Failure { kind, code, message, .. }: Failure) -> Self {
         match kind {
+            // Somebody else writes this row. That says nothing about how much the table can take.
+            FailureKind::Throttled if code == CONFLICT => Self::Unavailable { code, message },
             FailureKind::Throttled => Self::Throttled { code, message },
             FailureKind::Unavailable => Self::Unavailable { code, message },
             FailureKind::Denied => Self::Denied { code, message },
@@ -205,32 +228,42 @@ impl TableWriter {
     /// # Errors
     /// See [`WriteError`]; [`WriteError::is_retryable`] says whether to come again.
     pub async fn apply(&self, write: &RowWrite) -> Result<Applied, WriteError> {
-        let outcome = match &write.change {
-            RowChange::Put(_) | RowChange::Tombstone { .. } => self.put(write).await?,
-            RowChange::Merge(columns) => self.merge(write, columns).await?,
+        self.apply_since(write, &write.head.version).await
+    }
+
+    /// Writes several changes of one row as one: `write` is what they come to, with the head of the last, and `since` is the
+    /// version of the first that it holds anything of.
+    ///
+    /// # Errors
+    /// As [`Self::apply`], and [`WriteError::Interleaved`].
+    pub async fn apply_since(&self, write: &RowWrite, since: &Version) -> Result<Applied, WriteError> {
+        let verdict = match &write.change {
+            RowChange::Put(_) | RowChange::Tombstone { .. } => self.put(write, since).await?,
+            RowChange::Merge(columns) => self.merge(write, since, columns).await?,
         };
-        match (outcome, &write.change) {
-            (Outcome::Applied(applied), _) => Ok(applied),
-            (Outcome::NoRow | Outcome::Older { live: false }, RowChange::Merge(_)) => Err(WriteError::NoRow),
-            // The condition failed although nothing newer is stored: the row was replaced in between.
-            (Outcome::NoRow | Outcome::Older { .. }, _) => Err(contended()),
+        match verdict {
+            Sent::Written => Ok(Applied::Written),
+            Sent::Judged(Verdict::Duplicate) => Ok(Applied::Duplicate),
+            Sent::Judged(Verdict::Stale) => Ok(Applied::Stale),
+            Sent::Judged(Verdict::NoRow) => Err(WriteError::NoRow),
+            Sent::Judged(Verdict::Admitted) => Err(contended()),
         }
     }
 
-    async fn merge(&self, write: &RowWrite, columns: &Columns) -> Result<Outcome, WriteError> {
+    async fn merge(&self, write: &RowWrite, since: &Version, columns: &Columns) -> Result<Sent, WriteError> {
         let columns: Vec<_> = columns.iter().collect();
         // The last part may be empty, but there always is one: it carries the head.
         let (first, last) = columns.split_at(columns.len().saturating_sub(1) / COLUMNS_PER_MERGE * COLUMNS_PER_MERGE);
         for part in first.chunks(COLUMNS_PER_MERGE) {
-            let outcome = self.update(write, part, Item::new()).await?;
-            if !matches!(outcome, Outcome::Applied(Applied::Written)) {
-                return Ok(outcome);
+            let sent = self.update(write, since, part, Item::new()).await?;
+            if !matches!(sent, Sent::Written) {
+                return Ok(sent);
             }
         }
-        self.update(write, last, write.head.attributes()).await
+        self.update(write, since, last, write.head.attributes()).await
     }
 
-    async fn put(&self, write: &RowWrite) -> Result<Outcome, WriteError> {
+    async fn put(&self, write: &RowWrite, since: &Version) -> Result<Sent, WriteError> {
         let request = self
             .client
             .put_item()
@@ -238,7 +271,7 @@ impl TableWriter {
             .set_item(Some(sdk_item(write.item())))
             .condition_expression(NEWER)
             .set_expression_attribute_names(Some(guard_names()))
-            .set_expression_attribute_values(Some(guard_values(write)))
+            .set_expression_attribute_values(Some(guard_values(write, since)))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let sent = request.send().await.map(|_| ()).map_err(|error| {
             let stored = failed_condition(&error, |error| match error {
@@ -249,31 +282,32 @@ impl TableWriter {
             });
             stored.ok_or_else(|| Failure::of(&error))
         });
-        settle("put_item", write, sent)
+        settle("put_item", write, since, sent)
     }
 
     async fn update(
         &self,
         write: &RowWrite,
+        since: &Version,
         columns: &[(&String, &AttributeValue)],
         head: Item,
-    ) -> Result<Outcome, WriteError> {
+    ) -> Result<Sent, WriteError> {
         let mut sets = Vec::new();
         let mut removes = "#deleted,#expires".to_owned();
         let mut names = guard_names();
         names.insert("#d".to_owned(), names::DATA.to_owned());
-        let mut values = guard_values(write);
+        let mut values = guard_values(write, since);
         values.insert(":floor".to_owned(), sdk::AttributeValue::S(write.head.version.generation_floor().to_owned()));
         // What stays of the row must not be taken for a part of the trace that its last change came with.
         if !head.is_empty() && !head.contains_key(names::TRACEPARENT) {
             names.insert("#context".to_owned(), names::TRACEPARENT.to_owned());
             removes.push_str(",#context");
         }
-        // `src`, `ver` and `ep` have their placeholders from the condition; the others are counted through, because a
-        // column may have any name and the expression must stay short.
+        // `src` and `ep` have their placeholders from the condition; the others are counted through, because a column may have
+        // any name and the expression must stay short. The condition's `:ver` may be that of an earlier change.
         for (index, (name, value)) in head.into_iter().enumerate() {
             let placeholder = match name.as_str() {
-                names::SRC | names::VER | names::EP => name,
+                names::SRC | names::EP => name,
                 _ => {
                     let placeholder = format!("h{index}");
                     names.insert(format!("#{placeholder}"), name);
@@ -309,31 +343,19 @@ impl TableWriter {
             });
             stored.ok_or_else(|| Failure::of(&error))
         });
-        settle("update_item", write, sent)
+        settle("update_item", write, since, sent)
     }
 }
 
 /// What came of one request.
-enum Outcome {
-    Applied(Applied),
-    /// The condition failed and there is no item.
-    NoRow,
-    /// The condition failed although the change is newer than the stored item; `live` says whether that has columns of the
-    /// change's generation.
-    Older {
-        live: bool,
-    },
+enum Sent {
+    Written,
+    /// The condition failed, and what the stored row says of it. [`Verdict::Admitted`]: it was another row in between.
+    Judged(Verdict),
 }
 
-/// The item that made a condition fail, as far as it matters. `None` inside when there was no item.
-struct Stored(Option<StoredRow>);
-
-struct StoredRow {
-    source: String,
-    version: String,
-    epoch: Option<String>,
-    live: bool,
-}
+/// The item that made a condition fail; none when there was no item.
+struct Stored(Option<StoredHead>);
 
 fn failed_condition<E>(
     error: &SdkError<E, HttpResponse>,
@@ -345,7 +367,7 @@ where
     let failed = pick(error.as_service_error()?)?;
     Some(Stored(failed.item().map(|item| {
         let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-        StoredRow {
+        StoredHead {
             source: text(names::SRC),
             version: text(names::VER),
             epoch: item.get(names::EP).and_then(|value| value.as_n().ok()).cloned(),
@@ -358,48 +380,26 @@ where
 fn settle(
     operation: &'static str,
     write: &RowWrite,
+    since: &Version,
     sent: Result<(), Result<Stored, Failure>>,
-) -> Result<Outcome, WriteError> {
-    let outcome = match sent {
-        Ok(()) => Ok(Outcome::Applied(Applied::Written)),
-        Err(Ok(Stored(None))) => Ok(Outcome::NoRow),
-        Err(Ok(Stored(Some(stored)))) => compare(write, stored),
+) -> Result<Sent, WriteError> {
+    let sent = match sent {
+        Ok(()) => Ok(Sent::Written),
+        Err(Ok(Stored(stored))) => judge(write, since, stored.as_ref()).map(Sent::Judged),
         Err(Err(failure)) => Err(failure.into()),
     };
-    let word = match &outcome {
-        Ok(Outcome::Applied(applied)) => applied.as_str(),
-        Ok(Outcome::NoRow | Outcome::Older { .. }) => "no_row_to_merge",
+    let word = match &sent {
+        Ok(Sent::Written) => Applied::Written.as_str(),
+        Ok(Sent::Judged(Verdict::Duplicate)) => Applied::Duplicate.as_str(),
+        Ok(Sent::Judged(Verdict::Stale)) => Applied::Stale.as_str(),
+        Ok(Sent::Judged(Verdict::NoRow | Verdict::Admitted)) => "no_row_to_merge",
         Err(error) => {
             telemetry::DYNAMODB_ERRORS_TOTAL.inc(&[operation, error.class()]);
             "error"
         }
     };
     telemetry::DYNAMODB_OPERATIONS_TOTAL.inc(&[operation, word]);
-    outcome
-}
-
-/// Why the stored row did not let the change in. Authority comes first: a fenced writer must learn it at once.
-fn compare(write: &RowWrite, stored: StoredRow) -> Result<Outcome, WriteError> {
-    let StoredRow { source, version, epoch, live } = stored;
-    if let Some(found) = epoch.filter(|found| is_greater(found, write.head.epoch)) {
-        return Err(WriteError::Fenced { own: write.head.epoch, found });
-    }
-    if source != write.head.source.as_str() {
-        return Err(WriteError::ForeignSource { own: write.head.source.as_str().to_owned(), found: source });
-    }
-    Ok(match version.as_str().cmp(write.head.version.as_str()) {
-        std::cmp::Ordering::Equal => Outcome::Applied(Applied::Duplicate),
-        std::cmp::Ordering::Greater => Outcome::Applied(Applied::Stale),
-        std::cmp::Ordering::Less => {
-            let is_current = version.as_str() >= write.head.version.generation_floor();
-            Outcome::Older { live: live && is_current }
-        }
-    })
-}
-
-/// Whether a stored epoch is above ours. One that does not fit into our type certainly is.
-fn is_greater(stored: &str, own: u64) -> bool {
-    stored.parse::<u64>().map_or(true, |stored| stored > own)
+    sent
 }
 
 fn contended() -> WriteError {
@@ -416,11 +416,11 @@ fn guard_names() -> HashMap<String, String> {
         .collect()
 }
 
-fn guard_values(write: &RowWrite) -> HashMap<String, sdk::AttributeValue> {
+fn guard_values(write: &RowWrite, since: &Version) -> HashMap<String, sdk::AttributeValue> {
     let head = &write.head;
     HashMap::from([
         (":src".to_owned(), sdk::AttributeValue::S(head.source.as_str().to_owned())),
-        (":ver".to_owned(), sdk::AttributeValue::S(head.version.as_str().to_owned())),
+        (":ver".to_owned(), sdk::AttributeValue::S(since.as_str().to_owned())),
         (":ep".to_owned(), sdk::AttributeValue::N(head.epoch.to_string())),
     ])
 }
@@ -445,12 +445,12 @@ fn sdk_value(value: AttributeValue) -> sdk::AttributeValue {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::testing::{Script, row_write, sdk_config};
     use serde_json::{Value, json};
 
-    fn writer(script: &Script) -> TableWriter {
+    pub(super) fn writer(script: &Script) -> TableWriter {
         let name = |name: &str| name.parse().expect("a table name");
         let tables = TableNames {
             customers: name("tandem-test-customers"),
@@ -460,7 +460,7 @@ mod tests {
         TableWriter::new(&sdk_config(script), tables)
     }
 
-    fn columns() -> Columns {
+    pub(super) fn columns() -> Columns {
         Columns::from([("name".to_owned(), AttributeValue::S("Ada".to_owned()))])
     }
 
@@ -468,7 +468,7 @@ mod tests {
         row_write(RowChange::Put(columns()))
     }
 
-    fn merge() -> RowWrite {
+    pub(super) fn merge() -> RowWrite {
         row_write(RowChange::Merge(columns()))
     }
 
@@ -508,6 +508,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn several_changes_are_written_as_one_below_the_first() {
+        let since: Version = "0000000001|1|00000000000000000000000000000000002".parse().expect("a version");
+        let between = "0000000001|1|00000000000000000000000000000000003";
+        for write in [put(), merge()] {
+            let head = write.head.clone();
+            let meets = async |version: &str| {
+                let script = condition_failed(Script::new(), stored(head.source.as_str(), version, 1));
+                writer(&script).apply_since(&write, &since).await
+            };
+            let script = Script::new().ok(json!({}));
+            assert_eq!(writer(&script).apply_since(&write, &since).await, Ok(Applied::Written));
+            assert_eq!(script.bodies()[0]["ExpressionAttributeValues"][":ver"]["S"], since.as_str());
+            for found in [since.as_str(), between] {
+                let error = meets(found).await.expect_err("one of them is there already");
+                assert_eq!(error, WriteError::Interleaved { found: found.to_owned() });
+                assert!(!error.is_retryable());
+            }
+            assert_eq!(meets(head.version.as_str()).await, Ok(Applied::Duplicate));
+            assert_eq!(meets(NEWER_VERSION).await, Ok(Applied::Stale));
+        }
+    }
+
+    #[tokio::test]
     async fn a_deletion_is_a_put_of_a_tombstone() {
         let script = Script::new().ok(json!({}));
         let write = row_write(RowChange::Tombstone { expires_at: 1_900_000_000 });
@@ -540,7 +563,7 @@ mod tests {
         check(400, "ValidationException", false, "invalid_row").await;
         check(400, "ItemCollectionSizeLimitExceededException", false, "invalid_row").await;
         check(400, "ProvisionedThroughputExceededException", true, "write_throttled").await;
-        check(400, "TransactionConflictException", true, "write_throttled").await;
+        check(400, "TransactionConflictException", true, "write_unavailable").await;
         check(400, "AccessDeniedException", true, "write_denied").await;
         check(400, "ResourceNotFoundException", true, "write_denied").await;
         check(500, "InternalServerError", true, "write_unavailable").await;
@@ -609,8 +632,11 @@ mod tests {
             let expression = request["UpdateExpression"].as_str().expect("text");
             assert!(expression.len() < 4_096, "{} bytes", expression.len());
             assert!(expression.matches('=').count() < 300);
-            assert_eq!(expression.contains("#ver=:ver"), index == 2);
             assert_eq!(expression.contains("#context"), index == 2, "it belongs to the version");
+            let sets = expression.split([' ', ',']).filter_map(|set| set.split_once('='));
+            let written: Vec<&str> =
+                sets.filter_map(|(name, _)| request["ExpressionAttributeNames"][name].as_str()).collect();
+            assert_eq!(written.contains(&"ver"), index == 2);
             let names = request["ExpressionAttributeNames"].as_object().expect("names");
             let names = names.values().map(|name| name.as_str().expect("text").to_owned());
             merged.extend(names.filter(|name| name.starts_with("column")));

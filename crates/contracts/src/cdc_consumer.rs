@@ -46,6 +46,8 @@ program! {
             epoch: u64 = "AUTHORITY_EPOCH", 1, 1..=u64::MAX;
             /// Writes under way at once; changes of one key are always written in order.
             shards: u16 = "SHARDS", 64, 1..=1024;
+            /// Whether changes of one row that wait together are written as one; then those between are neither seen nor become events.
+            coalescing: Coalescing = "COALESCING", Coalescing::Never, Coalescing::Never..=Coalescing::Waiting;
             /// Messages of one partition that may be unfinished before the partition is paused.
             in_flight_per_partition: u32 = "IN_FLIGHT_PER_PARTITION", 1000, 1..=100_000;
             /// How long a tombstone is kept; at least as long as anything can be redelivered.
@@ -89,6 +91,33 @@ impl Setting for CredentialsFolder {
             Self::None => "none".to_owned(),
             Self::Mounted(path) => path.clone(),
         }
+    }
+}
+
+/// Whether changes of one row that wait together are written as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Coalescing {
+    /// Each change is written, so each is seen and becomes an event.
+    Never,
+    /// Only what they come to is written: fewer writes while there is much to do, and the versions between are skipped.
+    Waiting,
+}
+
+impl Setting for Coalescing {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "never" => Ok(Self::Never),
+            "waiting" => Ok(Self::Waiting),
+            _ => Err("neither `never` nor `waiting`".to_owned()),
+        }
+    }
+
+    fn render(&self) -> String {
+        match self {
+            Self::Never => "never",
+            Self::Waiting => "waiting",
+        }
+        .to_owned()
     }
 }
 

@@ -28,7 +28,9 @@ mod stream_processor;
 pub use authorizer::{Authorizer, AuthorizerBinding, AuthorizerSettings, BadToken, HttpAnswer, KeyIssuer};
 
 pub use bound::{Binding, Bound, KeyNeed, Need, Text, Variable};
-pub use cdc_consumer::{CdcConsumer, CdcConsumerBinding, CdcConsumerSettings, CredentialsFolder, KafkaSecurity};
+pub use cdc_consumer::{
+    CdcConsumer, CdcConsumerBinding, CdcConsumerSettings, Coalescing, CredentialsFolder, KafkaSecurity,
+};
 pub use config::{ConfigError, Mistake};
 pub use event_router::{EventRouter, EventRouterBinding, EventRouterSettings};
 pub use event_transformer::{EventTransformer, EventTransformerBinding, EventTransformerSettings, GeoDatabaseFile};

@@ -66,6 +66,10 @@ pub static KAFKA_PROCESSING_DURATION_SECONDS: Histogram<1> = Histogram::new(
     WORK_SECONDS,
 );
 
+/// Writes to DynamoDB that may be under way at once. It falls when a table throttles and rises while it doesn't.
+pub static DYNAMODB_WRITE_LIMIT: Gauge<0> =
+    Gauge::new("dynamodb_write_limit", "Writes to DynamoDB that may be under way at once.", &[]);
+
 /// Changes handled, by what became of them. The operation is the source's: `insert`, `update`, `delete` or `refresh`;
 /// `none` where a message isn't a change, `unknown` where a row doesn't say.
 pub static CDC_EVENTS_PROCESSED_TOTAL: Counter<3> = Counter::new(
@@ -261,7 +265,7 @@ pub static IDEMPOTENCY_TOTAL: Counter<2> = Counter::new(
 );
 
 /// Every metric, in the order in which exporters write them.
-pub static ALL: [Metric; 36] = [
+pub static ALL: [Metric; 37] = [
     LAMBDA_INVOCATIONS_TOTAL.metric(),
     LAMBDA_ERRORS_TOTAL.metric(),
     LAMBDA_DURATION_SECONDS.metric(),
@@ -274,6 +278,7 @@ pub static ALL: [Metric; 36] = [
     CDC_PARTIAL_IMAGE_TOTAL.metric(),
     EVENTBRIDGE_EVENTS_PUBLISHED_TOTAL.metric(),
     EVENTBRIDGE_PUBLISH_ERRORS_TOTAL.metric(),
+    DYNAMODB_WRITE_LIMIT.metric(),
     DYNAMODB_OPERATIONS_TOTAL.metric(),
     DYNAMODB_ERRORS_TOTAL.metric(),
     DEAD_LETTERS_TOTAL.metric(),

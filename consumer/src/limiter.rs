@@ -77,6 +77,8 @@ impl Limiter {
         if state.permits > wanted {
             state.permits -= 1;
             permit.forget();
+            // Those that are lent follow when they come back.
+            state.permits -= self.permits.forget_permits(state.permits - wanted);
         } else {
             self.permits.add_permits(wanted - state.permits);
             state.permits = wanted;

@@ -40,6 +40,10 @@ impl ChangeSequence {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
 }
 
 impl fmt::Display for ChangeSequence {

@@ -12,13 +12,12 @@ use std::time::{Duration, Instant};
 
 use aws::Applied;
 use events::dead_letter::{PANIC, caught, chain};
-use events::qlik::{self, Change, DecodeError, Decoded, Fence, KEY_SCHEMA_HEADER, Origin, VALUE_SCHEMA_HEADER};
-use events::trace_context::{InvalidTraceParent, TRACEPARENT};
-use events::{Correlation, Entity, EntityKey, RowWrite, Timestamp, TraceParent};
+use events::qlik::{self, Change, DecodeError, Decoded, Fence, Origin, Poison, SchemaId, SchemaLookup};
+use events::{Correlation, Entity, EntityKey, Operation, RowWrite, Timestamp};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers, Message, OwnedMessage};
+use rdkafka::message::{Message, OwnedMessage};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::field::display;
@@ -27,6 +26,7 @@ use crate::backoff::Backoff;
 use crate::clock::{Clock, within};
 use crate::dead_letter::{DeadLetterSink, Diagnosis};
 use crate::keyed::KeyQueues;
+use crate::message::{correlation, trace_context, view};
 use crate::registry::{FetchError, Registry};
 use crate::sink::{Sink, SinkError};
 use crate::tracker::PrefixTracker;
@@ -67,8 +67,10 @@ pub struct Tools<S, D> {
     pub backoff: (Duration, Duration),
     /// Waiting time between two questions for a schema that the registry doesn't have.
     pub absence_wait: Duration,
-    /// How long a change of only some columns waits for its row before it becomes a dead letter.
-    /// The complete row may be on its way in another partition. Meanwhile later changes of the row wait too.
+    /// How long a message waits for what another one brings before it becomes a dead letter.
+    ///
+    /// A change of only some columns waits for its row: the complete row may be on its way in another partition, and meanwhile
+    /// later changes of the row wait too. A change whose schema no metadata message has announced holds up its partition.
     pub row_wait: Duration,
 }
 
@@ -374,7 +376,7 @@ struct Job {
 }
 
 enum Work {
-    Apply { change: Box<Change>, writes: Vec<RowWrite>, message: OwnedMessage },
+    Apply { operation: Operation, writes: Vec<RowWrite>, message: OwnedMessage },
     GiveUp { message: OwnedMessage, diagnosis: Diagnosis },
 }
 
@@ -482,12 +484,30 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 count(self.entity, "none", "compaction_mark");
                 self.done(message.offset());
             }
+            Ok(Decoded::Metadata(announcement)) => {
+                if let Some(announcement) = announcement {
+                    self.tools.registry.announce(*announcement);
+                }
+                count(self.entity, "none", "metadata");
+                self.done(message.offset());
+            }
             Err(DecodeError::UnknownSchema(id)) => {
                 let tools = Arc::clone(&self.tools);
                 let patience = Patience::new(&tools, self.stop.clone());
                 self.waiting_for_schema = Some(arrived);
                 self.running.push(Box::pin(async move {
                     match fetch_schema(&tools, id, patience).await {
+                        Ok(result) => Finished::Schema { result },
+                        Err(Stopped) => Finished::Left,
+                    }
+                }));
+            }
+            Err(DecodeError::UnannouncedSchema(id)) => {
+                let tools = Arc::clone(&self.tools);
+                let patience = Patience::new(&tools, self.stop.clone());
+                self.waiting_for_schema = Some(arrived);
+                self.running.push(Box::pin(async move {
+                    match await_announcement(&tools, id, patience).await {
                         Ok(result) => Finished::Schema { result },
                         Err(Stopped) => Finished::Left,
                     }
@@ -516,7 +536,8 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
             now,
             traceparent: correlation(&message).traceparent,
         };
-        let writes = match caught(|| change.writes(&self.tools.fence, &origin)) {
+        let operation = change.operation;
+        let writes = match caught(|| change.into_writes(&self.tools.fence, &origin)) {
             Ok(writes) => writes,
             Err(panic) => {
                 let diagnosis = panic_diagnosis(panic, &view(self.entity, &message), correlation(&message));
@@ -528,7 +549,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
         let ready = self.queues.add(offset, &keys);
         if let Some(job) = self.jobs.get_mut(&offset) {
             job.keys = keys;
-            job.work = Some(Work::Apply { change, writes, message });
+            job.work = Some(Work::Apply { operation, writes, message });
         }
         if ready {
             self.begin(offset);
@@ -550,8 +571,8 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
         let (entity, tools, stop) = (self.entity, Arc::clone(&self.tools), self.stop.clone());
         self.running.push(Box::pin(async move {
             let finished = match work {
-                Work::Apply { change, writes, message } => {
-                    apply(entity, &tools, &change, &writes, &message, &stop).await
+                Work::Apply { operation, writes, message } => {
+                    apply(entity, &tools, operation, &writes, &message, &stop).await
                 }
                 Work::GiveUp { message, diagnosis } => {
                     let sent = send_dead_letter(&tools, &message, &diagnosis, &stop).await;
@@ -627,26 +648,6 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
     }
 }
 
-fn view(entity: Entity, message: &OwnedMessage) -> qlik::Message<'_> {
-    let has_schema_header = message.headers().is_some_and(|headers| {
-        headers.iter().any(|header| [VALUE_SCHEMA_HEADER, KEY_SCHEMA_HEADER].contains(&header.key))
-    });
-    qlik::Message { entity, key: message.key(), value: message.payload(), has_schema_header }
-}
-
-/// The trace context in a message's headers. Of several the last one counts, as it does with Kafka's own clients.
-fn trace_context(message: &OwnedMessage) -> Option<Result<TraceParent, InvalidTraceParent>> {
-    let header = message.headers()?.iter().filter(|header| header.key == TRACEPARENT).last()?;
-    // What is no text is no trace context either.
-    let text = header.value.and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default();
-    Some(text.parse())
-}
-
-/// By what a message is found in logs before it is decoded: which change it is isn't known yet.
-fn correlation(message: &OwnedMessage) -> Correlation {
-    Correlation { event_id: None, traceparent: trace_context(message).and_then(Result::ok) }
-}
-
 fn diagnosis(
     class: &'static str,
     error: &dyn std::error::Error,
@@ -670,7 +671,7 @@ fn count(entity: Entity, operation: &str, outcome: &str) {
 /// Asks until the registry gives an answer; an absence is believed after a few, with seconds between them.
 async fn fetch_schema<S, D>(
     tools: &Tools<S, D>,
-    id: u32,
+    id: SchemaId,
     mut patience: Patience,
 ) -> Result<Result<(), Unfetched>, Stopped> {
     let first_seen = Timestamp::now();
@@ -685,7 +686,7 @@ async fn fetch_schema<S, D>(
             Err(error) => error,
         };
         let attempts = patience.attempt() + absences;
-        tracing::warn!(schema = id, attempt = attempts, error = chain(&error), "schema_fetch_failed");
+        tracing::warn!(schema = display(id), attempt = attempts, error = chain(&error), "schema_fetch_failed");
         if matches!(error, FetchError::NotFound { .. }) {
             absences += 1;
             if absences == ABSENCE_ATTEMPTS {
@@ -701,10 +702,28 @@ async fn fetch_schema<S, D>(
     }
 }
 
+/// Waits until a metadata message has announced a schema. It comes in another partition or not at all:
+/// what lies behind a message in its own partition isn't read before the message is done.
+async fn await_announcement<S, D>(
+    tools: &Tools<S, D>,
+    id: String,
+    mut patience: Patience,
+) -> Result<Result<(), Unfetched>, Stopped> {
+    let (first_seen, since) = (Timestamp::now(), tools.clock.now());
+    while tools.registry.announced(&id).is_none() {
+        if tools.clock.now().duration_since(since) >= tools.row_wait {
+            let (error, attempts) = (FetchError::Unannounced(Poison::Unannounced(id)), patience.attempt());
+            return Ok(Err(Unfetched { error, attempts, first_seen }));
+        }
+        patience.wait().await?;
+    }
+    Ok(Ok(()))
+}
+
 async fn apply<S: Sink, D: DeadLetterSink>(
     entity: Entity,
     tools: &Tools<S, D>,
-    change: &Change,
+    operation: Operation,
     writes: &[RowWrite],
     message: &OwnedMessage,
     stop: &watch::Receiver<bool>,
@@ -736,7 +755,7 @@ async fn apply<S: Sink, D: DeadLetterSink>(
             "row_refused"
         );
         send_dead_letter(tools, message, &diagnosis, stop).await?;
-        count(entity, change.operation.as_str(), "dead_letter");
+        count(entity, operation.as_str(), "dead_letter");
     }
     Ok(Finished::Done { offset: message.offset() })
 }

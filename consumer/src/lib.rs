@@ -22,6 +22,7 @@ pub mod kafka;
 pub mod keyed;
 pub mod lane;
 pub mod lanes;
+mod message;
 pub mod pipeline;
 pub mod registry;
 pub mod signals;

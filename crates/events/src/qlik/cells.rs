@@ -48,10 +48,13 @@ impl<'a> Cells<'a> {
 
     /// All of them. Of several with the same name the last one counts.
     pub(super) fn into_columns(self) -> Columns {
+        // Inserted one by one: rows have few columns, and collecting would sort them in a list of their own first.
+        let mut columns = Columns::new();
         match self.names {
-            Cow::Borrowed(names) => names.iter().cloned().zip(self.values).collect(),
-            Cow::Owned(names) => names.into_iter().zip(self.values).collect(),
+            Cow::Borrowed(names) => columns.extend(names.iter().cloned().zip(self.values)),
+            Cow::Owned(names) => columns.extend(names.into_iter().zip(self.values)),
         }
+        columns
     }
 
     /// Those that are present.

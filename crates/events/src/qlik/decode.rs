@@ -23,6 +23,8 @@ use crate::json::excerpt;
 /// Replicate's envelope (Qlik Replicate help, "The Replicate envelope", read 2026-11).
 pub const ENVELOPE: &str = r#"{"type":"record","name":"MessageEnvelope","namespace":"com.attunity.queue.msg","fields":[{"name":"magic","type":{"type":"fixed","name":"Magic","size":5}},{"name":"type","type":"string"},{"name":"headers","type":["null",{"type":"map","values":"string"}]},{"name":"messageSchemaId","type":["null","string"]},{"name":"messageSchema","type":["null","string"]},{"name":"message","type":"bytes"}]}"#;
 
+/// The longest id, in bytes, for whose announcement a message waits.
+const MAX_ID: usize = 256;
 /// What an envelope begins with.
 const MAGIC: &str = "atMSG";
 
@@ -145,6 +147,8 @@ impl<S: SchemaLookup> Decoder<'_, S> {
         }
         match registry_number(id) {
             Some(number) if ids == Ids::Registered => self.fetched(SchemaId::Number(number)),
+            // Replicate's own ids have 32 digits.
+            _ if id.len() > MAX_ID => Err(Poison::Unannounced(excerpt(id).into_owned()).into()),
             _ => Err(DecodeError::UnannouncedSchema(id.to_owned())),
         }
     }

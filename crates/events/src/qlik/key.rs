@@ -9,8 +9,11 @@
 //!
 //! Without a Kafka key the images decide: for a deletion the before image if it is there, else the data.
 
+use std::borrow::Cow;
+
 use super::cells::Cells;
 use super::message_key::MessageKey;
+use crate::json::excerpt;
 use crate::{AttributeValue, Entity, EntityKey, InvalidKey, Operation};
 
 /// The row that a message is about, and the one that it was before.
@@ -22,33 +25,34 @@ pub(super) struct Keys {
 }
 
 /// Finds the keys.
-pub(super) fn keys(
+pub(super) fn keys<'c>(
     entity: Entity,
     operation: Operation,
-    message: &MessageKey<'_>,
-    data: Option<&Cells<'_>>,
-    before: Option<&Cells<'_>>,
+    message: &'c MessageKey<'_>,
+    data: Option<&'c Cells<'_>>,
+    before: Option<&'c Cells<'_>>,
 ) -> Result<Keys, KeyError> {
     let named: Vec<&str>;
     let names = match message {
-        MessageKey::Record(parts) => {
+        MessageKey::Record(parts) if parts.names().len() != 1 => {
             named = parts.names().iter().map(String::as_str).collect();
             &named
         }
+        MessageKey::Record(parts) => &[parts.names()[0].as_str()][..],
         MessageKey::Text(_) | MessageKey::Absent => entity.key_columns(),
     };
-    let of_image = |image: Option<&Cells<'_>>| image.map_or(Ok(None), |image| image_key(names, image));
+    let of_image = |image: Option<&'c Cells<'_>>| image.map_or(Ok(None), |image| image_key(names, image));
     let (of_data, of_before) = (of_image(data)?, of_image(before)?);
     let given = match message {
         MessageKey::Absent => None,
-        MessageKey::Text(text) => Some(text.parse()?),
-        MessageKey::Record(parts) => Some(from_values(parts.values())?),
+        MessageKey::Text(text) => Some(Cow::Borrowed(&**text)),
+        MessageKey::Record(parts) => Some(joined(parts.values().iter())?),
     };
     if operation == Operation::Delete {
         let of_images = of_before.or(of_data);
         return match (given, of_images, message) {
             (Some(key), Some(image), MessageKey::Text(_)) if key != image => Err(KeyError::mismatch(&key, &image)),
-            (Some(key), _, _) | (None, Some(key), _) => Ok(Keys { key, previous: None }),
+            (Some(key), _, _) | (None, Some(key), _) => Ok(Keys { key: key.parse()?, previous: None }),
             (None, None, _) => Err(KeyError::missing(names)),
         };
     }
@@ -60,24 +64,33 @@ pub(super) fn keys(
         (Some(key), Some(image)) if key != image && previous.as_ref() != Some(&key) => {
             Err(KeyError::mismatch(&key, &image))
         }
-        (_, Some(key)) | (Some(key), None) => Ok(Keys { key, previous }),
+        (_, Some(key)) | (Some(key), None) => {
+            Ok(Keys { key: key.parse()?, previous: previous.map(|previous| previous.parse()).transpose()? })
+        }
         (None, None) => Err(KeyError::missing(names)),
     }
 }
 
-/// The key of an image that holds every key column with a value.
-fn image_key(names: &[&str], image: &Cells<'_>) -> Result<Option<EntityKey>, KeyError> {
+/// The key of an image that holds every key column with a value. An empty text is the default of a row that isn't there.
+fn image_key<'c>(names: &[&str], image: &'c Cells<'_>) -> Result<Option<Cow<'c, str>>, KeyError> {
     let value = |name: &&str| image.get(name).filter(|value| **value != AttributeValue::Null);
-    if let [name] = names {
-        return value(name).map(|value| Ok(part(value)?.parse()?)).transpose();
+    if !names.iter().all(|name| value(name).is_some()) {
+        return Ok(None);
     }
-    let values: Option<Vec<&AttributeValue>> = names.iter().map(value).collect();
-    values.map(from_values).transpose()
+    Ok(Some(joined(names.iter().filter_map(value))?).filter(|key| !key.is_empty()))
 }
 
-fn from_values<'v>(values: impl IntoIterator<Item = &'v AttributeValue>) -> Result<EntityKey, KeyError> {
-    let parts: Vec<&str> = values.into_iter().map(part).collect::<Result<_, _>>()?;
-    Ok(EntityKey::from_parts(&parts)?)
+/// The text of a key with these parts: a single one as it is, see [`EntityKey`].
+fn joined<'v>(mut values: impl Iterator<Item = &'v AttributeValue>) -> Result<Cow<'v, str>, KeyError> {
+    let first = values.next().map_or(Ok(""), part)?;
+    let Some(second) = values.next() else {
+        return Ok(Cow::Borrowed(first));
+    };
+    let mut parts = vec![first, part(second)?];
+    for value in values {
+        parts.push(part(value)?);
+    }
+    Ok(Cow::Owned(EntityKey::join(&parts)))
 }
 
 /// A value's text in a key.
@@ -122,8 +135,8 @@ impl KeyError {
         Self::Missing { columns: names.join(", ") }
     }
 
-    fn mismatch(key: &EntityKey, image: &EntityKey) -> Self {
-        Self::Mismatch { key: key.to_string(), image: image.to_string() }
+    fn mismatch(key: &str, image: &str) -> Self {
+        Self::Mismatch { key: excerpt(key).into_owned(), image: excerpt(image).into_owned() }
     }
 }
 

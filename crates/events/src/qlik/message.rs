@@ -67,6 +67,12 @@ impl SchemaId {
     }
 }
 
+impl From<u32> for SchemaId {
+    fn from(number: u32) -> Self {
+        Self::Number(number)
+    }
+}
+
 impl fmt::Display for SchemaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,9 +1,13 @@
 //! The Schema Registry client.
 //!
-//! A schema id is for ever: once fetched, a schema is never asked for again.
+//! A schema id is for ever: once fetched, a schema is never asked for again, neither by its number nor by its GUID.
 //! "Not there" and "could not ask" are told apart: only the registry's own 404 is an absence.
 //! A replica of the registry may learn of a new schema late, so one 404 proves nothing:
 //! the caller asks again and says when it believes the absence, which is then remembered for seconds only.
+//!
+//! Beside what the registry has, this keeps the schemas that come with messages and those that metadata messages announce.
+//! Announcements live in this process only: one that starts knows none, and its partitions begin behind the metadata messages
+//! of before. Messages that refer to those become dead letters (`schema_missing`), until Replicate announces the schema anew.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,7 +17,10 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use events::qlik::{InvalidSchema, SchemaLookup, WriterSchema};
+use events::qlik::{
+    Announcement, Announcements, EmbeddedSchemas, InvalidSchema, Poison, SchemaGuid, SchemaId, SchemaLookup,
+    WriterSchema,
+};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::header::{self, HeaderValue};
 use hyper::{Request, StatusCode, Uri};
@@ -40,8 +47,10 @@ pub struct Registry {
     base: String,
     authorization: Option<HeaderValue>,
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
-    schemas: RwLock<HashMap<u32, Arc<WriterSchema>>>,
-    absences: Mutex<HashMap<u32, Instant>>,
+    schemas: RwLock<HashMap<SchemaId, Arc<WriterSchema>>>,
+    absences: Mutex<HashMap<SchemaId, Instant>>,
+    announcements: Announcements,
+    embedded: EmbeddedSchemas,
 }
 
 impl std::fmt::Debug for Registry {
@@ -82,15 +91,18 @@ impl Registry {
             client: Client::builder(TokioExecutor::new()).build(connector),
             schemas: RwLock::default(),
             absences: Mutex::default(),
+            announcements: Announcements::default(),
+            embedded: EmbeddedSchemas::default(),
         })
     }
 
-    /// Fetches a schema, after which [`SchemaLookup::schema`] knows it. Asks the registry even when it said lately that there is none.
+    /// Fetches a schema, after which [`SchemaLookup`] knows it. Asks the registry even when it said lately that there is none.
     ///
     /// # Errors
     /// See [`FetchError`]; [`FetchError::is_retryable`] says whether asking again can help.
-    pub async fn fetch(&self, id: u32) -> Result<(), FetchError> {
-        if self.schema(id).is_some() {
+    pub async fn fetch(&self, id: impl Into<SchemaId>) -> Result<(), FetchError> {
+        let id = id.into();
+        if self.fetched(id).is_some() {
             return Ok(());
         }
         let fetched = tokio::time::timeout(REQUEST_TIMEOUT, self.request(id)).await;
@@ -100,9 +112,14 @@ impl Registry {
         Ok(())
     }
 
-    async fn request(&self, id: u32) -> Result<WriterSchema, FetchError> {
+    async fn request(&self, id: SchemaId) -> Result<WriterSchema, FetchError> {
+        let path = match id {
+            SchemaId::Number(number) => format!("ids/{number}"),
+            // Since version 8 of Confluent's registry (its API reference, "Schemas", read 2026-11).
+            SchemaId::Guid(guid) => format!("guids/{guid}"),
+        };
         let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| FetchError::Unreachable { id, source };
-        let mut request = Request::get(format!("{}/schemas/ids/{id}", self.base))
+        let mut request = Request::get(format!("{}/schemas/{path}", self.base))
             .header(header::ACCEPT, "application/vnd.schemaregistry.v1+json, application/json");
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization.clone());
@@ -132,25 +149,46 @@ impl Registry {
     }
 
     /// Whether it was found out within the last seconds that the registry doesn't have this schema; see [`Self::believe_absence`].
-    pub fn is_absent(&self, id: u32) -> bool {
+    pub fn is_absent(&self, id: SchemaId) -> bool {
         let absences = self.absences.lock().unwrap_or_else(PoisonError::into_inner);
         absences.get(&id).is_some_and(|since| since.elapsed() < ABSENCE_TTL)
     }
 
     /// Remembers for a few seconds that the registry doesn't have this schema, so that each of many messages needn't find it out anew.
-    pub fn believe_absence(&self, id: u32) {
+    pub fn believe_absence(&self, id: SchemaId) {
         let mut absences = self.absences.lock().unwrap_or_else(PoisonError::into_inner);
         if absences.len() >= MAX_ABSENCES {
             absences.clear();
         }
         absences.insert(id, Instant::now());
     }
+
+    /// Keeps what a metadata message announced. False when it is too large to be kept.
+    pub fn announce(&self, announcement: Announcement) -> bool {
+        self.announcements.add(announcement)
+    }
+
+    fn fetched(&self, id: SchemaId) -> Option<Arc<WriterSchema>> {
+        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        schemas.get(&id).cloned()
+    }
 }
 
 impl SchemaLookup for Registry {
     fn schema(&self, id: u32) -> Option<Arc<WriterSchema>> {
-        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
-        schemas.get(&id).cloned()
+        self.fetched(SchemaId::Number(id))
+    }
+
+    fn schema_by_guid(&self, guid: SchemaGuid) -> Option<Arc<WriterSchema>> {
+        self.fetched(SchemaId::Guid(guid))
+    }
+
+    fn announced(&self, id: &str) -> Option<Arc<Announcement>> {
+        self.announcements.get(id)
+    }
+
+    fn embedded(&self, json: &str) -> Result<Arc<WriterSchema>, InvalidSchema> {
+        self.embedded.get(json)
     }
 }
 
@@ -207,13 +245,13 @@ pub enum FetchError {
     #[error("the schema registry has no schema {id}")]
     NotFound {
         /// The id.
-        id: u32,
+        id: SchemaId,
     },
     /// It isn't Avro.
     #[error("schema {id} is of type {kind}; only AVRO is supported")]
     NotAvro {
         /// The id.
-        id: u32,
+        id: SchemaId,
         /// The registry's word for its type.
         kind: String,
     },
@@ -221,13 +259,13 @@ pub enum FetchError {
     #[error("schema {id} refers to other schemas, which isn't supported")]
     References {
         /// The id.
-        id: u32,
+        id: SchemaId,
     },
     /// It is malformed.
     #[error("schema {id} can't be used")]
     Invalid {
         /// The id.
-        id: u32,
+        id: SchemaId,
         /// What is wrong.
         source: InvalidSchema,
     },
@@ -235,7 +273,7 @@ pub enum FetchError {
     #[error("the schema registry answered {status} for schema {id}; check the secret with its user name and password")]
     Unauthorized {
         /// The id.
-        id: u32,
+        id: SchemaId,
         /// The HTTP status: 401 or 403.
         status: u16,
     },
@@ -243,7 +281,7 @@ pub enum FetchError {
     #[error("the schema registry answered {status} for schema {id}")]
     Status {
         /// The id.
-        id: u32,
+        id: SchemaId,
         /// The HTTP status.
         status: u16,
     },
@@ -251,13 +289,16 @@ pub enum FetchError {
     #[error("the schema registry didn't answer for schema {id} within {} s", REQUEST_TIMEOUT.as_secs())]
     Timeout {
         /// The id.
-        id: u32,
+        id: SchemaId,
     },
+    /// No metadata message announced it in time. It isn't the registry's.
+    #[error(transparent)]
+    Unannounced(Poison),
     /// There was no answer, or none that makes sense.
     #[error("the schema registry gave no usable answer for schema {id}")]
     Unreachable {
         /// The id.
-        id: u32,
+        id: SchemaId,
         /// What is wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -268,7 +309,11 @@ impl FetchError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unauthorized { .. } | Self::Status { .. } | Self::Timeout { .. } | Self::Unreachable { .. } => true,
-            Self::NotFound { .. } | Self::NotAvro { .. } | Self::References { .. } | Self::Invalid { .. } => false,
+            Self::NotFound { .. }
+            | Self::NotAvro { .. }
+            | Self::References { .. }
+            | Self::Invalid { .. }
+            | Self::Unannounced(_) => false,
         }
     }
 
@@ -278,6 +323,7 @@ impl FetchError {
             Self::NotFound { .. } => "schema_not_found",
             Self::NotAvro { .. } | Self::References { .. } => "schema_unsupported",
             Self::Invalid { .. } => "schema_invalid",
+            Self::Unannounced(poison) => poison.class(),
             Self::Unauthorized { .. } => "registry_unauthorized",
             Self::Status { .. } | Self::Timeout { .. } | Self::Unreachable { .. } => "registry_unavailable",
         }
@@ -286,6 +332,7 @@ impl FetchError {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::Path;
     use axum::http::HeaderMap;
     use axum::routing::get;
     use axum::{Json, Router};
@@ -326,10 +373,46 @@ mod tests {
         fetch(Some(credentials("hunter2"))).await.expect("the right password");
         for wrong in [None, Some(credentials("hunter3"))] {
             let error = fetch(wrong).await.expect_err("no or the wrong password");
-            assert!(matches!(error, FetchError::Unauthorized { id: 7, status: 401 }), "{error}");
+            assert!(matches!(error, FetchError::Unauthorized { id: SchemaId::Number(7), status: 401 }), "{error}");
             assert!(error.is_retryable(), "no message is to blame for it");
             assert_eq!(error.class(), "registry_unauthorized");
         }
+    }
+
+    /// By number and by GUID the same: what is there is asked for once, what isn't is an absence that can end.
+    #[tokio::test]
+    async fn schemas_are_fetched_by_number_and_by_guid() {
+        let questions = Arc::new(Mutex::new(Vec::new()));
+        let asked = Arc::clone(&questions);
+        let answer = move |Path((kind, id)): Path<(String, String)>| async move {
+            asked.lock().expect("not poisoned").push(format!("{kind}/{id}"));
+            match (kind.as_str(), id.as_str()) {
+                ("ids", "7") | ("guids", "00000000-0000-0000-0000-000000000007") => {
+                    Ok(Json(serde_json::json!({"schema": r#"{"type":"record","name":"Row","fields":[]}"#})))
+                }
+                _ => Err(axum::http::StatusCode::NOT_FOUND),
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = Router::new().route("/schemas/{kind}/{id}", get(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let registry = Registry::new(&url, None).expect("a URL");
+        let guid = |last: u8| SchemaGuid::from_bytes(std::array::from_fn(|index| if index == 15 { last } else { 0 }));
+        for _ in 0..2 {
+            registry.fetch(7).await.expect("there");
+            registry.fetch(SchemaId::Guid(guid(7))).await.expect("there");
+        }
+        assert!(registry.schema(7).is_some() && registry.schema_by_guid(guid(7)).is_some());
+        let absent = SchemaId::Guid(guid(8));
+        let error = registry.fetch(absent).await.expect_err("not there");
+        assert!(matches!(error, FetchError::NotFound { id } if id == absent), "{error}");
+        assert!(!registry.is_absent(absent), "one answer proves nothing");
+        registry.believe_absence(absent);
+        assert!(registry.is_absent(absent) && !registry.is_absent(SchemaId::Number(8)));
+        let expected =
+            ["ids/7", "guids/00000000-0000-0000-0000-000000000007", "guids/00000000-0000-0000-0000-000000000008"];
+        assert_eq!(*questions.lock().expect("not poisoned"), expected);
     }
 
     #[test]

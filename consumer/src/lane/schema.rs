@@ -2,6 +2,7 @@
 
 use events::Timestamp;
 use events::dead_letter::chain;
+use events::qlik::{Poison, SchemaId, SchemaLookup};
 
 use super::Tools;
 use super::patience::{Patience, Stopped};
@@ -20,7 +21,7 @@ pub(super) struct Unfetched {
 /// Asks until the registry gives an answer; an absence is believed after a few, with seconds between them.
 pub(super) async fn fetch_schema<S, D>(
     tools: &Tools<S, D>,
-    id: u32,
+    id: SchemaId,
     mut patience: Patience,
 ) -> Result<Result<(), Unfetched>, Stopped> {
     let first_seen = Timestamp::now();
@@ -35,7 +36,7 @@ pub(super) async fn fetch_schema<S, D>(
             Err(error) => error,
         };
         let attempts = patience.attempt() + absences;
-        tracing::warn!(schema = id, attempt = attempts, error = chain(&error), "schema_fetch_failed");
+        tracing::warn!(schema = display(id), attempt = attempts, error = chain(&error), "schema_fetch_failed");
         if matches!(error, FetchError::NotFound { .. }) {
             absences += 1;
             if absences == ABSENCE_ATTEMPTS {
@@ -49,4 +50,22 @@ pub(super) async fn fetch_schema<S, D>(
             return unfetched(error, attempts);
         }
     }
+}
+
+/// Waits until a metadata message has announced a schema. It comes in another partition or not at all:
+/// what lies behind a message in its own partition isn't read before the message is done.
+pub(super) async fn await_announcement<S, D>(
+    tools: &Tools<S, D>,
+    id: String,
+    mut patience: Patience,
+) -> Result<Result<(), Unfetched>, Stopped> {
+    let (first_seen, since) = (Timestamp::now(), tools.clock.now());
+    while tools.registry.announced(&id).is_none() {
+        if tools.clock.now().duration_since(since) >= tools.row_wait {
+            let (error, attempts) = (FetchError::Unannounced(Poison::Unannounced(id)), patience.attempt());
+            return Ok(Err(Unfetched { error, attempts, first_seen }));
+        }
+        patience.wait().await?;
+    }
+    Ok(Ok(()))
 }

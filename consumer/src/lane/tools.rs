@@ -42,7 +42,9 @@ pub struct Tools<S, D> {
     pub backoff: (Duration, Duration),
     /// Waiting time between two questions for a schema that the registry doesn't have.
     pub absence_wait: Duration,
-    /// How long a change of only some columns waits for its row before it becomes a dead letter.
-    /// The complete row may be on its way in another partition. Meanwhile later changes of the row wait too.
+    /// How long a message waits for what another one brings before it becomes a dead letter.
+    ///
+    /// A change of only some columns waits for its row: the complete row may be on its way in another partition, and meanwhile
+    /// later changes of the row wait too. A change whose schema no metadata message has announced holds up its partition.
     pub row_wait: Duration,
 }

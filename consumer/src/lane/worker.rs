@@ -19,7 +19,7 @@ use super::apply::{self, Interrupted};
 use super::orders::{Halt, HandedOver, Signals};
 use super::patience::{Patience, Stopped};
 use super::progress::Progress;
-use super::schema::{Unfetched, fetch_schema};
+use super::schema::{Unfetched, await_announcement, fetch_schema};
 use super::{Tools, message_size};
 use crate::dead_letter::{DeadLetterSink, Diagnosis};
 use crate::fold;
@@ -219,6 +219,24 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 apply::count(self.entity, "none", "compaction_mark");
                 self.done(message.offset());
             }
+            Ok(Ok(Decoded::Metadata(announcement))) => {
+                if let Some(announcement) = announcement {
+                    self.tools.registry.announce(*announcement);
+                }
+                apply::count(self.entity, "none", "metadata");
+                self.done(message.offset());
+            }
+            Ok(Err(DecodeError::UnannouncedSchema(id))) => {
+                let tools = Arc::clone(&self.tools);
+                let patience = Patience::new(&tools, self.stop.clone());
+                self.waiting_for_schema = Some(message);
+                self.running.push(Box::pin(async move {
+                    match await_announcement(&tools, id, patience).await {
+                        Ok(result) => Finished::Schema { result },
+                        Err(Stopped) => Finished::Left,
+                    }
+                }));
+            }
             Ok(Err(DecodeError::UnknownSchema(id))) => {
                 let tools = Arc::clone(&self.tools);
                 let patience = Patience::new(&tools, self.stop.clone());
@@ -254,7 +272,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 now,
                 traceparent: correlation(&message).traceparent,
             };
-            caught(|| change.writes(&self.tools.fence, &origin))
+            caught(|| change.into_writes(&self.tools.fence, &origin))
         };
         let mut writes = match writes {
             Ok(writes) => writes.into_iter(),

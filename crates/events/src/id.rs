@@ -58,7 +58,7 @@ impl EventId {
     /// The table is the entity's name, without the environment, so the same change has the same id everywhere.
     pub fn new(source: &SourceId, entity: Entity, key: &EntityKey, version: &Version) -> Self {
         // The key comes before the version, which has a fixed form, so a `|` inside the key can't make two names equal.
-        let name = format!("{source}|{entity}|{key}|{version}");
+        let name = [source.as_str(), entity.as_str(), key.as_str(), version.as_str()].join("|");
         Self(Uuid::new_v5(&Self::NAMESPACE, name.as_bytes()))
     }
 

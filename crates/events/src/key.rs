@@ -27,13 +27,14 @@ impl EntityKey {
         match parts {
             [] => Err(InvalidKey::Empty),
             [single] => single.parse(),
-            several => several
-                .iter()
-                .map(|part| part.replace('%', "%25").replace('#', "%23"))
-                .collect::<Vec<_>>()
-                .join("#")
-                .parse(),
+            several => Self::join(several).parse(),
         }
+    }
+
+    /// The text of a composite key.
+    pub(crate) fn join(parts: &[&str]) -> String {
+        let parts: Vec<String> = parts.iter().map(|part| part.replace('%', "%25").replace('#', "%23")).collect();
+        parts.join("#")
     }
 
     /// The key as text.

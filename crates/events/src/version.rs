@@ -40,6 +40,10 @@ impl ChangeSequence {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
 }
 
 impl fmt::Display for ChangeSequence {
@@ -78,7 +82,13 @@ impl Version {
 
     /// The version of a captured change.
     pub fn cdc(generation: u32, sequence: &ChangeSequence) -> Self {
-        Self(format!("{generation:010}|1|{sequence}"))
+        // Made for every change, so without the general way to pad a number.
+        let generation = u64::from(generation) + 10_u64.pow(10);
+        let mut text = String::with_capacity(Self::GENERATION_DIGITS + 3 + ChangeSequence::DIGITS);
+        text.push_str(&generation.to_string()[1..]);
+        text.push_str("|1|");
+        text.push_str(sequence.as_str());
+        Self(text)
     }
 
     /// The version of a row of the full load.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::qlik::encode::{Encoder, Record, key_schema_json, sample_columns, schema_json};
-use events::qlik::{Change, DecodeError, Decoded, Fence, Image, Message, Origin, WriterSchema, decode};
+use events::qlik::{Change, DecodeError, Decoded, Fence, Image, Message, Origin, SchemaId, WriterSchema, decode};
 use events::{AttributeValue, ChangeSequence, Columns, Entity, JsonText, Operation, Region, RowChange, Timestamp};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -31,7 +31,7 @@ fn change(decoded: Result<Decoded, DecodeError>) -> Change {
 }
 
 fn message<'m>(entity: Entity, key: Option<&'m [u8]>, value: &'m [u8]) -> Message<'m> {
-    Message { entity, key, value: Some(value), has_schema_header: false }
+    Message { entity, key, value: Some(value), key_schema_header: None, value_schema_header: None }
 }
 
 fn fence() -> Fence {
@@ -82,7 +82,9 @@ fn describe(decoded: Result<Decoded, DecodeError>) -> String {
     let change = match decoded {
         Ok(Decoded::Change(change)) => change,
         Ok(Decoded::CompactionMark) => return "compaction mark".to_owned(),
+        Ok(Decoded::Metadata(_)) => return "metadata".to_owned(),
         Err(DecodeError::UnknownSchema(id)) => return format!("needs schema {id}"),
+        Err(DecodeError::UnannouncedSchema(id)) => return format!("needs the announced schema {id}"),
         Err(DecodeError::Poison(poison)) => {
             return format!("poison {}: {}", poison.class(), events::dead_letter::chain(&poison));
         }
@@ -119,7 +121,8 @@ fn golden_vectors() {
             entity: vector.entity,
             key: key.as_deref(),
             value: value.as_deref(),
-            has_schema_header: vector.schema_header,
+            key_schema_header: None,
+            value_schema_header: vector.schema_header.then_some(&[0, 0, 0, 0, 11]),
         };
         writeln!(report, "{}: {}", vector.name, describe(decode(&schemas, &message))).expect("fits");
     }
@@ -210,7 +213,7 @@ fn schemas_are_asked_for() {
     let mut known = HashMap::new();
     for expected in [VALUE_SCHEMA, KEY_SCHEMA] {
         match decode(&known, &message) {
-            Err(DecodeError::UnknownSchema(id)) => assert_eq!(id, expected),
+            Err(DecodeError::UnknownSchema(id)) => assert_eq!(id, SchemaId::Number(expected)),
             other => panic!("{other:?}"),
         }
         let schema = schemas(Entity::Customers).remove(&expected).expect("known");

@@ -93,50 +93,51 @@ impl Change {
     /// The conditional writes that the change means: one, or two when it moves a row to another key.
     ///
     /// The two halves of a move are independent: each is applied, or found stale, on its own.
-    pub fn writes(&self, fence: &Fence, origin: &Origin<'_>) -> Vec<RowWrite> {
+    pub fn into_writes(self, fence: &Fence, origin: &Origin<'_>) -> Vec<RowWrite> {
+        let version = self.version(fence.generation);
+        let Self { entity, operation, key, previous_key, image, sequence, committed_at, stream_position, table } = self;
         let retention = i64::try_from(fence.tombstone_retention.as_secs()).unwrap_or(i64::MAX);
         let tombstone = || RowChange::Tombstone { expires_at: origin.now.as_second().saturating_add(retention) };
-        let change = match &self.image {
-            Image::Complete(columns) => RowChange::Put(columns.clone()),
-            Image::Partial(columns) => RowChange::Merge(columns.clone()),
+        let change = match image {
+            Image::Complete(columns) => RowChange::Put(columns),
+            Image::Partial(columns) => RowChange::Merge(columns),
             Image::Gone => tombstone(),
         };
-        let leave = self.previous_key.iter().map(|key| self.write(key, Operation::Delete, tombstone(), fence, origin));
-        leave.chain(std::iter::once(self.write(&self.key, self.operation, change, fence, origin))).collect()
+        let arrive = RowHead {
+            entity,
+            event_id: EventId::new(&fence.source, entity, &key, &version),
+            key,
+            source: fence.source.clone(),
+            version,
+            epoch: fence.epoch,
+            origin_region: fence.origin_region.clone(),
+            operation,
+            committed_at: committed_at.unwrap_or(origin.message_time),
+            trace: Trace {
+                task: fence.source.to_string(),
+                table,
+                change_sequence: sequence.map_or_else(String::new, ChangeSequence::into_string),
+                stream_position,
+                topic: origin.topic.to_owned(),
+                partition: origin.partition,
+                offset: origin.offset,
+            },
+            traceparent: origin.traceparent,
+        };
+        let leave = previous_key.map(|key| RowWrite {
+            head: RowHead {
+                event_id: EventId::new(&fence.source, entity, &key, &arrive.version),
+                key,
+                operation: Operation::Delete,
+                ..arrive.clone()
+            },
+            change: tombstone(),
+        });
+        leave.into_iter().chain([RowWrite { head: arrive, change }]).collect()
     }
 
-    fn write(
-        &self,
-        key: &EntityKey,
-        operation: Operation,
-        change: RowChange,
-        fence: &Fence,
-        origin: &Origin<'_>,
-    ) -> RowWrite {
-        let version = self.version(fence.generation);
-        RowWrite {
-            head: RowHead {
-                entity: self.entity,
-                event_id: EventId::new(&fence.source, self.entity, key, &version),
-                key: key.clone(),
-                source: fence.source.clone(),
-                version,
-                epoch: fence.epoch,
-                origin_region: fence.origin_region.clone(),
-                operation,
-                committed_at: self.committed_at.unwrap_or(origin.message_time),
-                trace: Trace {
-                    task: fence.source.to_string(),
-                    table: self.table.clone(),
-                    change_sequence: self.sequence.as_ref().map_or_else(String::new, ToString::to_string),
-                    stream_position: self.stream_position.clone(),
-                    topic: origin.topic.to_owned(),
-                    partition: origin.partition,
-                    offset: origin.offset,
-                },
-                traceparent: origin.traceparent,
-            },
-            change,
-        }
+    /// As [`Self::into_writes`], for who needs the change afterwards.
+    pub fn writes(&self, fence: &Fence, origin: &Origin<'_>) -> Vec<RowWrite> {
+        self.clone().into_writes(fence, origin)
     }
 }

@@ -1,457 +1,275 @@
 //! From the bytes of a Kafka message to a [`Change`].
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use apache_avro::Schema;
-use apache_avro::types::Value;
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-
+use super::VALUE_SCHEMA_HEADER;
+use super::avro::error::{DatumError, ReadError};
+use super::avro::input::Input;
+use super::avro::read::{MAX_DEPTH, attribute, skip};
+use super::avro::shape::{Envelope, RecordError, RecordShape, Shape};
 use super::change::{Change, Image};
-use super::key::{self, KeyError, Keys, MessageKey};
-use super::mask::{Presence, presence};
-use super::schema::{DatumError, InvalidSchema, SchemaLookup, WriterSchema};
-use super::value::{self, UnsupportedValue};
+use super::image::{self, Form};
+use super::json::{self, Members};
+use super::key::{self, Keys};
+use super::message::{DecodeError, Decoded, Message, SchemaId, framed};
+use super::message_key::{MessageKey, avro_key, read_avro, read_text};
+use super::metadata::Announcement;
+use super::poison::Poison;
+use super::record::Record;
+use super::schema::{SchemaLookup, WriterSchema};
+use crate::Operation;
 use crate::json::excerpt;
-use crate::version::{ChangeSequence, InvalidChangeSequence};
-use crate::{AttributeValue, Columns, Entity, Operation};
 
-/// Namespaces of Qlik's schemas: `com.attunity.queue.msg.<task or database>.<schema>.<table>`.
-const NAMESPACE: &str = "com.attunity.queue.msg.";
+/// Replicate's envelope (Qlik Replicate help, "The Replicate envelope", read 2026-11).
+pub const ENVELOPE: &str = r#"{"type":"record","name":"MessageEnvelope","namespace":"com.attunity.queue.msg","fields":[{"name":"magic","type":{"type":"fixed","name":"Magic","size":5}},{"name":"type","type":"string"},{"name":"headers","type":["null",{"type":"map","values":"string"}]},{"name":"messageSchemaId","type":["null","string"]},{"name":"messageSchema","type":["null","string"]},{"name":"message","type":"bytes"}]}"#;
 
-/// A Kafka message, as far as decoding needs it.
-#[derive(Clone, Copy, Debug)]
-pub struct Message<'m> {
-    /// The entity of its topic.
-    pub entity: Entity,
-    /// Its key.
-    pub key: Option<&'m [u8]>,
-    /// Its value.
-    pub value: Option<&'m [u8]>,
-    /// Whether a header carries a schema id ([`super::VALUE_SCHEMA_HEADER`] or [`super::KEY_SCHEMA_HEADER`]).
-    pub has_schema_header: bool,
-}
-
-/// What a message is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decoded {
-    /// A change.
-    Change(Box<Change>),
-    /// A key without a value: a mark for Kafka's log compaction. It follows a deletion and never means one.
-    CompactionMark,
-}
-
-/// Why a message isn't decoded.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// A schema isn't here yet: fetch it and decode again.
-    #[error("the schema {0} isn't here yet")]
-    UnknownSchema(u32),
-    /// The message can't be understood, now or later.
-    #[error(transparent)]
-    Poison(#[from] Poison),
-}
-
-/// Why a message can't be understood.
-#[derive(Debug, thiserror::Error)]
-pub enum Poison {
-    /// The value is JSON.
-    #[error("the value is JSON; have Qlik send Avro with a schema registry")]
-    JsonValue,
-    /// The key is JSON.
-    #[error("the key is JSON; have Qlik send a key record in Avro or plain text")]
-    JsonKey,
-    /// The schema id is in a header.
-    #[error("the schema id is in a header; have the serializer put it before the datum")]
-    HeaderSchemaId,
-    /// The value has no Confluent framing.
-    #[error("the value doesn't start with a zero byte and a schema id")]
-    Unframed,
-    /// The key is neither framed Avro nor text.
-    #[error("the key is neither framed Avro nor UTF-8 text")]
-    KeyEncoding,
-    /// The value is no datum of its schema.
-    #[error("the value doesn't fit schema {schema_id}")]
-    Value {
-        /// The registry's id.
-        schema_id: u32,
-        /// What is wrong.
-        source: DatumError,
-    },
-    /// The key is no datum of its schema.
-    #[error("the key doesn't fit schema {schema_id}")]
-    Key {
-        /// The registry's id.
-        schema_id: u32,
-        /// What is wrong.
-        source: DatumError,
-    },
-    /// The envelope doesn't start with Qlik's mark.
-    #[error("the envelope's magic isn't `atMSG`")]
-    Magic,
-    /// The envelope holds table metadata.
-    #[error("the message is table metadata (MD), which isn't supported; turn metadata messages off in Qlik")]
-    Metadata,
-    /// The envelope holds neither data nor metadata.
-    #[error("the envelope's type is `{0}`; expected `DT` or `MD`")]
-    MessageType(String),
-    /// The envelope names the schema of its message neither by a registry id nor in full.
-    #[error("the envelope names no schema for its message that can be found (`messageSchemaId` is `{0}`)")]
-    SchemaMissing(String),
-    /// The schema in the envelope is no Avro schema.
-    #[error("the schema in the envelope can't be used")]
-    EmbeddedSchema(#[source] InvalidSchema),
-    /// The message inside the envelope doesn't fit its schema.
-    #[error("the message inside the envelope doesn't fit its schema")]
-    EnvelopeMessage(#[source] DatumError),
-    /// The value isn't one of Qlik's records.
-    #[error("the value is no data record: {0}")]
-    Shape(&'static str),
-    /// The operation isn't one of the four.
-    #[error("the operation is `{0}`; expected INSERT, UPDATE, DELETE or REFRESH")]
-    Operation(String),
-    /// An insert, update or refresh without a row.
-    #[error("the record has no data for {0}")]
-    NoImage(Operation),
-    /// The change sequence is malformed.
-    #[error("the change can't be put in order")]
-    Sequence(#[from] InvalidChangeSequence),
-    /// The commit time is malformed.
-    #[error("the commit time `{0}` is neither `YYYY-MM-DDThh:mm:ss` nor RFC 3339")]
-    Timestamp(String),
-    /// A column's value can't be kept.
-    #[error("a column can't be kept in a row")]
-    Column(#[from] UnsupportedValue),
-    /// The column mask fits the image in no known way, or in several that differ.
-    #[error("the column mask {mask} doesn't fit the image's columns in one clear way")]
-    ColumnMask {
-        /// The mask in hexadecimal.
-        mask: String,
-    },
-    /// The row can't be told.
-    #[error("the row can't be told")]
-    RowKey(#[from] KeyError),
-}
-
-impl Poison {
-    /// A stable name of the kind of error, for dead letters and alarms.
-    pub fn class(&self) -> &'static str {
-        match self {
-            Self::JsonValue | Self::JsonKey => "json_unsupported",
-            Self::HeaderSchemaId => "header_schema_id_unsupported",
-            Self::Unframed => "unframed",
-            Self::KeyEncoding => "key_encoding",
-            Self::Value { .. } | Self::EnvelopeMessage(_) => "avro_value",
-            Self::Key { .. } => "avro_key",
-            Self::Magic => "envelope_magic",
-            Self::Metadata => "metadata_unsupported",
-            Self::MessageType(_) => "envelope_type",
-            Self::SchemaMissing(_) => "schema_missing",
-            Self::EmbeddedSchema(_) => "schema_invalid",
-            Self::Shape(_) => "record_shape",
-            Self::Operation(_) => "unknown_operation",
-            Self::NoImage(_) => "no_image",
-            Self::Sequence(_) => "change_sequence",
-            Self::Timestamp(_) => "commit_time",
-            Self::Column(_) => "column_value",
-            Self::ColumnMask { .. } => "column_mask",
-            Self::RowKey(_) => "row_key",
-        }
-    }
-}
+/// The longest id, in bytes, for whose announcement a message waits.
+const MAX_ID: usize = 256;
+/// What an envelope begins with.
+const MAGIC: &str = "atMSG";
 
 /// Decodes a message.
 ///
 /// # Errors
-/// [`DecodeError::UnknownSchema`] when a schema must be fetched first, [`DecodeError::Poison`] when decoding can never succeed.
+/// [`DecodeError::UnknownSchema`] when a schema must be fetched first, [`DecodeError::UnannouncedSchema`] when one must be
+/// announced first, [`DecodeError::Poison`] when decoding can never succeed.
 pub fn decode(schemas: &impl SchemaLookup, message: &Message<'_>) -> Result<Decoded, DecodeError> {
-    let Some(bytes) = message.value else {
+    let Some(value) = message.value else {
         return Ok(Decoded::CompactionMark);
     };
-    if message.has_schema_header {
-        return Err(Poison::HeaderSchemaId.into());
+    let decoder = Decoder { schemas, message };
+    if let Some(header) = message.value_schema_header {
+        let id = SchemaId::from_header(header).ok_or(Poison::SchemaHeader { header: VALUE_SCHEMA_HEADER })?;
+        return decoder.registered(id, value);
     }
-    let Some((schema_id, datum)) = unframed(bytes) else {
-        return Err(if looks_like_json(bytes) { Poison::JsonValue } else { Poison::Unframed }.into());
-    };
-    let writer = schemas.schema(schema_id).ok_or(DecodeError::UnknownSchema(schema_id))?;
-    let value = writer.read(datum).map_err(|source| Poison::Value { schema_id, source })?;
-    let key = message_key(schemas, message.key)?;
-    let (writer, value) = match Envelope::find(value)? {
-        Unwrapped::Record(fields) => (writer, fields),
-        Unwrapped::Envelope(envelope) => envelope.open(schemas)?,
-    };
-    let change = change(message.entity, &writer, value, &key)?;
-    Ok(Decoded::Change(Box::new(change)))
-}
-
-/// The schema id of a framed value, for reporting even where the value can't be decoded.
-pub(crate) fn unframed(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    match bytes {
-        [0, a, b, c, d, datum @ ..] => Some((u32::from_be_bytes([*a, *b, *c, *d]), datum)),
-        _ => None,
+    if let Some((id, datum)) = framed(value) {
+        return decoder.registered(id, datum);
+    }
+    if value.starts_with(MAGIC.as_bytes()) {
+        return decoder.unregistered(value);
+    }
+    match value.trim_ascii_start() {
+        [b'{', ..] => decoder.json(value),
+        _ => Err(Poison::Unframed.into()),
     }
 }
 
-impl Message<'_> {
-    /// The registry's id of the value's schema, if the value is framed.
-    pub fn schema_id(&self) -> Option<u32> {
-        unframed(self.value?).map(|(id, _)| id)
-    }
+/// Whether a registry may know the ids in an envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ids {
+    Registered,
+    Announced,
 }
 
-fn looks_like_json(bytes: &[u8]) -> bool {
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    matches!(first, Some(b'{' | b'['))
+struct Decoder<'d, S> {
+    schemas: &'d S,
+    message: &'d Message<'d>,
 }
 
-fn message_key(schemas: &impl SchemaLookup, bytes: Option<&[u8]>) -> Result<MessageKey, DecodeError> {
-    let bytes = match bytes {
-        None | Some([]) => return Ok(MessageKey::Absent),
-        Some(bytes) => bytes,
-    };
-    if let Some((schema_id, datum)) = unframed(bytes) {
-        let writer = schemas.schema(schema_id).ok_or(DecodeError::UnknownSchema(schema_id))?;
-        let value = writer.read(datum).map_err(|source| Poison::Key { schema_id, source })?;
-        return Ok(match &value {
-            Value::Record(fields) => {
-                let Schema::Record(record) = writer.resolve(writer.schema()) else {
-                    return Err(Poison::Shape("its key has no record schema").into());
-                };
-                let parts = fields.iter().zip(&record.fields).map(|((name, value), field)| {
-                    Ok((name.clone(), value::attribute(value, &field.schema, &writer).map_err(Poison::Column)?))
-                });
-                MessageKey::Record(parts.collect::<Result<_, Poison>>()?)
+impl<S: SchemaLookup> Decoder<'_, S> {
+    /// A datum whose schema the registry has.
+    fn registered(&self, schema_id: SchemaId, datum: &[u8]) -> Result<Decoded, DecodeError> {
+        let writer = self.fetched(schema_id)?;
+        let value = |source: DatumError| Poison::Value { schema_id, source };
+        match writer.shape() {
+            Shape::Record(shape) => self.datum(&writer, shape, datum, value),
+            Shape::Envelope(shape) => {
+                let envelope = shape.read(datum).map_err(value)?;
+                self.envelope(&envelope, Ids::Registered)
             }
-            single => match value::attribute(single, writer.schema(), &writer).map_err(Poison::Column)? {
-                AttributeValue::S(text) | AttributeValue::N(text) => MessageKey::Text(text),
-                _ => return Err(Poison::RowKey(KeyError::Type).into()),
+            Shape::Other => {
+                let mut input = Input::new(datum);
+                skip(writer.plan(), &mut input).and_then(|()| input.finish()).map_err(value)?;
+                Err(Poison::Shape("it has no `headers`").into())
+            }
+        }
+    }
+
+    /// An envelope that names no schema of its own.
+    fn unregistered(&self, datum: &[u8]) -> Result<Decoded, DecodeError> {
+        static WRITER: LazyLock<WriterSchema> =
+            LazyLock::new(|| WriterSchema::parse(ENVELOPE).expect("invariant: the envelope's schema is one"));
+        let Shape::Envelope(shape) = WRITER.shape() else {
+            unreachable!("invariant: the envelope's schema is that of an envelope");
+        };
+        let envelope = shape.read(datum).map_err(Poison::Envelope)?;
+        self.envelope(&envelope, Ids::Announced)
+    }
+
+    fn envelope(&self, envelope: &Envelope<'_>, ids: Ids) -> Result<Decoded, DecodeError> {
+        if envelope.magic != MAGIC.as_bytes() {
+            return Err(Poison::Magic.into());
+        }
+        let message = envelope.message.ok_or(Poison::Shape("its envelope's `message` is not bytes"));
+        match envelope.kind {
+            "DT" => self.data(envelope, message?, ids),
+            "MD" => match (self.metadata(envelope, message?), ids) {
+                (Ok(announcement), _) => Ok(Decoded::Metadata(Some(Box::new(announcement)))),
+                // The registry has the schemas, so nothing depends on this message.
+                (Err(_), Ids::Registered) => Ok(Decoded::Metadata(None)),
+                (Err(error), Ids::Announced) => Err(error),
             },
-        });
+            other => Err(Poison::MessageType(excerpt(other).into_owned()).into()),
+        }
     }
-    if looks_like_json(bytes) {
-        return Err(Poison::JsonKey.into());
+
+    /// The data message in an envelope.
+    fn data(&self, envelope: &Envelope<'_>, message: &[u8], ids: Ids) -> Result<Decoded, DecodeError> {
+        let writer = self.enclosed(envelope, ids)?;
+        match writer.shape() {
+            Shape::Record(shape) => self.datum(&writer, shape, message, Poison::EnvelopeMessage),
+            _ => Err(Poison::Shape("the message in its envelope has no `headers`").into()),
+        }
     }
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => Ok(MessageKey::Text(text.to_owned())),
-        _ => Err(Poison::KeyEncoding.into()),
+
+    /// The metadata message in an envelope.
+    fn metadata(&self, envelope: &Envelope<'_>, message: &[u8]) -> Result<Announcement, DecodeError> {
+        // The registry isn't asked for it: what it has needs no announcement.
+        let writer = self.enclosed(envelope, Ids::Announced)?;
+        let mut input = Input::new(message);
+        let value = attribute(writer.plan(), &mut input, MAX_DEPTH).map_err(|error| match error {
+            ReadError::Datum(error) => Poison::EnvelopeMessage(error),
+            ReadError::Unsupported(error) => Poison::Column(error),
+        })?;
+        input.finish().map_err(Poison::EnvelopeMessage)?;
+        Ok(Announcement::from_avro(&value).map_err(Poison::Metadata)?)
     }
-}
 
-type Fields = Vec<(String, Value)>;
+    /// The schema of the message in an envelope: brought along, announced, or the registry's.
+    fn enclosed(&self, envelope: &Envelope<'_>, ids: Ids) -> Result<Arc<WriterSchema>, DecodeError> {
+        if let Some(json) = envelope.schema {
+            return Ok(self.schemas.embedded(json).map_err(Poison::EmbeddedSchema)?);
+        }
+        let id = envelope.schema_id.filter(|id| !id.is_empty()).ok_or(Poison::SchemaMissing)?;
+        if let Some(announced) = self.schemas.announced(id) {
+            let schema = announced.schema().ok_or_else(|| Poison::NoDataSchema(excerpt(id).into_owned()))?;
+            return Ok(Arc::clone(schema));
+        }
+        match registry_number(id) {
+            Some(number) if ids == Ids::Registered => self.fetched(SchemaId::Number(number)),
+            // Replicate's own ids have 32 digits.
+            _ if id.len() > MAX_ID => Err(Poison::Unannounced(excerpt(id).into_owned()).into()),
+            _ => Err(DecodeError::UnannouncedSchema(id.to_owned())),
+        }
+    }
 
-enum Unwrapped {
-    Record(Fields),
-    Envelope(Envelope),
-}
-
-/// Replicate's own envelope around a message.
-struct Envelope {
-    schema_id: Option<String>,
-    schema: Option<String>,
-    message: Vec<u8>,
-}
-
-impl Envelope {
-    fn find(value: Value) -> Result<Unwrapped, Poison> {
-        let Value::Record(mut fields) = value else {
-            return Err(Poison::Shape("its value is no record"));
+    fn fetched(&self, id: SchemaId) -> Result<Arc<WriterSchema>, DecodeError> {
+        let found = match id {
+            SchemaId::Number(number) => self.schemas.schema(number),
+            SchemaId::Guid(guid) => self.schemas.schema_by_guid(guid),
         };
-        if field(&fields, "magic").is_none() || field(&fields, "message").is_none() {
-            return Ok(Unwrapped::Record(fields));
-        }
-        match field(&fields, "magic") {
-            Some(Value::Fixed(_, bytes) | Value::Bytes(bytes)) if bytes == b"atMSG" => {}
-            _ => return Err(Poison::Magic),
-        }
-        match text(&fields, "type") {
-            Some("DT") => {}
-            Some("MD") => return Err(Poison::Metadata),
-            other => return Err(Poison::MessageType(excerpt(other.unwrap_or_default()).into_owned())),
-        }
-        let schema_id = text(&fields, "messageSchemaId").map(str::to_owned);
-        let schema = text(&fields, "messageSchema").map(str::to_owned);
-        match take(&mut fields, "message") {
-            Some(Value::Bytes(message)) => Ok(Unwrapped::Envelope(Self { schema_id, schema, message })),
-            _ => Err(Poison::Shape("its envelope's `message` is not bytes")),
-        }
+        found.ok_or(DecodeError::UnknownSchema(id))
     }
 
-    fn open(self, schemas: &impl SchemaLookup) -> Result<(Arc<WriterSchema>, Fields), DecodeError> {
-        let writer = match (&self.schema, &self.schema_id) {
-            (Some(json), _) => Arc::new(WriterSchema::parse(json).map_err(Poison::EmbeddedSchema)?),
-            (None, Some(id)) => {
-                let id: u32 = id.parse().map_err(|_| Poison::SchemaMissing(excerpt(id).into_owned()))?;
-                schemas.schema(id).ok_or(DecodeError::UnknownSchema(id))?
+    /// A data record in Avro. `value` says what it means if the bytes don't fit.
+    fn datum(
+        &self,
+        writer: &WriterSchema,
+        shape: &RecordShape,
+        datum: &[u8],
+        value: impl Fn(DatumError) -> Poison,
+    ) -> Result<Decoded, DecodeError> {
+        let record = shape.read(datum).map_err(|error| match error {
+            RecordError::Datum(error) => value(error),
+            RecordError::Column(error) => Poison::Column(error),
+            RecordError::Shape(problem) => Poison::Shape(problem),
+        })?;
+        self.record(record, Form::EveryColumn, writer.table())
+    }
+
+    /// A value in JSON, in an envelope or not.
+    fn json(&self, value: &[u8]) -> Result<Decoded, DecodeError> {
+        let text = std::str::from_utf8(value).map_err(serde::de::Error::custom).map_err(Poison::Json)?;
+        let members = Members::parse(text).map_err(Poison::Json)?;
+        let message = members.object("message")?;
+        if members.get("magic").is_none() {
+            // An envelope that was stripped to its message, or no envelope at all.
+            let record = message.filter(|_| !json::has_headers(&members)).unwrap_or(members);
+            return self.record(json::record(record)?, Form::Members(None), None);
+        }
+        if members.text("magic")?.as_deref() != Some(MAGIC) {
+            return Err(Poison::Magic.into());
+        }
+        let kind = members.text("type")?.unwrap_or_default();
+        let message = message.ok_or(Poison::Shape("its envelope's `message` is no object"));
+        match &*kind {
+            "DT" => {
+                let id = members.text("messageSchemaId")?;
+                let told = id.and_then(|id| self.schemas.announced(&id));
+                let table = told.as_deref().and_then(Announcement::table);
+                self.record(json::record(message?)?, Form::Members(told.as_deref()), table)
             }
-            (None, None) => return Err(Poison::SchemaMissing(String::new()).into()),
-        };
-        match writer.read(&self.message).map_err(Poison::EnvelopeMessage)? {
-            Value::Record(fields) => Ok((writer, fields)),
-            _ => Err(Poison::Shape("the message in its envelope is no record").into()),
+            "MD" => {
+                // No JSON depends on it, so one that can't be read is no loss.
+                let announcement = members.get("message").and_then(|message| Announcement::from_json(message).ok());
+                Ok(Decoded::Metadata(announcement.map(Box::new)))
+            }
+            other => Err(Poison::MessageType(excerpt(other).into_owned()).into()),
         }
     }
-}
 
-fn change(
-    entity: Entity,
-    writer: &WriterSchema,
-    mut fields: Fields,
-    message_key: &MessageKey,
-) -> Result<Change, Poison> {
-    let Schema::Record(record) = writer.resolve(writer.schema()) else {
-        return Err(Poison::Shape("its schema is no record"));
-    };
-    let schema_of = |name: &str| record.lookup.get(name).map(|index| &record.fields[*index].schema);
-    let mut image_of = |name: &'static str| match (take(&mut fields, name), schema_of(name)) {
-        (Some(value), Some(schema)) => image(value, schema, writer),
-        _ => Ok(None),
-    };
-    let data = image_of("data")?;
-    let before = image_of("beforeData")?;
-    let Some(Value::Record(headers)) = field(&fields, "headers") else {
-        return Err(Poison::Shape("it has no `headers`"));
-    };
-    let operation = operation(headers)?;
-    let data_columns: Option<Columns> = data.as_ref().map(|ordered| ordered.iter().cloned().collect());
-    let before_columns: Option<Columns> = before.map(|ordered| ordered.into_iter().collect());
-    let Keys { key, previous } =
-        key::keys(entity, operation, message_key, data_columns.as_ref(), before_columns.as_ref())?;
-    let image = match (operation, data) {
-        (Operation::Delete, _) => Image::Gone,
-        (_, None) => return Err(Poison::NoImage(operation)),
-        (Operation::Update, Some(data)) => {
-            let known = masked(data, bytes(headers, "columnMask"))?;
-            match (known, &previous, before_columns) {
-                // Under its new key the row has no older columns to keep, so what the before image knows goes along.
-                (Image::Partial(columns), Some(_), Some(mut whole)) => {
-                    whole.extend(columns);
-                    Image::Complete(whole)
+    /// A data record, whatever carried it.
+    fn record(&self, record: Record<'_>, form: Form<'_>, table: Option<&str>) -> Result<Decoded, DecodeError> {
+        match avro_key(self.message)? {
+            Some((schema_id, datum)) => {
+                let writer = self.fetched(schema_id)?;
+                let key = read_avro(&writer, schema_id, datum)?;
+                self.change(record, form, table, &key)
+            }
+            None => {
+                let key = read_text(self.message.entity, self.message.key)?;
+                self.change(record, form, table, &key)
+            }
+        }
+        .map(|change| Decoded::Change(Box::new(change)))
+    }
+
+    fn change(
+        &self,
+        record: Record<'_>,
+        form: Form<'_>,
+        table: Option<&str>,
+        message_key: &MessageKey<'_>,
+    ) -> Result<Change, DecodeError> {
+        let Record { headers, data, before } = record;
+        let entity = self.message.entity;
+        let operation = headers.operation()?;
+        let Keys { key, previous } =
+            key::keys(entity, operation, message_key, data.as_ref(), before.as_ref()).map_err(Poison::RowKey)?;
+        let image = match (operation, data) {
+            (Operation::Delete, _) => Image::Gone,
+            (_, None) => return Err(Poison::NoImage(operation).into()),
+            (Operation::Update, Some(data)) => {
+                let known = image::of_update(data, form, headers.column_mask()?.as_deref())?;
+                match (known, &previous, before) {
+                    // Under its new key the row has no older columns to keep, so what the before image knows goes along.
+                    (Image::Partial(columns), Some(_), Some(before)) => {
+                        let mut whole = before.into_columns();
+                        whole.extend(columns);
+                        Image::Complete(whole)
+                    }
+                    (known, _, _) => known,
                 }
-                (known, _, _) => known,
             }
-        }
-        // A row that is new has no columns to keep: those that the source left out are null.
-        (Operation::Insert | Operation::Refresh, Some(data)) => Image::Complete(data.into_iter().collect()),
-    };
-    let sequence = match operation {
-        Operation::Refresh => None,
-        _ => Some(text(headers, "changeSequence").unwrap_or_default().parse::<ChangeSequence>()?),
-    };
-    Ok(Change {
-        entity,
-        operation,
-        key,
-        previous_key: previous,
-        image,
-        sequence,
-        committed_at: commit_time(text(headers, "timestamp").unwrap_or_default())?,
-        stream_position: text(headers, "streamPosition").unwrap_or_default().to_owned(),
-        table: table(record, entity),
-    })
-}
-
-/// An image's columns in the order of its schema, which is the order of the mask's bits.
-type OrderedColumns = Vec<(String, AttributeValue)>;
-
-fn image(value: Value, schema: &Schema, writer: &WriterSchema) -> Result<Option<OrderedColumns>, Poison> {
-    let mut schema = writer.resolve(schema);
-    let mut value = value;
-    if let Value::Union(index, inner) = value {
-        let Schema::Union(union) = schema else {
-            return Err(UnsupportedValue::SchemaMismatch.into());
+            // A row that is new has no columns to keep: those that the source left out are null.
+            (Operation::Insert | Operation::Refresh, Some(data)) => Image::Complete(data.into_columns()),
         };
-        let variant = usize::try_from(index).ok().and_then(|index| union.variants().get(index));
-        schema = writer.resolve(variant.ok_or(UnsupportedValue::SchemaMismatch)?);
-        value = *inner;
-    }
-    match value {
-        Value::Null => Ok(None),
-        Value::Record(fields) => {
-            let mut columns = value::columns(&fields, schema, writer)?;
-            let ordered = fields.into_iter().filter_map(|(name, _)| {
-                let value = columns.remove(&name)?;
-                Some((name, value))
-            });
-            Ok(Some(ordered.collect()))
-        }
-        _ => Err(Poison::Shape("an image is no record")),
+        Ok(Change {
+            entity,
+            operation,
+            key,
+            previous_key: previous,
+            image,
+            sequence: headers.sequence(operation)?,
+            committed_at: headers.committed_at()?,
+            stream_position: headers.stream_position().to_owned(),
+            table: table.map_or_else(|| entity.to_string(), str::to_owned),
+        })
     }
 }
 
-fn masked(data: OrderedColumns, mask: Option<&[u8]>) -> Result<Image, Poison> {
-    let Some(mask) = mask else {
-        return Ok(Image::Complete(data.into_iter().collect()));
-    };
-    let has_value: Vec<bool> = data.iter().map(|(_, value)| *value != AttributeValue::Null).collect();
-    match presence(mask, &has_value) {
-        Presence::Complete => Ok(Image::Complete(data.into_iter().collect())),
-        Presence::Partial(present) => {
-            let known = data.into_iter().zip(present).filter(|(_, present)| *present);
-            Ok(Image::Partial(known.map(|(column, _)| column).collect()))
-        }
-        Presence::Unclear => {
-            Err(Poison::ColumnMask { mask: mask.iter().take(32).map(|byte| format!("{byte:02x}")).collect() })
-        }
-    }
-}
-
-fn operation(headers: &Fields) -> Result<Operation, Poison> {
-    match text(headers, "operation") {
-        Some("INSERT") => Ok(Operation::Insert),
-        Some("UPDATE") => Ok(Operation::Update),
-        Some("DELETE") => Ok(Operation::Delete),
-        Some("REFRESH") => Ok(Operation::Refresh),
-        other => Err(Poison::Operation(excerpt(other.unwrap_or_default()).into_owned())),
-    }
-}
-
-/// Qlik writes commit times in UTC without a zone.
-fn commit_time(text: &str) -> Result<Option<Timestamp>, Poison> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let zoned = text.parse::<Timestamp>().ok();
-    let plain = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
-    zoned
-        .or_else(|| plain().map(|time| time.timestamp()))
-        .map(Some)
-        .ok_or_else(|| Poison::Timestamp(excerpt(text).into_owned()))
-}
-
-fn table(record: &apache_avro::schema::RecordSchema, entity: Entity) -> String {
-    record
-        .name
-        .namespace()
-        .and_then(|namespace| namespace.strip_prefix(NAMESPACE))
-        .and_then(|path| path.split_once('.'))
-        .map_or_else(|| entity.to_string(), |(_task, table)| table.to_owned())
-}
-
-fn field<'v>(fields: &'v Fields, name: &str) -> Option<&'v Value> {
-    let (_, value) = fields.iter().find(|(field, _)| field == name)?;
-    match value {
-        Value::Union(_, inner) => Some(inner),
-        other => Some(other),
-    }
-}
-
-fn text<'v>(fields: &'v Fields, name: &str) -> Option<&'v str> {
-    match field(fields, name)? {
-        Value::String(text) | Value::Enum(_, text) => Some(text),
-        _ => None,
-    }
-}
-
-fn bytes<'v>(fields: &'v Fields, name: &str) -> Option<&'v [u8]> {
-    match field(fields, name)? {
-        Value::Bytes(bytes) | Value::Fixed(_, bytes) => Some(bytes),
-        _ => None,
-    }
-}
-
-fn take(fields: &mut Fields, name: &str) -> Option<Value> {
-    let index = fields.iter().position(|(field, _)| field == name)?;
-    Some(std::mem::replace(&mut fields[index].1, Value::Null))
+/// An id as a registry's number, if it is spelled as one: `7`, and neither `07` nor `+7`, which are names that Replicate may give.
+fn registry_number(id: &str) -> Option<u32> {
+    let number: u32 = id.parse().ok()?;
+    (number.to_string() == id).then_some(number)
 }

@@ -1,28 +1,35 @@
 //! Writing change records as Qlik does: for tests and for synthetic changes through a running system.
 //!
-//! The value is a framed data record without Replicate's envelope.
+//! [`Encoder::value`] writes a framed data record without Replicate's envelope, [`Encoder::message`] a whole message in any [`Carriage`].
 //! The schemas are this system's own tables; they are registered as they are under `<topic>-value` and `<topic>-key`.
 
-use std::collections::BTreeMap;
+mod carriage;
+mod columns;
+mod json;
 
+use apache_avro::Schema;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
-use apache_avro::{Decimal, Schema};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::json::excerpt;
 use crate::version::ChangeSequence;
-use crate::{AttributeValue, Columns, Entity, Operation};
+use crate::{Columns, Entity, Operation};
+
+/// The Avro schema of Replicate's envelope.
+pub use super::decode::ENVELOPE as ENVELOPE_SCHEMA;
+pub use carriage::{Carriage, SchemaIds, Written};
+pub use columns::sample_columns;
+use columns::{columns_of, image};
 
 /// The Avro schema of an entity's data records, to be registered under `<topic>-value`.
 pub fn schema_json(entity: Entity) -> String {
-    let fields: Vec<String> = columns_of(entity).iter().map(Column::field_json).collect();
+    let fields: Vec<String> = columns_of(entity).iter().map(columns::Column::field_json).collect();
     let namespace = namespace(entity);
     let data =
         format!(r#"{{"type":"record","name":"Data","namespace":"{namespace}","fields":[{}]}}"#, fields.join(","));
     format!(
-        r#"{{"type":"record","name":"DataRecord","namespace":"{namespace}","fields":[{{"name":"data","type":["null",{data}],"default":null}},{{"name":"beforeData","type":["null","Data"],"default":null}},{{"name":"headers","type":{HEADERS}}}]}}"#
+        r#"{{"type":"record","name":"DataRecord","namespace":"{namespace}","fields":[{{"name":"data","type":["null",{data}],"default":null}},{{"name":"beforeData","type":["null","Data"],"default":null}},{{"name":"headers","type":{{"type":"record","name":"Headers","namespace":"com.attunity.queue.msg","fields":[{HEADER_FIELDS}]}}}}]}}"#
     )
 }
 
@@ -38,7 +45,18 @@ pub fn key_schema_json(entity: Entity) -> String {
     )
 }
 
-const HEADERS: &str = r#"{"type":"record","name":"Headers","namespace":"com.attunity.queue.msg","fields":[{"name":"operation","type":{"type":"enum","name":"operation","symbols":["INSERT","UPDATE","DELETE","REFRESH"]}},{"name":"changeSequence","type":"string"},{"name":"timestamp","type":"string"},{"name":"streamPosition","type":"string"},{"name":"transactionId","type":"string"},{"name":"changeMask","type":["null","bytes"],"default":null},{"name":"columnMask","type":["null","bytes"],"default":null},{"name":"transactionEventCounter","type":["null","long"],"default":null},{"name":"transactionLastEvent","type":["null","boolean"],"default":null}]}"#;
+/// The Avro schema of an entity's flattened data records: every column and header is a field of its own.
+pub fn flat_schema_json(entity: Entity) -> String {
+    let columns =
+        |prefix: &str| columns_of(entity).iter().map(|column| column.flat_field_json(prefix)).collect::<Vec<_>>();
+    let headers = HEADER_FIELDS.replace(r#"{"name":""#, r#"{"name":"headers_"#);
+    // The enum's own name isn't flattened.
+    let headers = headers.replace(r#""name":"headers_operation","symbols""#, r#""name":"operation","symbols""#);
+    let fields = [columns("data_"), columns("beforeData_"), vec![headers]].concat().join(",");
+    format!(r#"{{"type":"record","name":"Flat","fields":[{fields}]}}"#)
+}
+
+const HEADER_FIELDS: &str = r#"{"name":"operation","type":{"type":"enum","name":"operation","symbols":["INSERT","UPDATE","DELETE","REFRESH"]}},{"name":"changeSequence","type":"string"},{"name":"timestamp","type":"string"},{"name":"streamPosition","type":"string"},{"name":"transactionId","type":"string"},{"name":"changeMask","type":["null","bytes"],"default":null},{"name":"columnMask","type":["null","bytes"],"default":null},{"name":"transactionEventCounter","type":["null","long"],"default":null},{"name":"transactionLastEvent","type":["null","boolean"],"default":null}"#;
 
 fn namespace(entity: Entity) -> String {
     format!("com.attunity.queue.msg.tandem.shop.{entity}")
@@ -73,13 +91,19 @@ pub struct Encoder {
     entity: Entity,
     value: Schema,
     key: Schema,
+    flat: Schema,
 }
 
 impl Encoder {
     /// An encoder for an entity.
     pub fn new(entity: Entity) -> Self {
         let parse = |json: &str| Schema::parse_str(json).expect("invariant: this system's schemas are Avro schemas");
-        Self { entity, value: parse(&schema_json(entity)), key: parse(&key_schema_json(entity)) }
+        Self {
+            entity,
+            value: parse(&schema_json(entity)),
+            key: parse(&key_schema_json(entity)),
+            flat: parse(&flat_schema_json(entity)),
+        }
     }
 
     /// Writes a message's value: framing, then the datum. `schema_id` is the registry's id of [`schema_json`].
@@ -87,34 +111,27 @@ impl Encoder {
     /// # Errors
     /// When a column isn't one of the entity's or its value isn't of the column's type.
     pub fn value(&self, schema_id: u32, record: &Record<'_>) -> Result<Vec<u8>, EncodeError> {
+        Ok(framed(schema_id, &self.value_datum(record)?))
+    }
+
+    /// A data record without framing.
+    fn value_datum(&self, record: &Record<'_>) -> Result<Vec<u8>, EncodeError> {
         let data = image(self.entity, record.columns)?;
         let before = record.before.map(|before| image(self.entity, before)).transpose()?;
-        let text = |text: &str| Value::String(text.to_owned());
-        let symbols = ["INSERT", "UPDATE", "DELETE", "REFRESH"];
-        let (index, symbol) = match record.operation {
-            Operation::Insert => (0, symbols[0]),
-            Operation::Update => (1, symbols[1]),
-            Operation::Delete => (2, symbols[2]),
-            Operation::Refresh => (3, symbols[3]),
-        };
-        let committed_at = record.committed_at.to_zoned(TimeZone::UTC).datetime();
-        let headers = Value::Record(vec![
-            ("operation".to_owned(), Value::Enum(index, symbol.to_owned())),
-            ("changeSequence".to_owned(), text(record.change_sequence.map_or("", ChangeSequence::as_str))),
-            ("timestamp".to_owned(), text(&committed_at.to_string())),
-            ("streamPosition".to_owned(), text(record.stream_position)),
-            ("transactionId".to_owned(), text(record.transaction_id)),
-            ("changeMask".to_owned(), optional(None)),
-            ("columnMask".to_owned(), optional(record.column_mask.map(|mask| Value::Bytes(mask.to_vec())))),
-            ("transactionEventCounter".to_owned(), optional(Some(Value::Long(1)))),
-            ("transactionLastEvent".to_owned(), optional(Some(Value::Boolean(true)))),
-        ]);
         let value = Value::Record(vec![
             ("data".to_owned(), optional(Some(data))),
             ("beforeData".to_owned(), optional(before)),
-            ("headers".to_owned(), headers),
+            ("headers".to_owned(), Value::Record(headers(record, ""))),
         ]);
-        framed(schema_id, &self.value, value)
+        datum(&self.value, value)
+    }
+
+    /// A flattened data record without framing.
+    fn flat_datum(&self, record: &Record<'_>) -> Result<Vec<u8>, EncodeError> {
+        let mut fields = columns::flat_image(self.entity, "data_", Some(record.columns))?;
+        fields.extend(columns::flat_image(self.entity, "beforeData_", record.before)?);
+        fields.extend(headers(record, "headers_"));
+        datum(&self.flat, Value::Record(fields))
     }
 
     /// Writes a message's key as a key record. `schema_id` is the registry's id of [`key_schema_json`].
@@ -122,141 +139,51 @@ impl Encoder {
     /// # Errors
     /// Never for the entities of this system, whose keys are one text.
     pub fn key(&self, schema_id: u32, key_text: &str) -> Result<Vec<u8>, EncodeError> {
+        Ok(framed(schema_id, &self.key_datum(key_text)?))
+    }
+
+    fn key_datum(&self, key_text: &str) -> Result<Vec<u8>, EncodeError> {
         let fields =
             self.entity.key_columns().iter().map(|name| ((*name).to_owned(), Value::String(key_text.to_owned())));
-        framed(schema_id, &self.key, Value::Record(fields.collect()))
+        datum(&self.key, Value::Record(fields.collect()))
     }
 }
 
-/// A plausible whole row for a key; another revision gives other values.
-pub fn sample_columns(entity: Entity, key: &str, revision: u64) -> Columns {
-    columns_of(entity)
-        .iter()
-        .map(|column| {
-            let value = match column.kind {
-                Kind::Key => AttributeValue::text(key),
-                Kind::Text => AttributeValue::text(format!("{} {revision} of {key}", column.name)),
-                Kind::Long => AttributeValue::N((revision % 1_000_000).to_string()),
-                Kind::Money => AttributeValue::N(format!("{}.{:02}", revision % 1_000_000, revision % 100)),
-                Kind::Flag => AttributeValue::Bool(revision.is_multiple_of(2)),
-                Kind::Time => {
-                    let second = 1_767_225_600 + i64::try_from(revision % 1_000_000).unwrap_or(0);
-                    let at = Timestamp::from_second(second).expect("invariant: 2026 is in range");
-                    AttributeValue::text(at.to_string())
-                }
-            };
-            (column.name.to_owned(), value)
-        })
-        .collect()
-}
-
-struct Column {
-    name: &'static str,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Key,
-    Text,
-    Long,
-    Money,
-    Flag,
-    Time,
-}
-
-impl Column {
-    fn field_json(&self) -> String {
-        let avro = match self.kind {
-            Kind::Key => return format!(r#"{{"name":"{}","type":"string"}}"#, self.name),
-            Kind::Text => r#""string""#,
-            Kind::Long => r#""long""#,
-            Kind::Money => r#"{"type":"bytes","logicalType":"decimal","precision":18,"scale":2}"#,
-            Kind::Flag => r#""boolean""#,
-            Kind::Time => r#"{"type":"long","logicalType":"timestamp-micros"}"#,
-        };
-        format!(r#"{{"name":"{}","type":["null",{avro}],"default":null}}"#, self.name)
-    }
-
-    fn avro(&self, value: &AttributeValue) -> Result<Value, EncodeError> {
-        let wrong = || EncodeError::WrongType { column: self.name };
-        let text = || value.as_text().ok_or_else(wrong);
-        let number = || value.as_number().ok_or_else(wrong);
-        Ok(match self.kind {
-            Kind::Key | Kind::Text => Value::String(text()?.to_owned()),
-            Kind::Long => Value::Long(number()?.parse().map_err(|_| wrong())?),
-            Kind::Money => Value::Decimal(Decimal::from(cents(number()?).ok_or_else(wrong)?.to_be_bytes())),
-            Kind::Flag => match value {
-                AttributeValue::Bool(flag) => Value::Boolean(*flag),
-                _ => return Err(wrong()),
-            },
-            Kind::Time => {
-                let at: Timestamp = text()?.parse().map_err(|_| wrong())?;
-                Value::TimestampMicros(at.as_microsecond())
-            }
-        })
-    }
-}
-
-fn columns_of(entity: Entity) -> &'static [Column] {
-    const fn column(name: &'static str, kind: Kind) -> Column {
-        Column { name, kind }
-    }
-    const CUSTOMERS: &[Column] = &[
-        column("customer_id", Kind::Key),
-        column("name", Kind::Text),
-        column("email", Kind::Text),
-        column("credit", Kind::Money),
-        column("active", Kind::Flag),
-        column("updated_at", Kind::Time),
+/// The headers, behind a prefix.
+fn headers(record: &Record<'_>, prefix: &str) -> Vec<(String, Value)> {
+    let text = |text: &str| Value::String(text.to_owned());
+    let index = match record.operation {
+        Operation::Insert => 0,
+        Operation::Update => 1,
+        Operation::Delete => 2,
+        Operation::Refresh => 3,
+    };
+    let headers = [
+        ("operation", Value::Enum(index, operation_name(record.operation).to_owned())),
+        ("changeSequence", text(record.change_sequence.map_or("", ChangeSequence::as_str))),
+        ("timestamp", text(&commit_time(record))),
+        ("streamPosition", text(record.stream_position)),
+        ("transactionId", text(record.transaction_id)),
+        ("changeMask", optional(None)),
+        ("columnMask", optional(record.column_mask.map(|mask| Value::Bytes(mask.to_vec())))),
+        ("transactionEventCounter", optional(Some(Value::Long(1)))),
+        ("transactionLastEvent", optional(Some(Value::Boolean(true)))),
     ];
-    const ORDERS: &[Column] = &[
-        column("order_id", Kind::Key),
-        column("customer_id", Kind::Text),
-        column("status", Kind::Text),
-        column("amount", Kind::Money),
-        column("items", Kind::Long),
-        column("placed_at", Kind::Time),
-    ];
-    const PRODUCTS: &[Column] = &[
-        column("product_id", Kind::Key),
-        column("sku", Kind::Text),
-        column("title", Kind::Text),
-        column("price", Kind::Money),
-        column("stock", Kind::Long),
-        column("listed", Kind::Flag),
-    ];
-    match entity {
-        Entity::Customers => CUSTOMERS,
-        Entity::Orders => ORDERS,
-        Entity::Products => PRODUCTS,
+    headers.into_iter().map(|(name, value)| (format!("{prefix}{name}"), value)).collect()
+}
+
+fn operation_name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Insert => "INSERT",
+        Operation::Update => "UPDATE",
+        Operation::Delete => "DELETE",
+        Operation::Refresh => "REFRESH",
     }
 }
 
-/// A number with at most two decimals as a count of hundredths.
-fn cents(number: &str) -> Option<i64> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if fraction.len() > 2 {
-        return None;
-    }
-    format!("{whole}{fraction:0<2}").parse().ok()
-}
-
-fn image(entity: Entity, columns: &Columns) -> Result<Value, EncodeError> {
-    let known: BTreeMap<&str, &Column> = columns_of(entity).iter().map(|column| (column.name, column)).collect();
-    if let Some(unknown) = columns.keys().find(|name| !known.contains_key(name.as_str())) {
-        return Err(EncodeError::UnknownColumn { entity, column: excerpt(unknown).into_owned() });
-    }
-    let fields = columns_of(entity).iter().map(|column| {
-        let value = match (columns.get(column.name), column.kind) {
-            (None | Some(AttributeValue::Null), Kind::Key) => Value::String(String::new()),
-            (None | Some(AttributeValue::Null), _) => optional(None),
-            (Some(value), Kind::Key) => column.avro(value)?,
-            (Some(value), _) => optional(Some(column.avro(value)?)),
-        };
-        Ok((column.name.to_owned(), value))
-    });
-    Ok(Value::Record(fields.collect::<Result<_, EncodeError>>()?))
+/// When the source committed, in UTC without a zone.
+fn commit_time(record: &Record<'_>) -> String {
+    record.committed_at.to_zoned(TimeZone::UTC).datetime().to_string()
 }
 
 /// A value of a union of null and one type.
@@ -267,15 +194,14 @@ fn optional(value: Option<Value>) -> Value {
     }
 }
 
-fn framed(schema_id: u32, schema: &Schema, value: Value) -> Result<Vec<u8>, EncodeError> {
+fn datum(schema: &Schema, value: Value) -> Result<Vec<u8>, EncodeError> {
     let avro = |source| EncodeError::Avro(Box::new(source));
     let writer = GenericDatumWriter::builder(schema).build().map_err(avro)?;
-    let datum = writer.write_value_to_vec(value).map_err(avro)?;
-    let mut bytes = Vec::with_capacity(datum.len() + 5);
-    bytes.push(0);
-    bytes.extend(schema_id.to_be_bytes());
-    bytes.extend(datum);
-    Ok(bytes)
+    writer.write_value_to_vec(value).map_err(avro)
+}
+
+fn framed(schema_id: u32, datum: &[u8]) -> Vec<u8> {
+    [&[0], &schema_id.to_be_bytes()[..], datum].concat()
 }
 
 /// Why a record can't be written.
@@ -295,6 +221,9 @@ pub enum EncodeError {
         /// The column.
         column: &'static str,
     },
+    /// A carriage needs the schema's number, and only a GUID is given.
+    #[error("the carriage names schemas by number, and a GUID is given")]
+    NoNumber,
     /// The record doesn't fit its schema.
     #[error("the record doesn't fit its schema")]
     Avro(#[source] Box<apache_avro::Error>),

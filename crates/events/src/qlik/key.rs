@@ -1,6 +1,6 @@
 //! Which row a message is about.
 //!
-//! A Kafka key is either an Avro record of the key columns (Qlik's `KeyRecord`) or plain text. Both are supported:
+//! A Kafka key is either a record of the key columns (Qlik's `KeyRecord` in Avro, or a JSON object) or plain text. Both are supported:
 //!
 //! - a key record names its columns, so it decides which columns form the key, and for a deletion it decides the key itself:
 //!   the images of a deletion may be empty or hold defaults;
@@ -9,18 +9,12 @@
 //!
 //! Without a Kafka key the images decide: for a deletion the before image if it is there, else the data.
 
-use crate::{AttributeValue, Columns, Entity, EntityKey, InvalidKey, Operation};
+use std::borrow::Cow;
 
-/// The key of a Kafka message.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum MessageKey {
-    /// There is none.
-    Absent,
-    /// Names and values of the key columns, in key order.
-    Record(Vec<(String, AttributeValue)>),
-    /// A text.
-    Text(String),
-}
+use super::cells::Cells;
+use super::message_key::MessageKey;
+use crate::json::excerpt;
+use crate::{AttributeValue, Entity, EntityKey, InvalidKey, Operation};
 
 /// The row that a message is about, and the one that it was before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,30 +25,35 @@ pub(super) struct Keys {
 }
 
 /// Finds the keys.
-pub(super) fn keys(
+pub(super) fn keys<'c>(
     entity: Entity,
     operation: Operation,
-    message: &MessageKey,
-    data: Option<&Columns>,
-    before: Option<&Columns>,
+    message: &'c MessageKey<'_>,
+    data: Option<&'c Cells<'_>>,
+    before: Option<&'c Cells<'_>>,
 ) -> Result<Keys, KeyError> {
-    let names: Vec<&str> = match message {
-        MessageKey::Record(parts) => parts.iter().map(|(name, _)| name.as_str()).collect(),
-        MessageKey::Text(_) | MessageKey::Absent => entity.key_columns().to_vec(),
+    let named: Vec<&str>;
+    let names = match message {
+        MessageKey::Record(parts) if parts.names().len() != 1 => {
+            named = parts.names().iter().map(String::as_str).collect();
+            &named
+        }
+        MessageKey::Record(parts) => &[parts.names()[0].as_str()][..],
+        MessageKey::Text(_) | MessageKey::Absent => entity.key_columns(),
     };
-    let of_image = |image: Option<&Columns>| image.map_or(Ok(None), |image| image_key(&names, image));
+    let of_image = |image: Option<&'c Cells<'_>>| image.map_or(Ok(None), |image| image_key(names, image));
     let (of_data, of_before) = (of_image(data)?, of_image(before)?);
     let given = match message {
         MessageKey::Absent => None,
-        MessageKey::Text(text) => Some(text.parse()?),
-        MessageKey::Record(parts) => Some(from_values(parts.iter().map(|(_, value)| value))?),
+        MessageKey::Text(text) => Some(Cow::Borrowed(&**text)),
+        MessageKey::Record(parts) => Some(joined(parts.values().iter())?),
     };
     if operation == Operation::Delete {
         let of_images = of_before.or(of_data);
         return match (given, of_images, message) {
             (Some(key), Some(image), MessageKey::Text(_)) if key != image => Err(KeyError::mismatch(&key, &image)),
-            (Some(key), _, _) | (None, Some(key), _) => Ok(Keys { key, previous: None }),
-            (None, None, _) => Err(KeyError::missing(&names)),
+            (Some(key), _, _) | (None, Some(key), _) => Ok(Keys { key: key.parse()?, previous: None }),
+            (None, None, _) => Err(KeyError::missing(names)),
         };
     }
     let previous = match (operation, &of_data, of_before) {
@@ -65,34 +64,43 @@ pub(super) fn keys(
         (Some(key), Some(image)) if key != image && previous.as_ref() != Some(&key) => {
             Err(KeyError::mismatch(&key, &image))
         }
-        (_, Some(key)) | (Some(key), None) => Ok(Keys { key, previous }),
-        (None, None) => Err(KeyError::missing(&names)),
+        (_, Some(key)) | (Some(key), None) => {
+            Ok(Keys { key: key.parse()?, previous: previous.map(|previous| previous.parse()).transpose()? })
+        }
+        (None, None) => Err(KeyError::missing(names)),
     }
 }
 
-/// The key of an image that holds every key column with a value.
-fn image_key(names: &[&str], image: &Columns) -> Result<Option<EntityKey>, KeyError> {
-    let values: Option<Vec<&AttributeValue>> = names
-        .iter()
-        .map(|name| {
-            let exact = image.get(*name);
-            exact.or_else(|| image.iter().find(|(column, _)| column.eq_ignore_ascii_case(name)).map(|(_, value)| value))
-        })
-        .map(|value| value.filter(|value| **value != AttributeValue::Null))
-        .collect();
-    values.map(|values| from_values(values.into_iter())).transpose()
+/// The key of an image that holds every key column with a value. An empty text is the default of a row that isn't there.
+fn image_key<'c>(names: &[&str], image: &'c Cells<'_>) -> Result<Option<Cow<'c, str>>, KeyError> {
+    let value = |name: &&str| image.get(name).filter(|value| **value != AttributeValue::Null);
+    if !names.iter().all(|name| value(name).is_some()) {
+        return Ok(None);
+    }
+    Ok(Some(joined(names.iter().filter_map(value))?).filter(|key| !key.is_empty()))
 }
 
-fn from_values<'v>(values: impl Iterator<Item = &'v AttributeValue>) -> Result<EntityKey, KeyError> {
-    let parts: Vec<&str> = values
-        .map(|value| match value {
-            AttributeValue::S(text) | AttributeValue::N(text) => Ok(text.as_str()),
-            AttributeValue::Bool(true) => Ok("true"),
-            AttributeValue::Bool(false) => Ok("false"),
-            _ => Err(KeyError::Type),
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(EntityKey::from_parts(&parts)?)
+/// The text of a key with these parts: a single one as it is, see [`EntityKey`].
+fn joined<'v>(mut values: impl Iterator<Item = &'v AttributeValue>) -> Result<Cow<'v, str>, KeyError> {
+    let first = values.next().map_or(Ok(""), part)?;
+    let Some(second) = values.next() else {
+        return Ok(Cow::Borrowed(first));
+    };
+    let mut parts = vec![first, part(second)?];
+    for value in values {
+        parts.push(part(value)?);
+    }
+    Ok(Cow::Owned(EntityKey::join(&parts)))
+}
+
+/// A value's text in a key.
+fn part(value: &AttributeValue) -> Result<&str, KeyError> {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => Ok(text),
+        AttributeValue::Bool(true) => Ok("true"),
+        AttributeValue::Bool(false) => Ok("false"),
+        _ => Err(KeyError::Type),
+    }
 }
 
 /// Why a message's row can't be told.
@@ -127,8 +135,8 @@ impl KeyError {
         Self::Missing { columns: names.join(", ") }
     }
 
-    fn mismatch(key: &EntityKey, image: &EntityKey) -> Self {
-        Self::Mismatch { key: key.to_string(), image: image.to_string() }
+    fn mismatch(key: &str, image: &str) -> Self {
+        Self::Mismatch { key: excerpt(key).into_owned(), image: excerpt(image).into_owned() }
     }
 }
 
@@ -137,16 +145,16 @@ mod tests {
     use super::*;
 
     /// `42` gives an image with that key, `-` one with a null key, the empty text none at all.
-    fn image(text: &str) -> Option<Columns> {
+    fn image(text: &str) -> Option<Cells<'static>> {
         let value = match text {
             "" => return None,
             "-" => AttributeValue::Null,
             key => AttributeValue::text(key),
         };
-        Some(Columns::from([("CUSTOMER_ID".to_owned(), value)]))
+        Some(Cells::named([("CUSTOMER_ID".to_owned(), value)]))
     }
 
-    fn check(operation: Operation, message: &MessageKey, data: &str, before: &str, expected: &str) {
+    fn check(operation: Operation, message: &MessageKey<'_>, data: &str, before: &str, expected: &str) {
         let found = keys(Entity::Customers, operation, message, image(data).as_ref(), image(before).as_ref());
         let found = match found {
             Ok(Keys { key, previous: None }) => key.to_string(),
@@ -162,8 +170,8 @@ mod tests {
     fn where_keys_come_from() {
         use Operation::{Delete, Insert, Update};
         let absent = MessageKey::Absent;
-        let text = MessageKey::Text("1".to_owned());
-        let record = MessageKey::Record(vec![("customer_id".to_owned(), AttributeValue::N("1".to_owned()))]);
+        let text = MessageKey::Text("1".into());
+        let record = MessageKey::Record(Cells::named([("customer_id".to_owned(), AttributeValue::N("1".to_owned()))]));
         for key in [&absent, &text, &record] {
             check(Insert, key, "1", "", "1");
             check(Update, key, "1", "1", "1");
@@ -190,17 +198,17 @@ mod tests {
 
     #[test]
     fn key_records_decide_the_columns() {
-        let record = MessageKey::Record(vec![
+        let record = MessageKey::Record(Cells::named([
             ("tenant".to_owned(), AttributeValue::text("a#")),
             ("nr".to_owned(), AttributeValue::N("7".to_owned())),
-        ]);
-        let data = Columns::from([
+        ]));
+        let data = Cells::named([
             ("NR".to_owned(), AttributeValue::N("7".to_owned())),
             ("TENANT".to_owned(), AttributeValue::text("a#")),
         ]);
         let found = keys(Entity::Orders, Operation::Insert, &record, Some(&data), None).expect("a key");
         assert_eq!(found.key.as_str(), "a%23#7");
-        let bytes = MessageKey::Record(vec![("nr".to_owned(), AttributeValue::B(vec![1]))]);
+        let bytes = MessageKey::Record(Cells::named([("nr".to_owned(), AttributeValue::B(vec![1]))]));
         assert_eq!(keys(Entity::Orders, Operation::Delete, &bytes, None, None), Err(KeyError::Type));
     }
 }

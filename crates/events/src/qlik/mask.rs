@@ -41,6 +41,11 @@ pub(super) fn presence(mask: &[u8], has_value: &[bool]) -> Presence {
     }
 }
 
+/// How many bits of a mask are set.
+pub(super) fn count(mask: &[u8]) -> usize {
+    mask.iter().map(|byte| byte.count_ones() as usize).sum()
+}
+
 /// Which columns are present if the first one's bit is `start`; none if that contradicts the image.
 fn fit(set: &[usize], start: usize, has_value: &[bool]) -> Option<Vec<bool>> {
     let mut present = vec![false; has_value.len()];

@@ -2,26 +2,32 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::io::{self, Read};
 use std::sync::Arc;
 
 use apache_avro::Schema;
-use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::{InnerDecimalSchema, Name, ResolvedSchema};
-use apache_avro::types::Value;
 
-/// Bound on what one value may allocate while it is decoded, in bytes.
-/// Kafka messages of this system are below 1 MiB; Avro's own default of 512 MiB would let one corrupt length field take the whole process down.
-const MAX_ALLOCATION: usize = 16 * 1024 * 1024;
+use super::avro::plan::{Plan, Planner};
+use super::avro::shape::Shape;
+use super::message::SchemaGuid;
+use super::metadata::Announcement;
+
+/// Bound on what one value may allocate while it is decoded, in bytes. Kafka messages of this system are below 1 MiB.
+pub(super) const MAX_ALLOCATION: usize = 16 * 1024 * 1024;
 
 /// Most values of a datum, counting what may be left out, without the elements of lists and maps. A table of a thousand columns
 /// comes to about six thousand.
 const MAX_VALUES: usize = 100_000;
 
 /// A parsed writer schema, made once and used for every datum that was written with it.
+///
+/// It is the writer's schema that decides: there is no reader's schema, so a row has the columns that its writer gave it,
+/// under the writer's names and of the writer's types.
 pub struct WriterSchema {
-    schema: Schema,
-    names: HashMap<Name, Schema>,
+    name: Option<String>,
+    table: Option<String>,
+    plan: Plan,
+    shape: Shape,
 }
 
 impl WriterSchema {
@@ -33,37 +39,46 @@ impl WriterSchema {
     /// # Errors
     /// When the text is no Avro schema, or one of a kind that no table has.
     pub fn parse(json: &str) -> Result<Self, InvalidSchema> {
-        apache_avro::util::max_allocation_bytes(MAX_ALLOCATION);
         let schema = Schema::parse_str(json).map_err(InvalidSchema::avro)?;
         let resolved = ResolvedSchema::try_from(&schema).map_err(InvalidSchema::avro)?;
-        let names = resolved.get_names().iter().map(|(name, schema)| (name.clone(), (*schema).clone())).collect();
-        let writer = Self { schema, names };
-        Datum::of(&writer, &writer.schema, &mut HashSet::new())?;
-        Ok(writer)
+        let names: HashMap<Name, Schema> =
+            resolved.get_names().iter().map(|(name, schema)| (name.clone(), (*schema).clone())).collect();
+        Datum::of(&names, &schema, &mut HashSet::new())?;
+        let plan = Planner::new(&names).plan(&schema).ok_or(InvalidSchema::Unresolved)?;
+        let name = schema.name();
+        Ok(Self {
+            table: name.and_then(Name::namespace).and_then(table).map(str::to_owned),
+            name: name.map(ToString::to_string),
+            shape: Shape::of(&plan),
+            plan,
+        })
     }
 
-    /// Decodes one datum that fills `bytes` exactly.
-    pub(super) fn read(&self, bytes: &[u8]) -> Result<Value, DatumError> {
-        let reader = GenericDatumReader::builder(&self.schema).build().map_err(DatumError::avro)?;
-        let mut input = Input { rest: bytes, overrun: false };
-        let value = reader.read_value(&mut input).map_err(DatumError::avro)?;
-        match input {
-            Input { overrun: true, .. } => Err(DatumError::Truncated),
-            Input { rest: [], .. } => Ok(value),
-            Input { rest, .. } => Err(DatumError::TrailingBytes { bytes: rest.len() }),
-        }
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
-    pub(super) fn schema(&self) -> &Schema {
-        &self.schema
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
     }
 
-    /// Follows a reference to a named schema.
-    pub(super) fn resolve<'s>(&'s self, schema: &'s Schema) -> &'s Schema {
-        match schema {
-            Schema::Ref { name } => self.names.get(name).unwrap_or(schema),
-            other => other,
-        }
+    /// The table in the source, `schema.table`, where the schema's namespace says it.
+    pub(super) fn table(&self) -> Option<&str> {
+        self.table.as_deref()
+    }
+}
+
+/// Namespaces of Qlik's schemas: `com.attunity.queue.msg.<task or database>.<schema>.<table>`.
+fn table(namespace: &str) -> Option<&str> {
+    let path = namespace.strip_prefix("com.attunity.queue.msg.")?;
+    path.split_once('.').map(|(_task, table)| table)
+}
+
+/// Follows a reference to a named schema.
+fn resolve<'s>(names: &'s HashMap<Name, Schema>, schema: &'s Schema) -> &'s Schema {
+    match schema {
+        Schema::Ref { name } => names.get(name).unwrap_or(schema),
+        other => other,
     }
 }
 
@@ -78,14 +93,14 @@ struct Datum {
 impl Datum {
     /// `around` are the names of the records that `schema` lies in.
     fn of<'s>(
-        writer: &'s WriterSchema,
+        names: &'s HashMap<Name, Schema>,
         schema: &'s Schema,
         around: &mut HashSet<&'s Name>,
     ) -> Result<Self, InvalidSchema> {
         let of_parts = |parts: &mut dyn Iterator<Item = &'s Schema>, around: &mut HashSet<&'s Name>| {
             let mut whole = Self { takes_bytes: false, values: 1 };
             for part in parts {
-                let part = Self::of(writer, part, around)?;
+                let part = Self::of(names, part, around)?;
                 whole.takes_bytes |= part.takes_bytes;
                 whole.values += part.values;
                 if whole.values > MAX_VALUES {
@@ -95,11 +110,11 @@ impl Datum {
             Ok(whole)
         };
         let elements = |schema: &'s Schema, around: &mut HashSet<&'s Name>| {
-            let element = Self::of(writer, schema, around)?;
+            let element = Self::of(names, schema, around)?;
             // A list of them would be as long as its datum says, and its datum could be a few bytes.
             if element.takes_bytes { Ok(Self { takes_bytes: true, ..element }) } else { Err(InvalidSchema::Nothing) }
         };
-        match writer.resolve(schema) {
+        match resolve(names, schema) {
             Schema::Null => Ok(Self { takes_bytes: false, values: 1 }),
             Schema::Record(record) => {
                 if !around.insert(&record.name) {
@@ -129,32 +144,34 @@ impl Datum {
     }
 }
 
-/// Bytes that remember whether more was wanted than there was.
-///
-/// The Avro crate reads a union or a text that starts at the end of its input as null or empty instead of failing,
-/// which would turn a truncated record into a valid one with columns lost.
-struct Input<'b> {
-    rest: &'b [u8],
-    overrun: bool,
-}
-
-impl Read for Input<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.overrun |= self.rest.is_empty() && !buffer.is_empty();
-        self.rest.read(buffer)
-    }
-}
-
 impl fmt::Debug for WriterSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WriterSchema").field(&self.schema.name().map(ToString::to_string)).finish()
+        f.debug_tuple("WriterSchema").field(&self.name).finish()
     }
 }
 
-/// Where parsed schemas are found by their id.
+/// Where parsed schemas are found.
 pub trait SchemaLookup {
-    /// The schema, if it has been fetched.
+    /// The registry's schema of this number, if it has been fetched.
     fn schema(&self, id: u32) -> Option<Arc<WriterSchema>>;
+
+    /// The registry's schema of this GUID, if it has been fetched.
+    fn schema_by_guid(&self, _guid: SchemaGuid) -> Option<Arc<WriterSchema>> {
+        None
+    }
+
+    /// What a metadata message has announced under this id, if one has.
+    fn announced(&self, _id: &str) -> Option<Arc<Announcement>> {
+        None
+    }
+
+    /// A schema that came with its message. Who sees many may keep them: [`super::EmbeddedSchemas`].
+    ///
+    /// # Errors
+    /// See [`WriterSchema::parse`].
+    fn embedded(&self, json: &str) -> Result<Arc<WriterSchema>, InvalidSchema> {
+        WriterSchema::parse(json).map(Arc::new)
+    }
 }
 
 impl SchemaLookup for HashMap<u32, Arc<WriterSchema>> {
@@ -169,6 +186,9 @@ pub enum InvalidSchema {
     /// It is no Avro schema.
     #[error("the text is no Avro schema")]
     Avro(#[source] Box<apache_avro::Error>),
+    /// It refers to a type that it doesn't define.
+    #[error("the schema refers to a type that it doesn't define")]
+    Unresolved,
     /// A record lies in itself, so its datum can be of any depth.
     #[error("the record `{name}` of the schema lies in itself")]
     Recursive {
@@ -184,29 +204,6 @@ pub enum InvalidSchema {
 }
 
 impl InvalidSchema {
-    fn avro(error: apache_avro::Error) -> Self {
-        Self::Avro(Box::new(error))
-    }
-}
-
-/// Why bytes are no datum of a schema.
-#[derive(Debug, thiserror::Error)]
-pub enum DatumError {
-    /// Avro refuses them.
-    #[error("the bytes are no datum of their schema")]
-    Avro(#[source] Box<apache_avro::Error>),
-    /// The bytes end before the datum does.
-    #[error("the bytes end before the datum does")]
-    Truncated,
-    /// The datum ends before the bytes do, so they were written with another schema.
-    #[error("{bytes} bytes are left after the datum, so it was written with another schema")]
-    TrailingBytes {
-        /// How many.
-        bytes: usize,
-    },
-}
-
-impl DatumError {
     fn avro(error: apache_avro::Error) -> Self {
         Self::Avro(Box::new(error))
     }

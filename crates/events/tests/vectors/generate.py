@@ -143,5 +143,5 @@ vectors = [
     {"name": name, "entity": "customers", "key": None if k is None else k.hex(), "value": None if v is None else v.hex()}
     for name, k, v in VECTORS
 ]
-vectors.append({**vectors[0], "name": "schema id in a header", "schema_header": True})
+vectors.append({**vectors[0], "name": "schema id in a header", "value": vectors[0]["value"][10:], "schema_header": True})
 print(json.dumps({"schemas": SCHEMAS, "vectors": vectors}, indent=1))

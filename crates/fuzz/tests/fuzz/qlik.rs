@@ -21,7 +21,13 @@ static SCHEMAS: LazyLock<HashMap<u32, Arc<WriterSchema>>> = LazyLock::new(|| {
 });
 
 fn is_change(key: Option<&[u8]>, value: &[u8]) -> bool {
-    let message = Message { entity: Entity::Customers, key, value: Some(value), has_schema_header: false };
+    let message = Message {
+        entity: Entity::Customers,
+        key,
+        value: Some(value),
+        key_schema_header: None,
+        value_schema_header: None,
+    };
     matches!(decode(&*SCHEMAS, &message), Ok(Decoded::Change(_)))
 }
 

@@ -184,6 +184,7 @@ impl World {
             ("CUSTOMERS_TABLE", "customers".to_owned()),
             ("ORDERS_TABLE", "orders".to_owned()),
             ("PRODUCTS_TABLE", "products".to_owned()),
+            ("AUTHORITY", "epoch:1".to_owned()),
         ]);
         let config = CdcConsumer::from_lookup(|name| variables.get(name).cloned()).expect("complete");
         let mut client = consumer::kafka::consumer_config(&config).expect("no credentials needed");

@@ -133,7 +133,14 @@ pub struct Watch(#[expect(dead_code, reason = "dropping it ends the asking")] mp
 pub fn watch(member: &ClientConfig, lanes: &Arc<Lanes>, lag: &Arc<Lag>) -> KafkaResult<Watch> {
     let mut client = member.clone();
     // It belongs to no group and fetches nothing.
-    for name in ["group.protocol", "partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"] {
+    for name in [
+        "group.id",
+        "group.protocol",
+        "partition.assignment.strategy",
+        "session.timeout.ms",
+        "heartbeat.interval.ms",
+        "max.poll.interval.ms",
+    ] {
         client.remove(name);
     }
     client.set("statistics.interval.ms", "0");

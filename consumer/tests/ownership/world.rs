@@ -27,7 +27,7 @@ use rdkafka::message::OwnedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Semaphore;
 
-use crate::time::{self, sleep, start_of_time, time_of_day};
+use crate::time::{self, elapsed, sleep, start_of_time, time_of_day};
 
 /// What says whether the region owns.
 pub(crate) type Tenures = tenure::Authority<Scripted>;
@@ -142,6 +142,7 @@ impl DeadLetterSink for NoDeadLetters {
 pub(crate) struct Endless {
     parts: Parts,
     value: Vec<u8>,
+    began: Duration,
     next: Mutex<i64>,
     committed: Mutex<Option<i64>>,
     closed: Mutex<bool>,
@@ -171,6 +172,7 @@ impl Endless {
         Arc::new(Self {
             parts: parts.clone(),
             value,
+            began: elapsed(),
             next: Mutex::default(),
             committed: Mutex::default(),
             closed: Mutex::default(),
@@ -199,10 +201,11 @@ impl Endless {
 
 impl Source for Endless {
     async fn recv(&self) -> KafkaResult<OwnedMessage> {
-        sleep(Duration::from_secs(1)).await;
-        let mut next = self.next.lock().expect("no panic");
-        let offset = *next;
-        *next += 1;
+        // The pipeline drops this call whenever it has something else to do.
+        let offset = *self.next.lock().expect("no panic");
+        let due = Duration::from_secs(u64::try_from(offset).expect("from 0") + 1) + self.began;
+        sleep(due.saturating_sub(elapsed())).await;
+        *self.next.lock().expect("no panic") += 1;
         let time = rdkafka::Timestamp::CreateTime(start_of_time().as_millisecond());
         let topic = PARTITION.0.topic().to_owned();
         Ok(OwnedMessage::new(Some(self.value.clone()), Some(b"k".to_vec()), topic, time, PARTITION.1, offset, None))

@@ -23,12 +23,13 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
+use crate::lag::{self, Lag};
 use crate::lane::{Halt, Signals};
-use crate::lanes::{Lanes, parts};
+use crate::lanes::{Lanes, Partition, parts};
 
 /// How long the group's coordinator may take to say what is committed.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,13 +42,25 @@ pub struct Assignment {
     runtime: Handle,
     /// Whether a broker answers.
     reachable: Arc<AtomicBool>,
+    lag: Arc<Lag>,
+    /// Dropped with the member, which ends it.
+    lag_watch: Option<lag::Watch>,
 }
 
 impl Assignment {
     /// Changes `lanes`, and says in `reachable` whether a broker answered lately.
     /// Must be made on a multi-thread runtime, because a revocation waits for tasks inside a callback.
     pub fn new(lanes: Arc<Lanes>, signals: Arc<Signals>, reachable: Arc<AtomicBool>) -> Self {
-        Self { lanes, signals, runtime: Handle::current(), reachable }
+        Self { lanes, signals, runtime: Handle::current(), reachable, lag: Arc::default(), lag_watch: None }
+    }
+
+    /// Has the lag of its partitions measured; `member` is what the member's client is made from.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn measured(mut self, member: &ClientConfig) -> KafkaResult<Self> {
+        self.lag_watch = Some(lag::watch(member, &self.lanes, &self.lag)?);
+        Ok(self)
     }
 
     /// The lanes.
@@ -60,6 +73,7 @@ impl Assignment {
             Ok(()) => {
                 tracing::info!(partitions = describe(partitions), "partitions_assigned");
                 self.lanes.start(partitions);
+                self.lag.begin(starts(partitions));
             }
             // The group waits for the assignment all the same. Without lanes nothing of these partitions is worked on or committed.
             Err(error) => {
@@ -93,8 +107,8 @@ impl Assignment {
                 tracing::warn!(error = error.to_string(), "commit_failed");
             }
         }
-        for (entity, number) in parts(partitions) {
-            forget_lag(entity, number);
+        for partition in parts(partitions) {
+            self.lag.forget(partition);
         }
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
@@ -134,10 +148,14 @@ fn describe(partitions: &TopicPartitionList) -> String {
     texts.collect::<Vec<_>>().join(" ")
 }
 
-fn forget_lag(entity: Entity, number: i32) {
-    let number = number.to_string();
-    telemetry::KAFKA_CONSUMER_LAG_RECORDS.remove(&[entity.topic(), &number]);
-    telemetry::KAFKA_CONSUMER_LAG_SECONDS.remove(&[entity.topic(), &number]);
+/// Where each partition starts; none for its beginning.
+fn starts(partitions: &TopicPartitionList) -> Vec<(Partition, Option<i64>)> {
+    let elements = partitions.elements();
+    let starts = elements.iter().filter_map(|element| {
+        let partition = (Entity::from_topic(element.topic())?, element.partition());
+        Some((partition, element.offset().to_raw().filter(|offset| *offset >= 0)))
+    });
+    starts.collect()
 }
 
 impl ConsumerContext for Assignment {
@@ -147,6 +165,7 @@ impl ConsumerContext for Assignment {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoked(consumer, partitions),
             _ => {
                 self.lanes.abort_all();
+                self.lag.forget_all();
                 consumer.unassign().and(Err(KafkaError::Rebalance(event.into())))
             }
         };
@@ -179,7 +198,10 @@ impl ClientContext for Assignment {
 
     fn stats_raw(&self, json: &[u8]) {
         match serde_json::from_slice::<Statistics>(json) {
-            Ok(statistics) => self.observe(&statistics),
+            Ok(Statistics { brokers }) => {
+                let reachable = brokers.values().any(|broker| broker.state == "UP");
+                self.reachable.store(reachable, Ordering::Release);
+            }
             Err(error) => tracing::warn!(error = error.to_string(), "kafka_statistics_malformed"),
         }
     }
@@ -190,48 +212,9 @@ impl ClientContext for Assignment {
 struct Statistics {
     #[serde(default)]
     brokers: HashMap<String, BrokerStatistics>,
-    #[serde(default)]
-    topics: HashMap<String, TopicStatistics>,
 }
 
 #[derive(Deserialize)]
 struct BrokerStatistics {
     state: String,
-}
-
-#[derive(Deserialize)]
-struct TopicStatistics {
-    partitions: HashMap<String, PartitionStatistics>,
-}
-
-#[derive(Deserialize)]
-struct PartitionStatistics {
-    partition: i32,
-    hi_offset: i64,
-    committed_offset: i64,
-}
-
-impl Assignment {
-    fn observe(&self, statistics: &Statistics) {
-        let reachable = statistics.brokers.values().any(|broker| broker.state == "UP");
-        self.reachable.store(reachable, Ordering::Release);
-        let now = events::Timestamp::now();
-        for (topic, statistics) in &statistics.topics {
-            for partition in statistics.partitions.values() {
-                let Some(lane) =
-                    Entity::from_topic(topic).and_then(|entity| self.lanes.lane((entity, partition.partition)))
-                else {
-                    continue;
-                };
-                let progress = lane.progress();
-                let number = partition.partition.to_string();
-                let position = progress.position().unwrap_or(partition.committed_offset.max(0));
-                // Some brokers report a high watermark behind what they have delivered, so the position is a lower bound for it.
-                let behind = u32::try_from(partition.hi_offset.max(position) - position).unwrap_or(u32::MAX);
-                telemetry::KAFKA_CONSUMER_LAG_RECORDS.set(&[topic, &number], f64::from(behind));
-                let age = progress.oldest_age(now).unwrap_or_default();
-                telemetry::KAFKA_CONSUMER_LAG_SECONDS.set(&[topic, &number], age.as_secs_f64());
-            }
-        }
-    }
 }

@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::pipeline::Status;
+use crate::presence::Ready;
 
 /// Opens the port; 0 takes a free one.
 ///
@@ -27,26 +27,24 @@ pub async fn listen(port: u16) -> Result<TcpListener, ListenError> {
 /// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
-    status: Arc<Status>,
+    ready: Arc<impl Ready>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(status)).with_graceful_shutdown(stop).await
+    axum::serve(listener, router(ready)).with_graceful_shutdown(stop).await
 }
 
-fn router(status: Arc<Status>) -> Router {
+fn router<R: Ready>(ready: Arc<R>) -> Router {
     Router::new()
         .route("/health", get(|| async { "alive\n" }))
-        .route("/ready", get(ready))
+        .route("/ready", get(readiness::<R>))
         .route("/metrics", get(metrics))
-        .with_state(status)
+        .with_state(ready)
 }
 
-async fn ready(State(status): State<Arc<Status>>) -> impl IntoResponse {
-    if status.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: no broker answers, or draining\n")
-    }
+async fn readiness<R: Ready>(State(ready): State<Arc<R>>) -> impl IntoResponse {
+    let readiness = ready.readiness();
+    let status = if readiness.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, format!("{}\n", readiness.text))
 }
 
 async fn metrics() -> impl IntoResponse {

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use contracts::{CdcConsumer, KafkaSecurity};
+use contracts::{CaFile, CdcConsumer, GroupProtocol, KafkaSecurity, Setting};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use crate::credentials::{Credentials, CredentialsError};
+use crate::credentials::{ClientCertificate, Credentials, CredentialsError, authorities, both};
 
 /// How much longer than a drain a member may be silent before the group gives its partitions away.
 const SESSION_MARGIN: Duration = Duration::from_secs(5);
@@ -25,12 +25,18 @@ pub fn consumer_config(config: &CdcConsumer) -> Result<ClientConfig, Credentials
     // No longer than that, because it is also how long a dead member's partitions wait for their next owner.
     let session = config.settings.drain_deadline + SESSION_MARGIN;
     let between_polls = session + POLL_MARGIN;
+    let protocol = config.settings.kafka_group_protocol;
+    client.set("group.id", &config.settings.group_id).set("group.protocol", protocol.render());
+    if protocol == GroupProtocol::Classic {
+        client
+            // Partitions that stay with a member go on during a rebalance.
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", session.as_millis().to_string())
+            .set("heartbeat.interval.ms", "1500");
+    }
+    // With the other protocol the broker assigns, always bit by bit, and sets these timeouts; librdkafka refuses them there.
+    // `group.consumer.session.timeout.ms` of the broker then has to be longer than a drain.
     client
-        .set("group.id", &config.settings.group_id)
-        // Partitions that stay with a member go on during a rebalance.
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", session.as_millis().to_string())
-        .set("heartbeat.interval.ms", "1500")
         .set("max.poll.interval.ms", between_polls.as_millis().to_string())
         // Offsets are committed by the pipeline alone, and only done prefixes.
         .set("enable.auto.commit", "false")
@@ -81,17 +87,49 @@ fn common(config: &CdcConsumer) -> Result<ClientConfig, CredentialsError> {
         .set("socket.keepalive.enable", "true")
         .set("reconnect.backoff.max.ms", "2000")
         .set_log_level(RDKafkaLogLevel::Info);
-    if config.settings.kafka_security == KafkaSecurity::SaslSsl {
-        let folder = Path::new(&config.settings.kafka_credentials_dir);
-        let credentials = Credentials::read(folder, "KAFKA_CREDENTIALS_DIR")?;
-        client
-            .set("security.protocol", "sasl_ssl")
-            .set("sasl.mechanisms", "PLAIN")
-            .set("sasl.username", credentials.username)
-            .set("sasl.password", credentials.password.expose());
-    }
+    secure(&mut client, config)?;
     Ok(client)
 }
+
+/// Says how the connection is secured. Certificates and keys stay in their files, so that no setting holds a secret but the
+/// password, which rdkafka doesn't print.
+fn secure(client: &mut ClientConfig, config: &CdcConsumer) -> Result<(), CredentialsError> {
+    let settings = &config.settings;
+    let folder = Path::new(&settings.kafka_credentials_dir);
+    let authorities = match &settings.kafka_ca {
+        CaFile::System => Ok(None),
+        CaFile::File(file) => authorities(Path::new(file), "KAFKA_CA_FILE").map(Some),
+    };
+    let authorities = match settings.kafka_security {
+        KafkaSecurity::Plaintext => return Ok(()),
+        KafkaSecurity::SaslSsl => {
+            let (credentials, authorities) = both(Credentials::read(folder, CREDENTIALS), authorities)?;
+            client
+                .set("security.protocol", "sasl_ssl")
+                .set("sasl.mechanisms", settings.kafka_sasl_mechanism.render())
+                .set("sasl.username", credentials.username)
+                .set("sasl.password", credentials.password.expose());
+            authorities
+        }
+        KafkaSecurity::Mtls => {
+            let (own, authorities) = both(ClientCertificate::find(folder, CREDENTIALS), authorities)?;
+            client
+                .set("security.protocol", "ssl")
+                .set("ssl.certificate.location", own.certificate.to_string_lossy())
+                .set("ssl.key.location", own.key.to_string_lossy());
+            authorities
+        }
+    };
+    // The brokers' certificates must be good for the names by which they are addressed; librdkafka's default, made explicit.
+    client.set("enable.ssl.certificate.verification", "true").set("ssl.endpoint.identification.algorithm", "https");
+    if let Some(authorities) = authorities {
+        client.set("ssl.ca.location", authorities.to_string_lossy());
+    }
+    Ok(())
+}
+
+/// The variable that names the folder of what shows the brokers who the consumer is.
+const CREDENTIALS: &str = "KAFKA_CREDENTIALS_DIR";
 
 /// Passes librdkafka's log lines on.
 pub fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
@@ -106,59 +144,5 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    fn config(variables: &[(&str, &str)]) -> CdcConsumer {
-        let mut known = HashMap::from([
-            ("AWS_REGION", "us-west-2"),
-            ("KAFKA_BROKERS", "127.0.0.1:9"),
-            ("SCHEMA_REGISTRY_URL", "http://127.0.0.1:9"),
-            ("SOURCE_ID", "shop"),
-            ("CUSTOMERS_TABLE", "customers"),
-            ("ORDERS_TABLE", "orders"),
-            ("PRODUCTS_TABLE", "products"),
-        ]);
-        known.extend(variables.iter().copied());
-        CdcConsumer::from_lookup(|name| known.get(name).map(ToString::to_string)).expect("complete")
-    }
-
-    #[test]
-    fn credentials_come_from_files() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().to_str().expect("UTF-8").to_owned();
-        let config = config(&[("KAFKA_SECURITY", "sasl_ssl"), ("KAFKA_CREDENTIALS_DIR", &path)]);
-        let error = consumer_config(&config).expect_err("no file").to_string();
-        assert!(error.contains("username") && error.contains("KAFKA_CREDENTIALS_DIR"), "{error}");
-        std::fs::write(folder.path().join("username"), "reader\n").expect("written");
-        std::fs::write(folder.path().join("password"), "\n").expect("written");
-        assert!(matches!(consumer_config(&config), Err(CredentialsError::Empty { .. })));
-        std::fs::write(folder.path().join("password"), "hunter2\n").expect("written");
-        let client = consumer_config(&config).expect("complete");
-        assert_eq!(client.get("sasl.username"), Some("reader"));
-        assert_eq!(client.get("sasl.password"), Some("hunter2"));
-        assert!(!format!("{client:?}").contains("hunter2"), "a password is never printed");
-    }
-
-    #[test]
-    fn dead_letters_may_be_larger_than_messages() {
-        let config = producer_config(&config(&[("KAFKA_SECURITY", "plaintext")])).expect("complete");
-        let largest: u32 = config.get("message.max.bytes").and_then(|text| text.parse().ok()).expect("a number");
-        assert!(largest > 10 * 1_048_576);
-        let producer: Result<rdkafka::producer::FutureProducer, _> = config.create();
-        assert!(producer.is_ok(), "librdkafka takes these settings");
-    }
-
-    #[test]
-    fn offsets_are_safe() {
-        let client = consumer_config(&config(&[("KAFKA_SECURITY", "plaintext")])).expect("complete");
-        for (name, value) in
-            [("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("auto.offset.reset", "error")]
-        {
-            assert_eq!(client.get(name), Some(value));
-        }
-        assert_eq!(client.get("security.protocol"), None);
-    }
-}
+#[path = "kafka/tests.rs"]
+mod tests;

@@ -10,6 +10,9 @@
 //! each assigned partition has one [`lane`], a task that decodes and applies its messages, in order per key and in parallel across keys
 //! ([`keyed`]); [`assignment`] starts and ends [`lanes`] as the group rebalances.
 //!
+//! Only the consumers of the region that owns the topics are in the group: [`ownership`] decides that by the record of authority,
+//! and [`tenure`] carries it out.
+//!
 //! What it doesn't do: publish events (the tables' streams do), fail over to another region, group source transactions.
 
 pub mod assignment;
@@ -22,13 +25,17 @@ mod groups;
 pub mod http;
 pub mod kafka;
 pub mod keyed;
+pub mod lag;
 pub mod lane;
 pub mod lanes;
 pub mod limiter;
 mod message;
+pub mod ownership;
 pub mod pipeline;
+pub mod presence;
 pub mod registry;
 pub mod signals;
 pub mod sink;
 pub mod source;
+pub mod tenure;
 pub mod tracker;

@@ -1,6 +1,10 @@
 //! The consumer's process. What it does is in the library; here its parts are put together.
 //!
-//! Exit codes: 0 after a drain, 1 when it can't start or go on, 3 when it was fenced, 130 after a second signal.
+//! While another region owns the topics it only waits, outside of the group. It ends with its tenure; whatever starts it again
+//! starts one that waits.
+//!
+//! Exit codes: 0 after a drain, also one because authority moved on; 1 when it can't start or go on; 3 when it lost its authority
+//! at once; 130 after a second signal.
 
 use std::error::Error;
 use std::path::Path;
@@ -8,25 +12,34 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws::authority::AuthorityTable;
 use aws::{CallBudget, TableNames, TableWriter};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
+use aws_types::SdkConfig;
 use consumer::clock::RuntimeClock;
-use consumer::credentials::Credentials;
+use consumer::credentials::{Credentials, CredentialsError, both};
 use consumer::dead_letter::DeadLetterTopic;
 use consumer::lane::{Limits, Tools};
 use consumer::limiter::Limiter;
+use consumer::ownership::Tenure;
 use consumer::pipeline::{Complete, Pipeline, StopReason};
+use consumer::presence::Presence;
 use consumer::registry::Registry;
 use consumer::signals::{INTERRUPTED, Termination};
+use consumer::tenure::{Authority, Ended, Watched, Watcher, serve};
 use consumer::{http, kafka};
-use contracts::{CdcConsumer, CredentialsFolder};
+use contracts::{AuthoritySource, CdcConsumer, CredentialsFolder};
+use events::Timestamp;
 use events::dead_letter::chain;
 use events::qlik::Fence;
+use rdkafka::producer::FutureProducer;
 use tokio::sync::Notify;
 
-/// A writer with a higher authority epoch has taken over; starting again with the same epoch is useless.
+/// Authority was lost at once: a writer with a higher epoch has taken over, or the lease is over.
 const FENCED: u8 = 3;
+/// How long the parts may take to go after authority was lost at once. Then the process goes: it must not write.
+const FENCED_LIMIT: Duration = Duration::from_millis(500);
 /// The longest that one write may take. It is tried once: the lanes try again, and a limiter must hear of each refusal at once.
 const WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a change of only some columns waits for its row.
@@ -48,7 +61,7 @@ fn main() -> ExitCode {
     // Dropping it would wait for blocking work, such as the resolution of a broker's name, beyond every deadline.
     runtime.shutdown_background();
     match outcome {
-        Ok(complete) => report(&complete),
+        Ok(ended) => report(&ended),
         Err(error) => {
             tracing::error!(error = chain(error.as_ref()), "start_failed");
             ExitCode::FAILURE
@@ -56,19 +69,84 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<Complete, Box<dyn Error>> {
+/// What became of the process.
+enum End {
+    /// It was asked to end before its region owned.
+    StoodBy,
+    /// It was at work.
+    Served(Ended),
+}
+
+async fn run() -> Result<End, Box<dyn Error>> {
     let config = CdcConsumer::from_env()?;
-    let settings = &config.settings;
     let signals = Termination::catch()?;
-    let producer = kafka::producer_config(&config)?.create()?;
-    let tools = Tools {
-        sink: table_writer(&config).await,
+    // All files before anything is begun: what is wrong with any of them is told at once.
+    let clients = both(kafka::producer_config(&config), kafka::consumer_config(&config));
+    let ((producer, member), registry_credentials) = both(clients, registry_credentials(&config))?;
+    let producer = producer.create()?;
+    let registry = Registry::new(&config.schema_registry_url, registry_credentials.as_ref())?;
+    let sdk = aws::sdk_config_with(credentials(&config).await, &config.region, &CallBudget::once(WRITE_LIMIT));
+
+    let listener = http::listen(config.settings.http_port).await?;
+    tracing::info!(address = listener.local_addr()?.to_string(), "listening");
+    let (presence, closing) = (Arc::new(Presence::default()), Arc::new(Notify::new()));
+    let stop = Arc::clone(&closing);
+    let server = tokio::spawn(http::serve(listener, Arc::clone(&presence), async move { stop.notified().await }));
+    let shutdown = Arc::new(Notify::new());
+    // A task of its own: a rebalance may hold the pipeline up for a whole drain, and a second signal must be heard even then.
+    // It lives until the process ends.
+    tokio::spawn(watch_signals(signals, Arc::clone(&shutdown)));
+
+    let mut authority = authority(&config, &sdk, &presence);
+    let tenure = tokio::select! {
+        tenure = authority.begins() => tenure,
+        () = shutdown.notified() => return Ok(End::StoodBy),
+    };
+    let tools = tools(&config, &tenure, table_writer(&config, &sdk), producer, registry)?;
+    // Only now: whoever is a member of the group gets partitions.
+    let pipeline = Pipeline::start(&member, config.settings.drain_deadline, tools)?;
+    let watched = authority.watch(tenure);
+    tokio::spawn(end_when_fenced(watched.clone()));
+    let ended = serve(pipeline, watched, presence, async move { shutdown.notified().await }).await;
+    closing.notify_one();
+    // A client that keeps its connection open must not hold the process up.
+    let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
+    Ok(End::Served(ended))
+}
+
+/// What says whether this region owns.
+fn authority(config: &CdcConsumer, sdk: &SdkConfig, presence: &Arc<Presence>) -> Authority<AuthorityTable> {
+    match &config.authority {
+        AuthoritySource::Table(table) => {
+            let record = AuthorityTable::new(sdk, table.clone());
+            Authority::Record(Watcher::new(
+                record,
+                config,
+                Arc::clone(presence),
+                Arc::new(RuntimeClock),
+                Timestamp::now,
+            ))
+        }
+        AuthoritySource::Epoch(epoch) => Authority::Fixed(Tenure { epoch: epoch.get(), lease_until: None }),
+    }
+}
+
+fn tools(
+    config: &CdcConsumer,
+    tenure: &Tenure,
+    sink: TableWriter,
+    producer: FutureProducer,
+    registry: Registry,
+) -> Result<Tools<TableWriter, DeadLetterTopic>, Box<dyn Error>> {
+    let settings = &config.settings;
+    Ok(Tools {
+        sink,
         dead_letters: DeadLetterTopic::new(producer, &settings.dead_letter_topic, &settings.group_id),
-        registry: Arc::new(registry(&config)?),
+        registry: Arc::new(registry),
         fence: Fence {
             source: config.source_id.parse()?,
             generation: settings.generation,
-            epoch: settings.epoch,
+            epoch: tenure.epoch,
             origin_region: config.region.clone(),
             tombstone_retention: settings.tombstone_retention,
         },
@@ -79,54 +157,42 @@ async fn run() -> Result<Complete, Box<dyn Error>> {
         backoff: (Duration::from_millis(100), Duration::from_secs(10)),
         absence_wait: Duration::from_secs(2),
         row_wait: ROW_WAIT,
-    };
-    let listener = http::listen(settings.http_port).await?;
-    tracing::info!(address = listener.local_addr()?.to_string(), "listening");
-    let pipeline = Pipeline::start(&kafka::consumer_config(&config)?, settings.drain_deadline, tools)?;
-
-    let closing = Arc::new(Notify::new());
-    let stop = Arc::clone(&closing);
-    let server = tokio::spawn(http::serve(listener, pipeline.status(), async move { stop.notified().await }));
-    let shutdown = Arc::new(Notify::new());
-    // A task of its own: a rebalance may hold the pipeline up for a whole drain, and a second signal must be heard even then.
-    // It lives until the process ends.
-    tokio::spawn(watch_signals(signals, Arc::clone(&shutdown)));
-    let draining = pipeline.run(async move { shutdown.notified().await }).await;
-    tracing::info!("draining");
-    let complete = draining.drain().await;
-    closing.notify_one();
-    // A client that keeps its connection open must not hold the process up.
-    let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
-    Ok(complete)
+    })
 }
 
-/// The registry's client, with credentials if there are some.
-fn registry(config: &CdcConsumer) -> Result<Registry, Box<dyn Error>> {
-    let credentials = match &config.settings.schema_registry_credentials_dir {
-        CredentialsFolder::None => None,
+/// The registry's credentials, if it asks for some.
+fn registry_credentials(config: &CdcConsumer) -> Result<Option<Credentials>, CredentialsError> {
+    match &config.settings.schema_registry_credentials_dir {
+        CredentialsFolder::None => Ok(None),
         CredentialsFolder::Mounted(folder) => {
-            Some(Credentials::read(Path::new(folder), "SCHEMA_REGISTRY_CREDENTIALS_DIR")?)
+            Credentials::read(Path::new(folder), "SCHEMA_REGISTRY_CREDENTIALS_DIR").map(Some)
         }
-    };
-    Ok(Registry::new(&config.schema_registry_url, credentials.as_ref())?)
+    }
 }
 
 async fn watch_signals(mut signals: Termination, shutdown: Arc<Notify>) {
     signals.next().await;
     shutdown.notify_one();
     signals.next().await;
-    end_at_once()
+    tracing::warn!("interrupted");
+    end_at_once(INTERRUPTED)
 }
 
-async fn table_writer(config: &CdcConsumer) -> TableWriter {
-    let budget = CallBudget::once(WRITE_LIMIT);
-    let sdk = aws::sdk_config_with(credentials(config).await, &config.region, &budget);
+/// Ends the process soon after authority was lost at once, whatever its parts are doing: a rebalance may hold them up.
+async fn end_when_fenced(mut watched: Watched) {
+    let reason = watched.stopped().await;
+    tokio::time::sleep(FENCED_LIMIT).await;
+    tracing::error!(reason = reason.to_string(), "fenced");
+    end_at_once(FENCED.into())
+}
+
+fn table_writer(config: &CdcConsumer, sdk: &SdkConfig) -> TableWriter {
     let tables = TableNames {
         customers: config.customers.clone(),
         orders: config.orders.clone(),
         products: config.products.clone(),
     };
-    TableWriter::new(&sdk, tables)
+    TableWriter::new(sdk, tables)
 }
 
 /// Credentials as a pod has them: from the environment, a web identity, the container's or the machine's role.
@@ -141,7 +207,26 @@ async fn credentials(config: &CdcConsumer) -> DefaultCredentialsChain {
     DefaultCredentialsChain::builder().configure(settings).region(region).build().await
 }
 
-fn report(complete: &Complete) -> ExitCode {
+fn report(end: &End) -> ExitCode {
+    match end {
+        End::StoodBy => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        End::Served(Ended::Complete(complete)) => report_complete(complete),
+        End::Served(Ended::HandedOver { reason, complete }) => {
+            tracing::warn!(clean = complete.clean, reason = reason.to_string(), "handed_over");
+            // What ended the drain may be worse than what began it.
+            report_complete(complete)
+        }
+        End::Served(Ended::Stopped(reason)) => {
+            tracing::error!(reason = reason.to_string(), "fenced");
+            ExitCode::from(FENCED)
+        }
+    }
+}
+
+fn report_complete(complete: &Complete) -> ExitCode {
     match &complete.reason {
         StopReason::Shutdown => {
             tracing::info!(clean = complete.clean, "stopped");
@@ -161,9 +246,8 @@ fn report(complete: &Complete) -> ExitCode {
 #[expect(
     clippy::exit,
     clippy::disallowed_methods,
-    reason = "a second signal asks for exactly this: an end without a drain"
+    reason = "whoever asks for it asks for exactly this: an end without a drain"
 )]
-fn end_at_once() -> ! {
-    tracing::warn!("interrupted");
-    std::process::exit(INTERRUPTED)
+fn end_at_once(code: i32) -> ! {
+    std::process::exit(code)
 }

@@ -139,7 +139,9 @@ impl Pipeline<Consuming> {
     ) -> Result<Self, PipelineError> {
         let parts = Parts::new(tools, drain_deadline);
         let (lanes, signals) = (Arc::clone(&parts.lanes), Arc::clone(&parts.signals));
-        let assignment = Assignment::new(lanes, signals, Arc::clone(&parts.status.reachable));
+        let assignment = Assignment::new(lanes, signals, Arc::clone(&parts.status.reachable))
+            .measured(client)
+            .map_err(PipelineError::Settings)?;
         let consumer: StreamConsumer<Assignment> =
             client.create_with_context(assignment).map_err(PipelineError::Settings)?;
         let topics = Entity::ALL.map(Entity::topic);

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use contracts::{
-    Binding, Bound, CdcConsumerBinding, CdcConsumerSettings, CredentialsFolder, KafkaSecurity, Region, Text, resource,
+    Binding, Bound, CaFile, CdcConsumerBinding, CdcConsumerSettings, CredentialsFolder, KafkaSecurity, Region,
+    SaslMechanism, Text, WithoutRecord, resource,
 };
 use events::Entity;
 
+use crate::constructs::table;
 use crate::environment::{Environment, KafkaCluster};
 
 /// Folder where the pods find the files of the Schema Registry's secret.
@@ -40,7 +42,8 @@ pub fn consumer_environment(
     endpoints: &KafkaEndpoints,
 ) -> BTreeMap<String, String> {
     // Variables hold the tables' names only; permissions come from the role in the `events` stack.
-    let binding = binding(environment, region, endpoints, |entity| {
+    let authority = Bound::new(table::AUTHORITY, environment.name(table::AUTHORITY), Vec::new());
+    let binding = binding(environment, region, endpoints, authority, |entity| {
         Bound::new(entity.as_str(), environment.name(entity.as_str()), Vec::new())
     });
     binding
@@ -52,16 +55,32 @@ pub fn consumer_environment(
         .collect()
 }
 
+/// The file of the authority whose certificates the brokers show, in the folder of what shows them who the consumer is.
+pub(crate) const CA_FILE: &str = "ca.pem";
+
 /// Everything the consumer needs; `table` gives the write access to an entity's table.
 pub(crate) fn binding<V>(
     environment: &Environment,
     region: &Region,
     endpoints: &KafkaEndpoints,
+    authority: Bound<V, resource::Authority, resource::Read>,
     table: impl Fn(Entity) -> Bound<V, resource::Table, resource::Write>,
 ) -> CdcConsumerBinding<V> {
-    let (security, registry_secret) = match &environment.kafka().cluster {
-        KafkaCluster::Platform => (KafkaSecurity::Plaintext, None),
-        KafkaCluster::Existing { security, schema_registry_secret, .. } => (*security, schema_registry_secret.as_ref()),
+    let defaults = CdcConsumerSettings::default();
+    let (security, sasl_mechanism, private_ca, registry_secret) = match &environment.kafka().cluster {
+        KafkaCluster::Platform => (KafkaSecurity::Plaintext, SaslMechanism::Plain, false, None),
+        KafkaCluster::Existing { security, sasl_mechanism, private_ca, schema_registry_secret, .. } => {
+            (*security, *sasl_mechanism, *private_ca, schema_registry_secret.as_ref())
+        }
+    };
+    let kafka_ca = match private_ca {
+        true => CaFile::File(format!("{}/{CA_FILE}", defaults.kafka_credentials_dir)),
+        false => CaFile::System,
+    };
+    // Until somebody has made a record, the home region owns. Only one region may be told so.
+    let without_record = match environment.is_primary(region) {
+        true => WithoutRecord::Own,
+        false => WithoutRecord::StandBy,
     };
     let schema_registry_credentials_dir = match registry_secret {
         Some(_) => CredentialsFolder::Mounted(SCHEMA_REGISTRY_CREDENTIALS.to_owned()),
@@ -75,6 +94,13 @@ pub(crate) fn binding<V>(
         customers: table(Entity::Customers),
         orders: table(Entity::Orders),
         products: table(Entity::Products),
-        settings: CdcConsumerSettings { schema_registry_credentials_dir, ..environment.consumer().contract(security) },
+        authority,
+        settings: CdcConsumerSettings {
+            kafka_sasl_mechanism: sasl_mechanism,
+            kafka_ca,
+            schema_registry_credentials_dir,
+            without_record,
+            ..environment.consumer().contract(security)
+        },
     }
 }

@@ -117,6 +117,31 @@ fn the_pod_is_restricted() {
     });
 }
 
+/// The image's user is the one that the manifests ask for, so that its files are readable whoever builds it.
+#[test]
+fn the_image_and_the_pod_agree_on_the_user() {
+    let image = include_str!("../../consumer/Dockerfile");
+    let instruction = |name: &str| -> Vec<&str> {
+        let lines = image.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        lines.collect()
+    };
+    let [user] = instruction("USER")[..] else { panic!("one user") };
+    let ports = instruction("EXPOSE");
+    for_each(|_, _, manifests| {
+        let spec = &pod(manifests)["spec"];
+        let of_pod = &spec["securityContext"];
+        assert_eq!(format!("{}:{}", of_pod["runAsUser"], of_pod["runAsGroup"]), user);
+        let port = &spec["containers"][0]["ports"][0]["containerPort"];
+        assert_eq!(ports, [port.to_string()]);
+        // The program is all there is: nothing in the manifests names another command.
+        assert!(spec["containers"][0].get("command").is_none());
+    });
+    assert_eq!(instruction("ENTRYPOINT"), [r#"["/consumer"]"#]);
+    assert!(instruction("CMD").is_empty());
+    // Nothing is written, and nothing else is owned by the user.
+    assert!(!image.contains("--chown") && instruction("VOLUME").is_empty());
+}
+
 #[test]
 fn every_selector_meets_the_pod() {
     for_each(|_, _, manifests| {

@@ -129,6 +129,7 @@ async fn measure(
 ) -> Result<Value, Failure> {
     let variables = HashMap::from([
         ("AWS_REGION", "us-west-2"),
+        ("AUTHORITY", "epoch:1"),
         ("KAFKA_BROKERS", brokers),
         ("KAFKA_SECURITY", "plaintext"),
         ("KAFKA_GROUP_ID", group),

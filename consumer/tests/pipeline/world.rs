@@ -179,6 +179,17 @@ impl World {
     }
 
     pub(crate) fn consumer_with<D: DeadLetterSink>(&self, options: Options, dead_letters: D) -> Running {
+        self.member(options, Duration::from_millis(3500), self.sink.clone(), dead_letters)
+    }
+
+    /// A consumer whose session is over after so long, with a sink of its own.
+    pub(crate) fn member<S: Sink, D: DeadLetterSink>(
+        &self,
+        options: Options,
+        session: Duration,
+        sink: S,
+        dead_letters: D,
+    ) -> Running {
         let variables = HashMap::from([
             ("AWS_REGION", "us-west-2".to_owned()),
             ("KAFKA_BROKERS", self.cluster.bootstrap_servers()),
@@ -188,13 +199,14 @@ impl World {
             ("CUSTOMERS_TABLE", "customers".to_owned()),
             ("ORDERS_TABLE", "orders".to_owned()),
             ("PRODUCTS_TABLE", "products".to_owned()),
+            ("AUTHORITY", "epoch:1".to_owned()),
         ]);
         let config = CdcConsumer::from_lookup(|name| variables.get(name).cloned()).expect("complete");
         let mut client = consumer::kafka::consumer_config(&config).expect("no credentials needed");
         // The mock lets a group wait for its session timeout whenever a member comes or goes.
-        client.set("session.timeout.ms", "3500").set("heartbeat.interval.ms", "500");
+        client.set("session.timeout.ms", session.as_millis().to_string()).set("heartbeat.interval.ms", "500");
         let tools = Tools {
-            sink: self.sink.clone(),
+            sink,
             dead_letters,
             registry: Arc::new(Registry::new(&self.registry.url(), None).expect("a URL")),
             fence: Fence {

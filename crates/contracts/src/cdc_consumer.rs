@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use crate::coalescing::Coalescing;
+use crate::kafka::{CaFile, CredentialsFolder, GroupProtocol, KafkaSecurity, SaslMechanism};
 use crate::macros::program;
-use crate::{Region, Setting};
+use crate::ownership::{WhenUnread, WithoutRecord};
+use crate::{Mistake, Region, Setting};
 
 program! {
     /// Configuration of `consumer`.
@@ -26,6 +29,8 @@ program! {
             orders: Table as Write = "ORDERS_TABLE",
             /// Rows of `qlik.products`.
             products: Table as Write = "PRODUCTS_TABLE",
+            /// The record that says which region consumes, and with which epoch; or an epoch without a record.
+            authority: Authority as Read = "AUTHORITY",
         }
         settings {
             /// Consumer group.
@@ -33,17 +38,32 @@ program! {
             /// Topic for messages that can't be applied.
             dead_letter_topic: String = "KAFKA_DEAD_LETTER_TOPIC", "tandem.cdc.dead-letters".to_owned(), any_text();
             /// How the connection to Kafka is secured.
-            kafka_security: KafkaSecurity = "KAFKA_SECURITY", KafkaSecurity::SaslSsl, KafkaSecurity::Plaintext..=KafkaSecurity::SaslSsl;
-            /// Folder with the files `username` and `password` for SASL; read only when the connection uses SASL.
+            kafka_security: KafkaSecurity = "KAFKA_SECURITY", KafkaSecurity::SaslSsl, KafkaSecurity::Plaintext..=KafkaSecurity::Mtls;
+            /// How SASL shows who the consumer is; without SASL it must be left alone.
+            kafka_sasl_mechanism: SaslMechanism = "KAFKA_SASL_MECHANISM", SaslMechanism::Plain, SaslMechanism::Plain..=SaslMechanism::ScramSha512;
+            /// Whose certificates the brokers show.
+            kafka_ca: CaFile = "KAFKA_CA_FILE", CaFile::System, any_ca();
+            /// Folder with the files `username` and `password` for SASL, or `certificate.pem` and `key.pem` for mutual TLS.
+            /// It isn't read when the connection is in plain text.
             kafka_credentials_dir: String = "KAFKA_CREDENTIALS_DIR", "/var/run/secrets/kafka".to_owned(), any_text();
             /// Where the files `username` and `password` for the Schema Registry are.
             schema_registry_credentials_dir: CredentialsFolder = "SCHEMA_REGISTRY_CREDENTIALS_DIR", CredentialsFolder::None, any_folder();
+            /// Who decides which member gets which partitions.
+            kafka_group_protocol: GroupProtocol = "KAFKA_GROUP_PROTOCOL", GroupProtocol::Classic, GroupProtocol::Classic..=GroupProtocol::Consumer;
             /// The longest that the broker may wait to fill a fetch.
             fetch_wait: Duration = "KAFKA_FETCH_WAIT", Duration::from_millis(10), Duration::from_millis(1)..=Duration::from_secs(1);
             /// Generation of the load: raised by a reload from the source, part of every version.
             generation: u32 = "SOURCE_GENERATION", 0, 0..=u32::MAX;
-            /// Authority epoch that every write carries.
-            epoch: u64 = "AUTHORITY_EPOCH", 1, 1..=u64::MAX;
+            /// How often the record of authority is read.
+            authority_interval: Duration = "AUTHORITY_INTERVAL", Duration::from_secs(5), Duration::from_secs(1)..=Duration::from_secs(60);
+            /// The longest that one reading may take.
+            authority_timeout: Duration = "AUTHORITY_TIMEOUT", Duration::from_secs(2), Duration::from_millis(100)..=Duration::from_secs(10);
+            /// What a consumer does that owns its topics and can't read the record any more.
+            when_unread: WhenUnread = "AUTHORITY_UNREAD", WhenUnread::FailStatic, WhenUnread::FailStatic..=WhenUnread::FailSafe(Duration::from_secs(3600));
+            /// What a consumer does while nobody has made a record.
+            without_record: WithoutRecord = "AUTHORITY_ABSENT", WithoutRecord::StandBy, WithoutRecord::StandBy..=WithoutRecord::Own;
+            /// How long before the end of a lease writing stops: more than the clocks of two machines may disagree.
+            lease_margin: Duration = "LEASE_MARGIN", Duration::from_secs(5), Duration::from_millis(500)..=Duration::from_secs(60);
             /// Writes under way at once; changes of one key are always written in order.
             shards: u16 = "SHARDS", 64, 1..=1024;
             /// Whether changes of one row that wait together are written as one; then those between are neither seen nor become events.
@@ -57,6 +77,7 @@ program! {
             /// Port of `/health`, `/ready` and `/metrics`; 0 takes a free one.
             http_port: u16 = "HTTP_PORT", 9090, 0..=u16::MAX;
         }
+        contradictions: contradictions,
     }
 }
 
@@ -68,82 +89,48 @@ fn any_folder() -> std::ops::RangeInclusive<CredentialsFolder> {
     CredentialsFolder::None..=CredentialsFolder::Mounted(char::MAX.to_string())
 }
 
-/// Where a program finds the user name and the password that a server asks it for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CredentialsFolder {
-    /// The server asks for none; `none` in a variable.
-    None,
-    /// The absolute path of a folder with the files `username` and `password`.
-    Mounted(String),
+fn any_ca() -> std::ops::RangeInclusive<CaFile> {
+    CaFile::System..=CaFile::File(char::MAX.to_string())
 }
 
-impl Setting for CredentialsFolder {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "none" => Ok(Self::None),
-            path if path.starts_with('/') => Ok(Self::Mounted(path.to_owned())),
-            _ => Err("neither `none` nor the absolute path of a folder".to_owned()),
-        }
+fn contradictions(_: &Region, _: &str, _: &str, _: &str, settings: &CdcConsumerSettings) -> Vec<Mistake> {
+    let CdcConsumerSettings { kafka_security, kafka_sasl_mechanism, kafka_ca, .. } = settings;
+    let CdcConsumerSettings { authority_interval, authority_timeout, when_unread, .. } = settings;
+    let mut mistakes = Vec::new();
+    let mut mistake = |variable, problem| mistakes.push(Mistake { variable, problem });
+    let security = kafka_security.render();
+    if *kafka_sasl_mechanism != SaslMechanism::Plain && *kafka_security != KafkaSecurity::SaslSsl {
+        let problem = format!(
+            "is `{}`, and a connection that is `{security}` (`KAFKA_SECURITY`) uses no SASL; leave it out",
+            kafka_sasl_mechanism.render()
+        );
+        mistake("KAFKA_SASL_MECHANISM", problem);
     }
-
-    fn render(&self) -> String {
-        match self {
-            Self::None => "none".to_owned(),
-            Self::Mounted(path) => path.clone(),
-        }
+    if *kafka_ca != CaFile::System && *kafka_security == KafkaSecurity::Plaintext {
+        let problem = format!(
+            "is `{}`, and a connection that is `{security}` (`KAFKA_SECURITY`) shows no certificate; leave it out",
+            kafka_ca.render()
+        );
+        mistake("KAFKA_CA_FILE", problem);
     }
-}
-
-/// Whether changes of one row that wait together are written as one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Coalescing {
-    /// Each change is written, so each is seen and becomes an event.
-    Never,
-    /// Only what they come to is written: fewer writes while there is much to do, and the versions between are skipped.
-    Waiting,
-}
-
-impl Setting for Coalescing {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "never" => Ok(Self::Never),
-            "waiting" => Ok(Self::Waiting),
-            _ => Err("neither `never` nor `waiting`".to_owned()),
-        }
+    if authority_timeout > authority_interval {
+        let problem = format!(
+            "is `{}`, and the next reading is due after `{}` (`AUTHORITY_INTERVAL`); make it shorter",
+            authority_timeout.render(),
+            authority_interval.render()
+        );
+        mistake("AUTHORITY_TIMEOUT", problem);
     }
-
-    fn render(&self) -> String {
-        match self {
-            Self::Never => "never",
-            Self::Waiting => "waiting",
-        }
-        .to_owned()
+    let one_failure = *authority_interval + *authority_timeout;
+    if let WhenUnread::FailSafe(after) = when_unread
+        && *after < one_failure
+    {
+        let problem = format!(
+            "is `{}`, and a single reading that fails (`AUTHORITY_INTERVAL` and `AUTHORITY_TIMEOUT`) takes `{}`; make it longer",
+            when_unread.render(),
+            one_failure.render()
+        );
+        mistake("AUTHORITY_UNREAD", problem);
     }
-}
-
-/// How the connection to Kafka is secured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum KafkaSecurity {
-    /// No encryption, no authentication: only for a broker on this machine.
-    Plaintext,
-    /// TLS and SASL PLAIN.
-    SaslSsl,
-}
-
-impl Setting for KafkaSecurity {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "plaintext" => Ok(Self::Plaintext),
-            "sasl_ssl" => Ok(Self::SaslSsl),
-            _ => Err("neither `plaintext` nor `sasl_ssl`".to_owned()),
-        }
-    }
-
-    fn render(&self) -> String {
-        match self {
-            Self::Plaintext => "plaintext",
-            Self::SaslSsl => "sasl_ssl",
-        }
-        .to_owned()
-    }
+    mistakes
 }

@@ -20,25 +20,30 @@ mod setting;
 
 mod authorizer;
 mod cdc_consumer;
+mod coalescing;
 mod event_router;
 mod event_transformer;
 mod health_checker;
+mod kafka;
+mod ownership;
 mod stream_processor;
 
 pub use authorizer::{Authorizer, AuthorizerBinding, AuthorizerSettings, BadToken, HttpAnswer, KeyIssuer};
 
 pub use bound::{Binding, Bound, KeyNeed, Need, Text, Variable};
-pub use cdc_consumer::{
-    CdcConsumer, CdcConsumerBinding, CdcConsumerSettings, Coalescing, CredentialsFolder, KafkaSecurity,
-};
+pub use cdc_consumer::{CdcConsumer, CdcConsumerBinding, CdcConsumerSettings};
+pub use coalescing::Coalescing;
 pub use config::{ConfigError, Mistake};
 pub use event_router::{EventRouter, EventRouterBinding, EventRouterSettings};
 pub use event_transformer::{EventTransformer, EventTransformerBinding, EventTransformerSettings, GeoDatabaseFile};
 pub use grants::{Grant, Grants};
 pub use health_checker::{HealthChecker, HealthCheckerBinding, HealthCheckerSettings};
+pub use kafka::{CaFile, CredentialsFolder, GroupProtocol, KafkaSecurity, SaslMechanism};
+pub use ownership::{WhenUnread, WithoutRecord};
 pub use region::{InvalidRegion, Region, Regions};
 pub use resource::{
-    Access, Allows, BusName, ControlPlaneListing, Flow, Kind, QueueName, QueueUrl, SecretName, TableName,
+    Access, Allows, AuthoritySource, BusName, ControlPlaneListing, Flow, Kind, QueueName, QueueUrl, SecretName,
+    TableName,
 };
 pub use setting::{Setting, duration};
 pub use stream_processor::{StreamProcessor, StreamProcessorBinding, StreamProcessorSettings};

@@ -3,6 +3,8 @@
 //! A pair that isn't declared here doesn't compile: nobody can ask to publish to a table.
 //! Actions are the least that the programs' calls need, from the service authorization reference of each service.
 
+use std::num::NonZeroU64;
+
 /// A kind of resource that programs use by an address from an environment variable.
 pub trait Kind {
     /// What people call it, as diagrams and reports show it.
@@ -161,6 +163,35 @@ kind! {
     SecretName, |text| is_name(text, 1..=512, b"/_+=.@-"), "a secret's name (1 to 512 letters, digits, `/_+=.@-`)"
 }
 
+/// The table of authority, or an epoch that stands in for it.
+#[derive(Clone, Copy, Debug)]
+pub enum Authority {}
+
+/// Where a program learns whether its region owns what it works on, and with which epoch it writes.
+///
+/// As text the table's name, or `epoch:` and a number: no table's name holds a colon.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AuthoritySource {
+    /// The record in this table says it.
+    Table(TableName),
+    /// Nobody says it: the program owns everything, always, and writes with this epoch. For a system of one region.
+    Epoch(NonZeroU64),
+}
+
+impl Kind for Authority {
+    const NAME: &'static str = Table::NAME;
+    const SERVICE: &'static str = Table::SERVICE;
+    type Address = AuthoritySource;
+
+    fn parse(text: &str) -> Result<AuthoritySource, String> {
+        let source = match text.strip_prefix("epoch:") {
+            Some(epoch) => epoch.parse().ok().map(AuthoritySource::Epoch),
+            None => text.parse().ok().map(AuthoritySource::Table),
+        };
+        source.ok_or_else(|| "neither a table name nor `epoch:` and a whole number from 1".to_owned())
+    }
+}
+
 kind! {
     /// The control planes of the services that programs use: DynamoDB, EventBridge and SQS.
     ControlPlanes, "control planes" of "dynamodb",
@@ -196,6 +227,11 @@ impl Allows<Send> for Queue {
 impl Allows<Read> for Table {
     const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem"];
     const KEY_ACTIONS: &'static [&'static str] = &["kms:Decrypt"];
+}
+
+impl Allows<Read> for Authority {
+    const ACTIONS: &'static [&'static str] = <Table as Allows<Read>>::ACTIONS;
+    const KEY_ACTIONS: &'static [&'static str] = <Table as Allows<Read>>::KEY_ACTIONS;
 }
 
 impl Allows<Write> for Table {
@@ -248,5 +284,10 @@ mod tests {
         assert!(Table::parse("ab").is_err());
         assert!(Table::parse("tandem-sandbox-customers").is_ok());
         assert!(Table::parse("a table").is_err());
+        assert!(matches!(Authority::parse("tandem-sandbox-authority"), Ok(AuthoritySource::Table(_))));
+        assert!(matches!(Authority::parse("epoch:7"), Ok(AuthoritySource::Epoch(epoch)) if epoch.get() == 7));
+        for bad in ["", "epoch:", "epoch:0", "epoch:-1", "epoch:7:8", "a table"] {
+            assert!(Authority::parse(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contracts::{
-    Authorizer, AuthorizerBinding, AuthorizerSettings, Binding, Bound, CredentialsFolder, EventRouter,
-    EventRouterBinding, EventRouterSettings, EventTransformer, EventTransformerBinding, EventTransformerSettings,
-    GeoDatabaseFile, Grants, HealthChecker, HealthCheckerBinding, HealthCheckerSettings, KeyIssuer, Region, Regions,
-    Setting, StreamProcessor, Text,
+    Authorizer, AuthorizerBinding, AuthorizerSettings, Binding, Bound, CaFile, CdcConsumer, CredentialsFolder,
+    EventRouter, EventRouterBinding, EventRouterSettings, EventTransformer, EventTransformerBinding,
+    EventTransformerSettings, GeoDatabaseFile, Grants, HealthChecker, HealthCheckerBinding, HealthCheckerSettings,
+    KeyIssuer, Region, Regions, Setting, StreamProcessor, Text, WhenUnread,
 };
 
 fn region(name: &str) -> Region {
@@ -341,4 +341,73 @@ fn a_health_checkers_settings_fit_together() {
     let mistakes = bound.mistakes();
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
     assert!(mistakes[0].starts_with("health-checker: `UNHEALTHY_AFTER` is `4`"), "{mistakes:?}");
+}
+
+#[test]
+fn a_consumers_settings_fit_together() {
+    let good = [
+        ("AWS_REGION", "us-west-2"),
+        ("KAFKA_BROKERS", "b-1.kafka.example.com:9094"),
+        ("SCHEMA_REGISTRY_URL", "https://registry.example.com"),
+        ("SOURCE_ID", "shop"),
+        ("CUSTOMERS_TABLE", "tandem-test-customers"),
+        ("ORDERS_TABLE", "tandem-test-orders"),
+        ("PRODUCTS_TABLE", "tandem-test-products"),
+        ("AUTHORITY", "tandem-test-authority"),
+    ];
+    let refused = |changes: &[(&str, &str)]| refused(|lookup| CdcConsumer::from_lookup(lookup), &good, changes);
+    for changes in [
+        &[][..],
+        &[("AUTHORITY", "epoch:3")],
+        &[("KAFKA_SECURITY", "mtls"), ("KAFKA_CA_FILE", "/ca.pem"), ("KAFKA_GROUP_PROTOCOL", "consumer")],
+        &[("KAFKA_SECURITY", "sasl_ssl"), ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"), ("KAFKA_CA_FILE", "system")],
+        &[("AUTHORITY_UNREAD", "fail_safe:7s"), ("AUTHORITY_ABSENT", "own")],
+    ] {
+        assert!(refused(changes).is_empty(), "{changes:?}");
+    }
+    // What is wrong with single variables is told at once.
+    let mistakes = refused(&[
+        ("AUTHORITY", "epoch:0"),
+        ("KAFKA_SECURITY", "ssl"),
+        ("KAFKA_SASL_MECHANISM", "GSSAPI"),
+        ("KAFKA_CA_FILE", "ca.pem"),
+        ("KAFKA_GROUP_PROTOCOL", "kip-848"),
+        ("AUTHORITY_UNREAD", "fail_safe"),
+        ("AUTHORITY_ABSENT", "yes"),
+    ]);
+    assert_eq!(
+        mistakes,
+        [
+            "`AUTHORITY` is `epoch:0`, which is neither a table name nor `epoch:` and a whole number from 1",
+            "`KAFKA_SECURITY` is `ssl`, which is none of `plaintext`, `sasl_ssl` and `mtls`",
+            "`KAFKA_SASL_MECHANISM` is `GSSAPI`, which is neither `PLAIN` nor `SCRAM-SHA-512`",
+            "`KAFKA_CA_FILE` is `ca.pem`, which is neither `system` nor the absolute path of a file",
+            "`KAFKA_GROUP_PROTOCOL` is `kip-848`, which is neither `classic` nor `consumer`",
+            "`AUTHORITY_UNREAD` is `fail_safe`, which is neither `fail_static` nor `fail_safe:` and a duration, such as `fail_safe:30s`",
+            "`AUTHORITY_ABSENT` is `yes`, which is neither `stand_by` nor `own`",
+        ]
+    );
+    // So are contradictions.
+    let mistakes = refused(&[
+        ("KAFKA_SECURITY", "plaintext"),
+        ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+        ("KAFKA_CA_FILE", "/ca.pem"),
+        ("AUTHORITY_INTERVAL", "1s"),
+        ("AUTHORITY_UNREAD", "fail_safe:2s"),
+    ]);
+    for (mistake, expected) in mistakes.iter().zip([
+        "`KAFKA_SASL_MECHANISM` is `SCRAM-SHA-512`, and a connection that is `plaintext` (`KAFKA_SECURITY`) uses no SASL",
+        "`KAFKA_CA_FILE` is `/ca.pem`, and a connection that is `plaintext` (`KAFKA_SECURITY`) shows no certificate",
+        "`AUTHORITY_TIMEOUT` is `2s`, and the next reading is due after `1s` (`AUTHORITY_INTERVAL`)",
+        "`AUTHORITY_UNREAD` is `fail_safe:2s`, and a single reading that fails",
+    ]) {
+        assert!(mistake.starts_with(expected), "{mistake}");
+    }
+    assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+    for text in ["fail_static", "fail_safe:30s"] {
+        assert_eq!(WhenUnread::parse(text).expect(text).render(), text);
+    }
+    for text in ["system", "/ca.pem"] {
+        assert_eq!(CaFile::parse(text).expect(text).render(), text);
+    }
 }

@@ -216,6 +216,14 @@ pub static REGION_AUTHORITY_EPOCH: Gauge<1> = Gauge::new(
     &["owner"],
 );
 
+/// What a process of the consumer is doing: 1 for the phase that it is in, 0 for the others. `owning` is a member of the group,
+/// `standing_by` waits because its region doesn't own, `unknown` can't read who does, `ending` finishes what has begun.
+pub static CONSUMER_OWNERSHIP: Gauge<1> = Gauge::new(
+    "consumer_ownership",
+    "What a process of the consumer is doing (owning, standing_by, unknown or ending): 1 for that, 0 for the others.",
+    &["phase"],
+);
+
 /// Trace contexts that came in and couldn't be read. What they came with is handled as if it had come without.
 /// Sources: `kafka`, a header; `raw_event`, a member of the event; `queue`, X-Ray's header of a message.
 pub static TRACE_CONTEXTS_IGNORED_TOTAL: Counter<1> = Counter::new(
@@ -265,7 +273,7 @@ pub static IDEMPOTENCY_TOTAL: Counter<2> = Counter::new(
 );
 
 /// Every metric, in the order in which exporters write them.
-pub static ALL: [Metric; 37] = [
+pub static ALL: [Metric; 38] = [
     LAMBDA_INVOCATIONS_TOTAL.metric(),
     LAMBDA_ERRORS_TOTAL.metric(),
     LAMBDA_DURATION_SECONDS.metric(),
@@ -296,6 +304,7 @@ pub static ALL: [Metric; 37] = [
     HEALTH_PROBES_TOTAL.metric(),
     HEALTH_STATUS.metric(),
     REGION_AUTHORITY_EPOCH.metric(),
+    CONSUMER_OWNERSHIP.metric(),
     TRACE_CONTEXTS_IGNORED_TOTAL.metric(),
     RAW_EVENTS_TOTAL.metric(),
     VALIDATION_ERRORS_TOTAL.metric(),

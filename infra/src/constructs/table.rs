@@ -6,14 +6,14 @@ use cfn::dynamodb::global_table::{
     StreamSpecification, StreamViewType, TimeToLiveSpecification,
 };
 use cfn::{Arn, Declared, Resource, Value, dynamodb, kms};
-use contracts::{Bound, Region, resource};
+use contracts::{Allows, Bound, Kind, Region, resource};
 use events::Entity;
 
 use crate::constructs::{Scope, accepted, stateful};
 use crate::system::Subject;
 
 /// The name of the table of authority without system and environment.
-const AUTHORITY: &str = "authority";
+pub(crate) const AUTHORITY: &str = "authority";
 
 /// Why nothing need be protected on the local platform.
 pub(crate) const FORGETTING: &str = "the local platform forgets everything with its emulator";
@@ -145,10 +145,10 @@ pub(crate) fn write(
 }
 
 /// Reading the region's replica of the table of authority.
-pub(crate) fn read_authority(
+pub(crate) fn read_authority<K: Kind + Allows<resource::Read>>(
     scope: &Scope<'_>,
     key: &Value<Arn<kms::Key>>,
-) -> Bound<Value<String>, resource::Table, resource::Read> {
+) -> Bound<Value<String>, K, resource::Read> {
     let name = scope.environment.name(AUTHORITY);
     let arn = scope.arn_in(scope.region, "dynamodb", &format!("table/{name}"));
     Bound::new(AUTHORITY, name.as_str().into(), vec![arn]).encrypted_by(key.clone().into())

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use contracts::{CdcConsumerSettings, KafkaSecurity};
+use contracts::{CdcConsumerSettings, GroupProtocol, KafkaSecurity, SaslMechanism, Setting, WhenUnread};
 
 use super::Target;
 use super::reader::Section;
-use super::rule::{Rule, days, duration, one_of, text, whole};
+use super::rule::{Rule, days, duration, flag, one_of, text, whole};
 use super::units::Days;
 
 /// Kafka and the Schema Registry.
@@ -32,7 +32,11 @@ pub enum KafkaCluster {
         schema_registry: String,
         /// How the connection is secured.
         security: KafkaSecurity,
-        /// Name of the secret with `username` and `password` for the brokers.
+        /// How SASL shows who the consumer is; of no use without SASL.
+        sasl_mechanism: SaslMechanism,
+        /// Whether the secret names the authority whose certificates the brokers show, as `ca`.
+        private_ca: bool,
+        /// Name of the secret with `username` and `password` for the brokers, or `certificate` and `key` with mutual TLS.
         credentials_secret: String,
         /// Name of the secret with `username` and `password` for the registry, if it asks for them.
         schema_registry_secret: Option<String>,
@@ -45,6 +49,8 @@ impl KafkaSettings {
         let brokers = section.list("brokers", &broker());
         let schema_registry = section.optional("schema_registry", &url());
         let security = section.optional("security", &security());
+        let sasl_mechanism = section.optional("sasl_mechanism", &sasl_mechanism());
+        let private_ca = section.optional("private_ca", &flag());
         let credentials_secret = section.optional("credentials_secret", &secret());
         let schema_registry_secret = section.optional("schema_registry_secret", &secret());
         let cluster = match target? {
@@ -52,11 +58,14 @@ impl KafkaSettings {
             Target::Aws => {
                 let complete = complete(section, security.flatten());
                 let (brokers, registry_secret) = (brokers?, schema_registry_secret?);
+                let (sasl_mechanism, private_ca) = (sasl_mechanism?, private_ca?);
                 complete.then_some(())?;
                 Some(KafkaCluster::Existing {
                     brokers,
                     schema_registry: schema_registry??,
                     security: security??,
+                    sasl_mechanism: sasl_mechanism.unwrap_or(SaslMechanism::Plain),
+                    private_ca: private_ca.unwrap_or(false),
                     credentials_secret: credentials_secret??,
                     schema_registry_secret: registry_secret,
                 })
@@ -69,7 +78,15 @@ impl KafkaSettings {
 /// Refuses what the local platform gives itself.
 fn platform(section: &Section<'_>) -> Option<KafkaCluster> {
     let mut good = true;
-    for key in ["brokers", "schema_registry", "security", "credentials_secret", "schema_registry_secret"] {
+    for key in [
+        "brokers",
+        "schema_registry",
+        "security",
+        "sasl_mechanism",
+        "private_ca",
+        "credentials_secret",
+        "schema_registry_secret",
+    ] {
         if section.has(key) {
             good = false;
             let path = section.path_of(key);
@@ -88,7 +105,7 @@ fn complete(section: &Section<'_>, security: Option<KafkaSecurity>) -> bool {
         ("brokers", "add `brokers = [\"host:9094\"]`"),
         ("schema_registry", "add `schema_registry = \"https://host\"`"),
         ("security", "add `security = \"sasl_ssl\"`"),
-        ("credentials_secret", "add the name of the secret that holds `username` and `password`"),
+        ("credentials_secret", "add the name of the secret that holds what shows the brokers who the consumer is"),
     ];
     for (key, hint) in needed {
         if !section.has(key) {
@@ -102,7 +119,12 @@ fn complete(section: &Section<'_>, security: Option<KafkaSecurity>) -> bool {
     }
     if security == Some(KafkaSecurity::Plaintext) {
         good = false;
-        section.mistake("security", "which sends data and passwords unencrypted", "write \"sasl_ssl\"");
+        section.mistake("security", "which sends data and passwords unencrypted", "write \"sasl_ssl\" or \"mtls\"");
+    }
+    if security == Some(KafkaSecurity::Mtls) && section.has("sasl_mechanism") {
+        good = false;
+        let problem = format!("`{}` is set, and mutual TLS uses no SASL", section.path_of("sasl_mechanism"));
+        section.mistake_at("sasl_mechanism", problem, "remove it, or write `security = \"sasl_ssl\"`");
     }
     good
 }
@@ -127,6 +149,10 @@ pub struct ConsumerSettings {
     pub drain_deadline: Duration,
     /// How long the trace of a deleted row is kept.
     pub tombstone_retention: Days,
+    /// Who decides which pod gets which partitions.
+    pub group_protocol: GroupProtocol,
+    /// What pods do that own the topics and can't read the record of authority any more.
+    pub when_unread: WhenUnread,
     /// Pods at least.
     pub min_replicas: u32,
     /// Pods at most: no more than partitions, or the rest would idle.
@@ -144,6 +170,8 @@ impl ConsumerSettings {
         let drain_deadline =
             section.required("drain_deadline", &duration(Duration::from_secs(1)..=Duration::from_secs(29)));
         let tombstone_retention = section.required("tombstone_retention", &days(1..=365));
+        let group_protocol = section.optional("group_protocol", &group_protocol());
+        let when_unread = section.optional("authority_unread", &when_unread());
         let min_replicas = section.required("min_replicas", &whole(1..=100));
         let max_replicas = section.required("max_replicas", &whole(1..=100));
         if let (Some(min), Some(max)) = (min_replicas, max_replicas)
@@ -158,6 +186,7 @@ impl ConsumerSettings {
             section.mistake("max_replicas", "which is more than `partitions`: pods would idle", "lower it");
             return None;
         }
+        let defaults = CdcConsumerSettings::default();
         Some(Self {
             source_id: source_id?,
             generation: generation?.unwrap_or(0),
@@ -167,6 +196,8 @@ impl ConsumerSettings {
             fetch_wait: fetch_wait?,
             drain_deadline: drain_deadline?,
             tombstone_retention: tombstone_retention?,
+            group_protocol: group_protocol?.unwrap_or(defaults.kafka_group_protocol),
+            when_unread: when_unread?.unwrap_or(defaults.when_unread),
             min_replicas: min_replicas?,
             max_replicas: max_replicas?,
         })
@@ -176,6 +207,8 @@ impl ConsumerSettings {
     pub fn contract(&self, security: KafkaSecurity) -> CdcConsumerSettings {
         CdcConsumerSettings {
             kafka_security: security,
+            kafka_group_protocol: self.group_protocol,
+            when_unread: self.when_unread,
             generation: self.generation,
             shards: self.shards,
             in_flight_per_partition: self.in_flight_per_partition,
@@ -188,7 +221,30 @@ impl ConsumerSettings {
 }
 
 fn security() -> Rule<KafkaSecurity> {
-    one_of(&[("sasl_ssl", KafkaSecurity::SaslSsl), ("plaintext", KafkaSecurity::Plaintext)])
+    one_of(&[
+        ("sasl_ssl", KafkaSecurity::SaslSsl),
+        ("mtls", KafkaSecurity::Mtls),
+        ("plaintext", KafkaSecurity::Plaintext),
+    ])
+}
+
+fn sasl_mechanism() -> Rule<SaslMechanism> {
+    one_of(&[("PLAIN", SaslMechanism::Plain), ("SCRAM-SHA-512", SaslMechanism::ScramSha512)])
+}
+
+fn group_protocol() -> Rule<GroupProtocol> {
+    one_of(&[("classic", GroupProtocol::Classic), ("consumer", GroupProtocol::Consumer)])
+}
+
+/// Below ten seconds a reading or two that fail would do; above an hour it is as good as never.
+fn when_unread() -> Rule<WhenUnread> {
+    let hint = "write \"fail_static\", or \"fail_safe:\" and a duration from 10s to 1h, such as \"fail_safe:30s\"";
+    text(hint, |text| match WhenUnread::parse(text)? {
+        WhenUnread::FailSafe(after) if !(Duration::from_secs(10)..=Duration::from_secs(3600)).contains(&after) => {
+            Err("outside 10s to 1h".to_owned())
+        }
+        policy => Ok(policy),
+    })
 }
 
 fn broker() -> Rule<String> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use contracts::{Binding, CdcConsumer, CdcConsumerSettings, KafkaSecurity};
+use contracts::{Binding, CdcConsumer, CdcConsumerSettings, GroupProtocol, KafkaSecurity};
 
 use super::*;
 
@@ -83,6 +83,12 @@ fn optional_keys_are_taken_when_they_are_there() {
         .replace("provider = \"create\"", "provider = \"existing\"\nbranch = \"release\"");
     let environment = parse("staging", &text).expect("a good file");
     assert_eq!(environment.consumer().generation, 3);
+    let mutual = with_line(&committed("staging"), "security", "security = \"mtls\"\nprivate_ca = true");
+    let mutual = mutual.replace("partitions = 6", "partitions = 6\ngroup_protocol = \"consumer\"");
+    let mutual = parse("staging", &mutual).expect("a good file");
+    assert_eq!(mutual.consumer().group_protocol, GroupProtocol::Consumer);
+    let KafkaCluster::Existing { security, private_ca, .. } = mutual.kafka().cluster else { panic!("on AWS") };
+    assert_eq!((security, private_ca), (KafkaSecurity::Mtls, true));
     let github = environment.github().expect("a section");
     assert_eq!((github.branch.as_str(), github.provider), ("release", OidcProvider::Existing));
     assert_eq!(environment.domain().map(|domain| domain.name.as_str()), Some("events.staging.example.com"));
@@ -104,8 +110,18 @@ fn optional_keys_are_taken_when_they_are_there() {
 #[test]
 fn every_accepted_value_is_within_the_contract() {
     let ends = [
-        ["shards = 1", "in_flight_per_partition = 1", "fetch_wait = \"1ms\"", "drain_deadline = \"1s\""],
-        ["shards = 1024", "in_flight_per_partition = 100000", "fetch_wait = \"1s\"", "drain_deadline = \"29s\""],
+        [
+            "shards = 1",
+            "in_flight_per_partition = 1",
+            "fetch_wait = \"1ms\"",
+            "drain_deadline = \"1s\"\nauthority_unread = \"fail_safe:10s\"",
+        ],
+        [
+            "shards = 1024",
+            "in_flight_per_partition = 100000",
+            "fetch_wait = \"1s\"",
+            "drain_deadline = \"29s\"\nauthority_unread = \"fail_safe:1h\"",
+        ],
     ];
     for (end, retention) in ends.into_iter().zip(["14d", "365d"]) {
         let mut text =
@@ -224,6 +240,17 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("empty brokers on AWS", "staging", "brokers", "brokers = []"),
     ("broker without a port", "staging", "brokers", "brokers = [\"b-1.example.com\", \"b-2.example.com:0\"]"),
     ("registry without TLS", "staging", "schema_registry", "schema_registry = \"http://registry.example.com\""),
+    ("SASL's mechanism without SASL", "staging", "security", "security = \"mtls\"\nsasl_mechanism = \"PLAIN\""),
+    (
+        "an unknown mechanism of SASL",
+        "staging",
+        "security",
+        "security = \"sasl_ssl\"\nsasl_mechanism = \"scram-sha-512\"",
+    ),
+    ("a word for a flag", "staging", "security", "security = \"mtls\"\nprivate_ca = \"yes\""),
+    ("an unknown group protocol", "staging", "source_id", "source_id = \"qlik\"\ngroup_protocol = \"kip-848\""),
+    ("fail_safe without a time", "staging", "source_id", "source_id = \"qlik\"\nauthority_unread = \"fail_safe\""),
+    ("fail_safe after a moment", "staging", "source_id", "source_id = \"qlik\"\nauthority_unread = \"fail_safe:2s\""),
     ("plaintext on AWS", "staging", "security", "security = \"plaintext\""),
     ("secret instead of its name", "staging", "credentials_secret", "credentials_secret = \"pass word!\""),
     ("nobody is told", "staging", "recipients", "recipients = []"),
@@ -353,6 +380,7 @@ fn mistakes_of(settings: CdcConsumerSettings) -> Vec<String> {
         customers: Bound::new("table", "table", vec![]),
         orders: Bound::new("table", "table", vec![]),
         products: Bound::new("table", "table", vec![]),
+        authority: Bound::new("table", "table", vec![]),
         settings,
     };
     assert_eq!(<CdcConsumerBinding<&str> as Binding<&str>>::PROGRAM, CdcConsumer::NAME);

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use contracts::{CdcConsumerSettings, Region};
+use contracts::{CdcConsumerSettings, KafkaSecurity, Region};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::custom::{Parameters, SecretProviderClass, SecretProviderClassSpec};
 use super::{Folder, Manifest, metadata};
-use crate::consumer::{KafkaEndpoints, SCHEMA_REGISTRY_CREDENTIALS, consumer_environment};
+use crate::consumer::{CA_FILE, KafkaEndpoints, SCHEMA_REGISTRY_CREDENTIALS, consumer_environment};
 use crate::environment::{Environment, KafkaCluster};
 use crate::stacks::cluster::SERVICE_ACCOUNT;
 
-/// A secret that the consumer reads as the files `username` and `password` of a folder of its own.
+/// A secret that the consumer reads as the files of a folder of its own.
 pub(super) struct MountedSecret<'a> {
     /// Name of the volume, and of the object that says which files the secret becomes.
     pub(super) name: &'static str,
@@ -22,23 +22,40 @@ pub(super) struct MountedSecret<'a> {
     secret: &'a str,
     /// Where the consumer looks for the files.
     pub(super) folder: String,
+    /// Members of the secret, each with the file that it becomes.
+    files: Vec<(&'static str, &'static str)>,
 }
+
+/// What asks for a user's name and password.
+const USER_FILES: [(&str, &str); 2] = [("username", "username"), ("password", "password")];
+
+/// What asks for the client's own certificate.
+const CERTIFICATE_FILES: [(&str, &str); 2] = [("certificate", "certificate.pem"), ("key", "key.pem")];
 
 /// The secrets of the consumer's pods; none on the local platform, where nobody asks for passwords.
 pub(super) fn mounted_secrets(environment: &Environment) -> Vec<MountedSecret<'_>> {
-    let KafkaCluster::Existing { credentials_secret, schema_registry_secret, .. } = &environment.kafka().cluster else {
+    let KafkaCluster::Existing { security, private_ca, credentials_secret, schema_registry_secret, .. } =
+        &environment.kafka().cluster
+    else {
         return Vec::new();
     };
+    let own = match security {
+        KafkaSecurity::Mtls => CERTIFICATE_FILES,
+        KafkaSecurity::SaslSsl | KafkaSecurity::Plaintext => USER_FILES,
+    };
+    let authority = private_ca.then_some(("ca", CA_FILE));
     let kafka = MountedSecret {
         name: "kafka-credentials",
         secret: credentials_secret,
         // The contract's default.
         folder: CdcConsumerSettings::default().kafka_credentials_dir,
+        files: own.into_iter().chain(authority).collect(),
     };
     let registry = schema_registry_secret.as_deref().map(|secret| MountedSecret {
         name: "schema-registry-credentials",
         secret,
         folder: SCHEMA_REGISTRY_CREDENTIALS.to_owned(),
+        files: USER_FILES.into(),
     });
     [kafka].into_iter().chain(registry).collect()
 }
@@ -97,15 +114,15 @@ pub(super) fn settings_name(environment: &Environment, region: &Region) -> Strin
     name
 }
 
-/// A secret's user and password as two files.
+/// A secret's members as files.
 fn secret_provider_class(secret: &MountedSecret<'_>, region: &Region) -> SecretProviderClass {
-    let field = |name: &str| json!({"path": name, "objectAlias": name});
+    let members = secret.files.iter().map(|(member, file)| json!({"path": member, "objectAlias": file}));
     let objects = json!([{
         "objectName": secret.secret,
         "objectType": "secretsmanager",
         // The driver writes the whole secret too.
         "objectAlias": "secret",
-        "jmesPath": [field("username"), field("password")],
+        "jmesPath": members.collect::<Vec<_>>(),
     }]);
     let parameters = Parameters {
         objects: super::yaml(&objects),

@@ -7,8 +7,8 @@ use cfn::events::rule::{DeadLetterConfig, RuleState, Target};
 use cfn::{Arn, Handle, Value, kms};
 use contracts::{
     AuthorizerBinding, AuthorizerSettings, Binding, Bound, EventRouterBinding, EventRouterSettings,
-    EventTransformerBinding, EventTransformerSettings, HealthCheckerBinding, HealthCheckerSettings, Region, Regions,
-    StreamProcessorBinding, StreamProcessorSettings, resource,
+    EventTransformerBinding, EventTransformerSettings, Flow, HealthCheckerBinding, HealthCheckerSettings, Region,
+    Regions, StreamProcessorBinding, StreamProcessorSettings, resource,
 };
 use events::{Entity, cross_region, domain, health, raw};
 use serde_json::{Value as Json, json};
@@ -303,7 +303,9 @@ fn pointers_of_role(scope: &mut Scope<'_>, logical_id: &str, name: &str, shared:
 fn consumer_role(scope: &mut Scope<'_>, key: &Value<Arn<kms::Key>>) {
     let endpoints = KafkaEndpoints::of(scope.environment);
     let binding =
-        consumer::binding(scope.environment, scope.region, &endpoints, |entity| table::write(scope, entity, key));
+        consumer::binding(scope.environment, scope.region, &endpoints, table::read_authority(scope, key), |entity| {
+            table::write(scope, entity, key)
+        });
     scope.report(binding.mistakes());
     let needs = binding.needs();
     for entity in Entity::ALL {
@@ -311,8 +313,13 @@ fn consumer_role(scope: &mut Scope<'_>, key: &Value<Arn<kms::Key>>) {
         scope.flow(topic, "feeds", scope.place("consumer", contracts::CdcConsumer::NAME));
     }
     for need in &needs {
+        let consumer = scope.place("consumer", contracts::CdcConsumer::NAME);
         let table = scope.place(need.kind, need.target.clone());
-        scope.flow(scope.place("consumer", contracts::CdcConsumer::NAME), need.verb, table);
+        let (from, to) = match need.flow {
+            Flow::In => (table, consumer),
+            Flow::Out | Flow::Both => (consumer, table),
+        };
+        scope.flow(from, need.verb, to);
     }
     let mut statements = statements_of(contracts::CdcConsumer::NAME, &needs);
     statements.extend(secrets::read_for_pods(scope, key));

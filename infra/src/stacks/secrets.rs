@@ -5,7 +5,7 @@
 
 use cfn::secretsmanager::secret::{GenerateSecretString, ReplicaRegion};
 use cfn::{Arn, Value, kms, secretsmanager};
-use contracts::{Bound, KeyNeed, Need, resource};
+use contracts::{Bound, KafkaSecurity, KeyNeed, Need, resource};
 
 use crate::constructs::policy::{Statement, statements_of};
 use crate::constructs::{Scope, key, stateful};
@@ -83,11 +83,17 @@ pub(crate) fn read_for_pods(scope: &Scope<'_>, key: &Value<Arn<kms::Key>>) -> Ve
 fn written_by_people(environment: &Environment) -> impl Iterator<Item = (&'static str, &str, &'static str)> {
     let (kafka, registry) = match &environment.kafka().cluster {
         KafkaCluster::Platform => (None, None),
-        KafkaCluster::Existing { credentials_secret, schema_registry_secret, .. } => {
-            (Some(credentials_secret.as_str()), schema_registry_secret.as_deref())
+        KafkaCluster::Existing { security, private_ca, credentials_secret, schema_registry_secret, .. } => {
+            let held = match (security, private_ca) {
+                (KafkaSecurity::Mtls, false) => "`certificate` and `key` for the Kafka brokers",
+                (KafkaSecurity::Mtls, true) => "`certificate` and `key` for the Kafka brokers, and their `ca`",
+                (_, false) => "`username` and `password` for the Kafka brokers",
+                (_, true) => "`username` and `password` for the Kafka brokers, and their `ca`",
+            };
+            (Some((credentials_secret.as_str(), held)), schema_registry_secret.as_deref())
         }
     };
-    let kafka = kafka.map(|name| ("KafkaCredentials", name, "`username` and `password` for the Kafka brokers"));
+    let kafka = kafka.map(|(name, held)| ("KafkaCredentials", name, held));
     let registry =
         registry.map(|name| ("SchemaRegistryCredentials", name, "`username` and `password` for the Schema Registry"));
     kafka.into_iter().chain(registry)

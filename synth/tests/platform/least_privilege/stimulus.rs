@@ -128,7 +128,7 @@ impl Stimulus {
             ("health-checker-schedule", "Function") => Self::Tick("health-checker"),
             ("health-checker-schedule", "Undelivered" | "KeyThroughSqs") => Self::UndeliveredTick("health-checker"),
             ("authorizer", "Log" | "SigningSecret" | "KeyThroughSecretsmanager") => Self::RequestAtStart,
-            ("consumer", "Customers" | "Orders" | "Products" | "KeyThroughDynamodb") => Self::Changes,
+            ("consumer", "Customers" | "Orders" | "Products" | "Authority" | "KeyThroughDynamodb") => Self::Changes,
             _ => return None,
         })
     }

@@ -280,6 +280,19 @@ async fn absent_schemas_are_poison_and_a_dead_registry_is_not() {
     assert_eq!(world.registry.requests(), 8 + 3 + 1);
 }
 
+/// A change whose schema isn't announced holds its partition for a while and is put aside; after the metadata changes are applied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unannounced_schemas_are_waited_for_and_then_put_aside() {
+    let world = World::start(1).await;
+    world.produce(&source::announced()).await;
+    let consumer = world.consumer(Options::default());
+    eventually("the change", || world.sink.written() == 1).await;
+    consumer.stop().await;
+    assert_eq!(world.dead_letters.classes(), ["schema_missing"]);
+    assert_eq!(world.committed_offset(Entity::Customers, 0), Some(3));
+    assert_eq!(world.registry.requests(), 0, "the registry is asked for its own ids only");
+}
+
 /// A registry's replica that learns of a schema late costs no message, and what it said first isn't remembered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_schema_that_comes_late_is_no_poison() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use events::qlik::encode::{Encoder, Record, sample_columns};
+use events::qlik::encode::{Carriage, Encoder, Record, SchemaIds, sample_columns};
 use events::{AttributeValue, ChangeSequence, Columns, Entity, Operation, Timestamp, Version};
 
 /// The source's generation in these tests.
@@ -188,4 +188,33 @@ fn logs_hold_every_kind_of_change() {
     assert!(log.effects.len() > 1200, "moves are two writes");
     let columns = sample_columns(Entity::Orders, "k", 1);
     assert_eq!(columns["order_id"], AttributeValue::text("k"));
+}
+
+/// Without a registry: a change of a customer before its metadata, the metadata, and the same change again.
+pub(crate) fn announced() -> [KafkaMessage; 3] {
+    let entity = Entity::Customers;
+    let columns = sample_columns(entity, "C-1", 1);
+    let record = Record {
+        entity,
+        operation: Operation::Refresh,
+        columns: &columns,
+        before: None,
+        change_sequence: None,
+        committed_at: Timestamp::UNIX_EPOCH,
+        stream_position: "",
+        transaction_id: "",
+        column_mask: None,
+    };
+    let announced = "7d1f3c0e9a5b4c6d8e2f10a1b2c3d4e5";
+    let ids = SchemaIds { value: 0.into(), key: 0.into(), envelope: 0, announced };
+    let (encoder, carriage) = (Encoder::new(entity), Carriage::EnvelopeAnnounced);
+    let change = encoder.message(carriage, &ids, &record, Some("C-1")).expect("encoded");
+    let metadata = encoder.metadata(carriage, &ids).expect("encoded").expect("an envelope");
+    [change.clone(), metadata, change].map(|message| KafkaMessage {
+        entity,
+        partial: false,
+        key: message.key,
+        value: message.value,
+        headers: Vec::new(),
+    })
 }

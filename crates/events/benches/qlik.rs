@@ -2,7 +2,7 @@
 //!
 //! Customers of six columns with Qlik's nine headers and a key, no image before; one JSON document is printed, times in
 //! nanoseconds for each record. `cargo bench -p events --bench qlik`; the number of records can be given:
-//! `cargo bench -p events --bench qlik -- 2000`. The time is that of the thread's processor.
+//! `cargo bench -p events --bench qlik -- 2000`, and so can the name of the only carriage (`framed`). The time is that of the thread's processor.
 //! The least of all rounds is what the work takes; the median is more where other work on the machine takes turns. Lengths are the same in each run, times are not.
 
 use std::collections::HashMap;
@@ -95,8 +95,14 @@ fn ids() -> SchemaIds<'static> {
 }
 
 fn measure(count: usize) -> Value {
+    let wanted = |carriage: &Carriage| {
+        let mut named =
+            std::env::args().filter(|argument| Carriage::ALL.iter().any(|known| known.as_str() == argument));
+        named.next().is_none_or(|name| name == carriage.as_str())
+    };
     let carriages: serde_json::Map<String, Value> = Carriage::ALL
         .into_iter()
+        .filter(wanted)
         .map(|carriage| {
             let (known, messages) = (Known::of(carriage), written(carriage, count));
             let mut figures = times(&messages, |message| change(&known, message));

@@ -34,11 +34,11 @@ pub(super) fn keys<'c>(
 ) -> Result<Keys, KeyError> {
     let named: Vec<&str>;
     let names = match message {
-        MessageKey::Record(parts) if parts.names().len() != 1 => {
+        MessageKey::Record(parts) => {
             named = parts.names().iter().map(String::as_str).collect();
-            &named
+            &named[..]
         }
-        MessageKey::Record(parts) => &[parts.names()[0].as_str()][..],
+        MessageKey::Named { name, .. } => std::slice::from_ref(name),
         MessageKey::Text(_) | MessageKey::Absent => entity.key_columns(),
     };
     let of_image = |image: Option<&'c Cells<'_>>| image.map_or(Ok(None), |image| image_key(names, image));
@@ -46,6 +46,7 @@ pub(super) fn keys<'c>(
     let given = match message {
         MessageKey::Absent => None,
         MessageKey::Text(text) => Some(Cow::Borrowed(&**text)),
+        MessageKey::Named { text, .. } => Some(Cow::Borrowed(*text)),
         MessageKey::Record(parts) => Some(joined(parts.values().iter())?),
     };
     if operation == Operation::Delete {
@@ -172,14 +173,15 @@ mod tests {
         let absent = MessageKey::Absent;
         let text = MessageKey::Text("1".into());
         let record = MessageKey::Record(Cells::named([("customer_id".to_owned(), AttributeValue::N("1".to_owned()))]));
-        for key in [&absent, &text, &record] {
+        let named = MessageKey::Named { name: "customer_id", text: "1" };
+        for key in [&absent, &text, &record, &named] {
             check(Insert, key, "1", "", "1");
             check(Update, key, "1", "1", "1");
             check(Update, key, "1", "2", "2->1");
             check(Delete, key, "1", "", "1");
             check(Delete, key, "-", "1", "1");
         }
-        for key in [&text, &record] {
+        for key in [&text, &record, &named] {
             check(Delete, key, "", "", "1");
             check(Delete, key, "-", "-", "1");
             check(Insert, key, "2", "", "mismatch");
@@ -193,6 +195,7 @@ mod tests {
         check(Insert, &absent, "-", "", "missing");
         // A key record is certain; plain text might be the table's name.
         check(Delete, &record, "2", "", "1");
+        check(Delete, &named, "2", "", "1");
         check(Delete, &text, "2", "", "mismatch");
     }
 

@@ -14,7 +14,7 @@ use super::KEY_SCHEMA_HEADER;
 use super::avro::error::ReadError;
 use super::avro::input::Input;
 use super::avro::plan::Plan;
-use super::avro::read::{MAX_DEPTH, attribute, fields};
+use super::avro::read::{MAX_DEPTH, attribute, fields, text};
 use super::cells::Cells;
 use super::json::Members;
 use super::key::KeyError;
@@ -30,6 +30,13 @@ pub(super) enum MessageKey<'m> {
     Absent,
     /// Names and values of the key columns, in key order.
     Record(Cells<'m>),
+    /// The one key column, which is a text: as nearly all keys are, so nothing is copied for it.
+    Named {
+        /// The column's name.
+        name: &'m str,
+        /// Its value.
+        text: &'m str,
+    },
     /// A text.
     Text(Cow<'m, str>),
 }
@@ -60,6 +67,10 @@ pub(super) fn read_avro<'a>(
     };
     let mut input = Input::new(datum);
     let key = match writer.plan() {
+        Plan::Record(record) if matches!(record.fields[..], [Plan::Text]) => {
+            let text = text(&record.fields[0], &mut input).map_err(|error| poison(error.into()))?;
+            MessageKey::Named { name: &record.names[0], text: text.unwrap_or_default() }
+        }
         Plan::Record(record) => {
             let values = fields(record, &mut input, MAX_DEPTH).map_err(poison)?;
             MessageKey::Record(Cells::of_schema(&record.names, values))
@@ -120,6 +131,7 @@ mod tests {
     fn check(key: &str, expected: &str) {
         let found = match read_text(Entity::Orders, Some(key.as_bytes())) {
             Ok(MessageKey::Absent) => "absent".to_owned(),
+            Ok(MessageKey::Named { name, text }) => format!("named {name}={text}"),
             Ok(MessageKey::Text(text)) => format!("text {text}"),
             Ok(MessageKey::Record(cells)) => {
                 let cells = cells.names().iter().zip(cells.values());

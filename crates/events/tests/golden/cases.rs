@@ -97,11 +97,13 @@ fn means(carriage: Carriage, operation: Operation, key: &str, previous: Option<&
         _ => "shop.customers",
     };
     let sequence = (operation != Operation::Refresh).then_some("20260304050607890000000000000000005");
-    json!({ "change": {
-        "entity": ENTITY, "operation": operation, "key": key, "previous_key": previous, "image": image,
+    let mut change = json!({
+        "entity": ENTITY, "operation": operation, "key": key, "previous_key": previous,
         "sequence": sequence, "committed_at": "2026-03-04T05:06:07.89Z",
         "stream_position": STREAM_POSITION, "table": table,
-    }})
+    });
+    change["image"] = image;
+    json!({ "change": change })
 }
 
 fn case(name: String, carriage: Carriage, change: &Change<'_>, means: Value) -> Case {

@@ -1,4 +1,4 @@
-//! What comes from Kafka and the Schema Registry: values, keys, schemas, answers.
+//! What comes from Kafka and the Schema Registry: values, keys, headers, metadata, schemas, answers.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::thread;
 
 use consumer::registry::Registry;
 use events::Entity;
-use events::qlik::{Decoded, Message, WriterSchema, decode};
+use events::qlik::{Announcements, Decoded, Message, WriterSchema, decode};
 
 use crate::parser::{Parser, monsters};
 use crate::samples::qlik::{self, array_schema, embedded, long, string};
@@ -21,18 +21,15 @@ static SCHEMAS: LazyLock<HashMap<u32, Arc<WriterSchema>>> = LazyLock::new(|| {
 });
 
 fn is_change(key: Option<&[u8]>, value: &[u8]) -> bool {
-    let message = Message {
-        entity: Entity::Customers,
-        key,
-        value: Some(value),
-        key_schema_header: None,
-        value_schema_header: None,
-    };
-    matches!(decode(&*SCHEMAS, &message), Ok(Decoded::Change(_)))
+    matches!(decode(&*SCHEMAS, &message(key, value)), Ok(Decoded::Change(_)))
 }
 
-/// A message's value. Avro's library may reserve 16 MiB for a list or a text that only says how long it is, and its own copy
-/// while that grows; the rest depends on the input.
+fn message<'m>(key: Option<&'m [u8]>, value: &'m [u8]) -> Message<'m> {
+    let entity = Entity::Customers;
+    Message { entity, key, value: Some(value), key_schema_header: None, value_schema_header: None }
+}
+
+/// A message's value. The Avro library's parser of schemas is most of the bound; a value itself takes what its bytes are worth.
 pub(crate) const VALUE: Parser = Parser {
     corpus: &["corpus/qlik_value"],
     parse: |bytes| {
@@ -82,6 +79,71 @@ pub(crate) const KEY: Parser = Parser {
         let mut keys = vec![letters.clone(), vec![0; 1_000_000], framed(string(&"a".repeat(1_000_000)))];
         keys.extend(counts);
         keys
+    },
+};
+
+/// A value in JSON, in all its forms.
+pub(crate) const JSON_VALUE: Parser = Parser {
+    corpus: &["corpus/qlik_json_value"],
+    parse: |bytes| {
+        LazyLock::force(&SCHEMAS);
+        is_change(None, bytes)
+    },
+    memory: [256 * 1024, 120],
+    hostile: || {
+        let text = |name: &str| {
+            let found = qlik::json_values().into_iter().find(|(found, _)| *found == name).expect("a sample");
+            String::from_utf8(found.1).expect("text")
+        };
+        let mut values = monsters(&text("nested"), &["\"0:1\"", "null"]);
+        values.extend(monsters(&text("flat"), &["\"0:1\"", "null"]));
+        values
+    },
+};
+
+/// A key in JSON, with a good value in JSON.
+pub(crate) const JSON_KEY: Parser = Parser {
+    corpus: &["corpus/qlik_json_key"],
+    parse: |bytes| {
+        static VALUE: LazyLock<Vec<u8>> = LazyLock::new(qlik::json_insert);
+        LazyLock::force(&VALUE);
+        is_change(Some(bytes), &VALUE)
+    },
+    memory: [256 * 1024, 120],
+    hostile: || monsters("{\"customer_id\":\"C-1\"}", &["\"C-1\""]),
+};
+
+/// The header that names a value's schema, with a good value.
+pub(crate) const SCHEMA_HEADER: Parser = Parser {
+    corpus: &["corpus/qlik_schema_header"],
+    parse: |bytes| {
+        static VALUE: LazyLock<Vec<u8>> = LazyLock::new(|| qlik::insert().split_off(5));
+        LazyLock::force(&SCHEMAS);
+        let message = Message { value_schema_header: Some(bytes), ..message(None, &VALUE) };
+        matches!(decode(&*SCHEMAS, &message), Ok(Decoded::Change(_)))
+    },
+    memory: [64 * 1024, 2],
+    hostile: || vec![vec![0; 1_000_000], vec![1; 1_000_000]],
+};
+
+/// A metadata message, kept as what it announces.
+pub(crate) const METADATA: Parser = Parser {
+    corpus: &["corpus/qlik_metadata"],
+    parse: |bytes| {
+        LazyLock::force(&SCHEMAS);
+        match decode(&*SCHEMAS, &message(None, bytes)) {
+            Ok(Decoded::Metadata(Some(announcement))) => Announcements::default().add(*announcement),
+            _ => false,
+        }
+    },
+    // The schema in it is parsed.
+    memory: [512 * 1024, 400],
+    hostile: || {
+        let text = String::from_utf8(qlik::json_metadata()).expect("text");
+        let mut messages = monsters(&text, &["\"shop\"", "{\"ordinal\":0,\"primaryKeyPosition\":1}"]);
+        messages.push(qlik::metadata_with(&qlik::doubling(32)));
+        messages.push(qlik::metadata_with(&array_schema("null").replacen("null", &"[".repeat(1_000_000), 1)));
+        messages
     },
 };
 

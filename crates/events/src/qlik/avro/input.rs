@@ -24,6 +24,7 @@ impl<'b> Input<'b> {
     }
 
     /// So many bytes.
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> Result<&'b [u8], DatumError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(DatumError::Truncated)?;
         self.rest = rest;
@@ -31,6 +32,7 @@ impl<'b> Input<'b> {
     }
 
     /// So many bytes, as many as the array has.
+    #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DatumError> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(DatumError::Truncated)?;
         self.rest = rest;
@@ -67,10 +69,12 @@ impl<'b> Input<'b> {
     }
 
     /// An `int`, which is a `long` in a smaller range.
+    #[inline]
     pub(super) fn int(&mut self) -> Result<i32, DatumError> {
         i32::try_from(self.long()?).map_err(|_| DatumError::IntRange)
     }
 
+    #[inline]
     pub(super) fn boolean(&mut self) -> Result<bool, DatumError> {
         match self.array()? {
             [0] => Ok(false),
@@ -79,11 +83,13 @@ impl<'b> Input<'b> {
         }
     }
 
+    #[inline]
     pub(super) fn bytes(&mut self) -> Result<&'b [u8], DatumError> {
         let length = usize::try_from(self.long()?).map_err(|_| DatumError::NegativeLength)?;
         self.take(length)
     }
 
+    #[inline]
     pub(super) fn text(&mut self) -> Result<&'b str, DatumError> {
         std::str::from_utf8(self.bytes()?).map_err(|_| DatumError::Utf8)
     }
@@ -105,6 +111,7 @@ impl<'b> Input<'b> {
     }
 
     /// An index into a union's variants or an enum's symbols.
+    #[inline]
     pub(super) fn index(&mut self, of: usize) -> Result<usize, DatumError> {
         let index = self.long()?;
         usize::try_from(index).ok().filter(|index| *index < of).ok_or(DatumError::Index { index, of })

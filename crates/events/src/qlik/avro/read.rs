@@ -45,7 +45,7 @@ pub(in crate::qlik) fn attribute(
         Plan::Float => scalar::float(f32::from_le_bytes(input.array()?)),
         Plan::Double => scalar::double(f64::from_le_bytes(input.array()?)),
         Plan::Bytes => AttributeValue::B(input.bytes()?.to_vec()),
-        Plan::Text => AttributeValue::text(input.text()?),
+        Plan::Text => AttributeValue::S(input.text()?.to_owned()),
         Plan::Fixed(size) => AttributeValue::B(input.take(*size)?.to_vec()),
         Plan::Enum(symbols) => AttributeValue::text(&symbols[input.index(symbols.len())?]),
         Plan::UuidText | Plan::UuidBytes | Plan::UuidFixed => AttributeValue::text(uuid(plan, input)?.to_string()),

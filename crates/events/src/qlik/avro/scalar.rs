@@ -136,19 +136,16 @@ fn common_time(count: i64, nanos_each: i64, zone: &str) -> Option<String> {
     let (seconds, rest) = (count / each_second, count % each_second);
     let (year, month, day) = civil(seconds / 86_400)?;
     let of_day = seconds % 86_400;
-    let mut text = String::with_capacity(30);
-    push_digits(&mut text, year, 4);
-    for (sign, part) in [('-', month), ('-', day), ('T', of_day / 3_600), (':', of_day / 60 % 60), (':', of_day % 60)] {
-        text.push(sign);
-        push_digits(&mut text, part, 2);
+    let mut buffer = *b"0000-00-00T00:00:00.000000000";
+    let parts = [(0..4, year), (5..7, month), (8..10, day), (11..13, of_day / 3_600)];
+    let parts =
+        parts.into_iter().chain([(14..16, of_day / 60 % 60), (17..19, of_day % 60), (20..29, rest * nanos_each)]);
+    for (place, part) in parts {
+        put_digits(&mut buffer[place], part);
     }
-    if rest > 0 {
-        text.push('.');
-        push_digits(&mut text, rest * nanos_each, 9);
-        text.truncate(text.trim_end_matches('0').len());
-    }
-    text.push_str(zone);
-    Some(text)
+    let text = std::str::from_utf8(&buffer).ok()?;
+    let text = if rest > 0 { text.trim_end_matches('0') } else { &text[..19] };
+    Some([text, zone].concat())
 }
 
 /// Year, month and day of a day since 1970, nearly to the end of the year 9999.
@@ -172,14 +169,12 @@ fn civil(days: u64) -> Option<(u64, u64, u64)> {
     Some((year, month, day))
 }
 
-/// Appends so many digits, with zeros before them.
-fn push_digits(text: &mut String, mut number: u64, digits: usize) {
-    let mut buffer = [b'0'; 9];
-    for digit in buffer[..digits].iter_mut().rev() {
-        *digit += u8::try_from(number % 10).unwrap_or(0);
+/// Writes a number into places for digits.
+fn put_digits(places: &mut [u8], mut number: u64) {
+    for place in places.iter_mut().rev() {
+        *place = b'0' + u8::try_from(number % 10).unwrap_or(0);
         number /= 10;
     }
-    text.push_str(std::str::from_utf8(&buffer[..digits]).unwrap_or_default());
 }
 
 fn instant(count: i64, nanos_each: i64) -> Result<Timestamp, UnsupportedValue> {

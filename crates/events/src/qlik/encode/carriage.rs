@@ -1,7 +1,5 @@
 //! The ways in which a change record gets onto a topic.
 
-use std::collections::HashMap;
-
 use apache_avro::Schema;
 use apache_avro::types::Value;
 
@@ -175,35 +173,19 @@ impl Encoder {
         Ok(Some(Written { value: Some(value), ..Written::default() }))
     }
 
+    /// Field by field, because the Avro crate writes maps in an order of chance.
     fn metadata_datum(&self, id: &str) -> Result<Vec<u8>, EncodeError> {
-        let text = |text: &str| Value::String(text.to_owned());
-        let record = |fields: Vec<(&str, Value)>| {
-            Value::Record(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-        };
-        let columns: HashMap<String, Value> = (0..)
-            .zip(columns_of(self.entity))
-            .map(|(ordinal, column)| {
-                let is_key = self.entity.key_columns().contains(&column.name);
-                let fields = vec![("ordinal", Value::Int(ordinal)), ("primaryKeyPosition", Value::Int(is_key.into()))];
-                (column.name.to_owned(), record(fields))
-            })
-            .collect();
-        let message = record(vec![
-            ("schemaId", text(id)),
-            (
-                "lineage",
-                record(vec![
-                    ("server", text("tandem")),
-                    ("task", text("tandem")),
-                    ("schema", text("shop")),
-                    ("table", text(self.entity.as_str())),
-                    ("tableVersion", Value::Int(1)),
-                ]),
-            ),
-            ("tableStructure", record(vec![("tableColumns", Value::Map(columns))])),
-            ("dataSchema", text(&schema_json(self.entity))),
-        ]);
-        datum(&parse(METADATA), message)
+        let text = |text: &str| datum(&Schema::String, Value::String(text.to_owned()));
+        let long = |number: i64| datum(&Schema::Long, Value::Long(number));
+        let entity = self.entity.as_str();
+        let mut parts = vec![text(id)?, text("tandem")?, text("tandem")?, text("shop")?, text(entity)?, long(1)?];
+        for (ordinal, column) in (0..).zip(columns_of(self.entity)) {
+            let is_key = self.entity.key_columns().contains(&column.name);
+            // A block of one entry.
+            parts.extend([long(1)?, text(column.name)?, long(ordinal)?, long(is_key.into())?]);
+        }
+        parts.extend([long(0)?, text(&schema_json(self.entity))?]);
+        Ok(parts.concat())
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use events::qlik::encode::{Encoder, Record, key_schema_json, sample_columns, schema_json};
+use events::qlik::encode::{
+    Carriage, Encoder, Record, SchemaIds, Written, flat_schema_json, key_schema_json, sample_columns, schema_json,
+};
 use events::{ChangeSequence, Entity, Operation, Timestamp};
 use serde_json::json;
 
@@ -15,7 +17,8 @@ const ODD: &str = r#"{"type":"record","name":"DataRecord","namespace":"com.attun
 
 /// The registry's schemas, by id.
 pub(crate) fn schemas() -> BTreeMap<u32, String> {
-    [(7, schema_json(ENTITY)), (8, key_schema_json(ENTITY)), (9, ENVELOPE.to_owned()), (10, ODD.to_owned())].into()
+    let own = [(7, schema_json(ENTITY)), (8, key_schema_json(ENTITY)), (11, flat_schema_json(ENTITY))];
+    own.into_iter().chain([(9, ENVELOPE.to_owned()), (10, ODD.to_owned())]).collect()
 }
 
 pub(super) fn corpus() -> Vec<(String, Vec<u8>)> {
@@ -36,7 +39,56 @@ pub(super) fn corpus() -> Vec<(String, Vec<u8>)> {
         ("avro_schema/envelope.json", ENVELOPE.into()),
         ("avro_schema/odd.json", ODD.into()),
     ];
-    files.map(|(name, bytes)| (name.to_owned(), bytes)).into()
+    let mut corpus: Vec<(String, Vec<u8>)> = files.map(|(name, bytes)| (name.to_owned(), bytes)).into();
+    let json = json_values().into_iter().map(|(name, bytes)| (format!("qlik_json_value/{name}.json"), bytes));
+    corpus.extend(json);
+    let flat = written(Carriage::FlatAvro, Operation::Update, 11);
+    let announced = metadata(Carriage::EnvelopeAnnounced);
+    let more = [
+        ("qlik_value/flat.bin", flat.value),
+        ("qlik_json_key/object.json", Some(br#"{"customer_id":"C-1"}"#.to_vec())),
+        ("qlik_json_key/text.json", Some(br#""C-1""#.to_vec())),
+        ("qlik_schema_header/number.bin", Some(vec![0, 0, 0, 0, 7])),
+        ("qlik_metadata/envelope.bin", announced),
+        ("qlik_metadata/json.json", Some(json_metadata())),
+    ];
+    corpus.extend(more.map(|(name, bytes)| (name.to_owned(), bytes.expect("written"))));
+    corpus
+}
+
+/// Values in JSON, by their form.
+pub(crate) fn json_values() -> Vec<(&'static str, Vec<u8>)> {
+    let value = |carriage, operation| written(carriage, operation, 7).value.expect("a value");
+    vec![
+        ("nested", value(Carriage::Json, Operation::Insert)),
+        ("update", value(Carriage::Json, Operation::Update)),
+        ("envelope", value(Carriage::JsonEnvelope, Operation::Update)),
+        ("flat", value(Carriage::FlatJson, Operation::Insert)),
+        ("flat_update", value(Carriage::FlatJson, Operation::Update)),
+    ]
+}
+
+pub(crate) fn json_insert() -> Vec<u8> {
+    written(Carriage::Json, Operation::Insert, 7).value.expect("a value")
+}
+
+/// A metadata message in JSON.
+pub(crate) fn json_metadata() -> Vec<u8> {
+    metadata(Carriage::JsonEnvelope).expect("written")
+}
+
+/// A metadata message in JSON that announces this schema.
+pub(crate) fn metadata_with(schema: &str) -> Vec<u8> {
+    let message = json!({ "schemaId": "1", "dataSchema": schema });
+    json!({ "magic": "atMSG", "type": "MD", "message": message }).to_string().into_bytes()
+}
+
+fn metadata(carriage: Carriage) -> Option<Vec<u8>> {
+    Encoder::new(ENTITY).metadata(carriage, &ids(7)).expect("encoded")?.value
+}
+
+fn ids(value: u32) -> SchemaIds<'static> {
+    SchemaIds { value: value.into(), key: 8.into(), envelope: 9, announced: "7d1f3c0e9a5b4c6d8e2f10a1b2c3d4e5" }
 }
 
 /// A new customer.
@@ -45,6 +97,10 @@ pub(crate) fn insert() -> Vec<u8> {
 }
 
 fn value(operation: Operation) -> Vec<u8> {
+    written(Carriage::Framed, operation, 7).value.expect("a value")
+}
+
+fn written(carriage: Carriage, operation: Operation, value: u32) -> Written {
     let columns = sample_columns(ENTITY, "C-1", 7);
     let before = sample_columns(ENTITY, "C-1", 6);
     let committed_at: Timestamp = "2026-03-04T05:06:07Z".parse().expect("a time");
@@ -60,7 +116,7 @@ fn value(operation: Operation) -> Vec<u8> {
         transaction_id: "5",
         column_mask: None,
     };
-    Encoder::new(ENTITY).value(7, &record).expect("encoded")
+    Encoder::new(ENTITY).message(carriage, &ids(value), &record, None).expect("encoded")
 }
 
 /// A row with the rarer types; `list` is the blocks of its list of numbers, without the end.

@@ -46,27 +46,23 @@ pub(super) fn refusals(tables: &[Counted], generation: u32, epoch: u64, at: Time
     }
     let newest = tables.iter().filter_map(|table| Some((table.loaded_until?, &table.entity))).max();
     if let Some((newest, entity)) = newest {
-        // A time that is yet to come has passed for nobody.
+        // A row that is newer than this clock has only just come.
         let since = Duration::try_from(at.duration_since(newest)).unwrap_or_default();
         if since < limits.settled {
+            let (since, settled) = (elapsed_text(since), elapsed_text(limits.settled));
             refusals.push(format!(
-            "the load seems to go on: its newest row, of {entity}, came {} ago, and {} must pass without one (`--settled`)",
-            elapsed_text(since),
-            elapsed_text(limits.settled)
-        ));
+                "the load seems to go on: its newest row, of {entity}, came {since} ago, and {settled} must pass without one \
+                 (`--settled`)"
+            ));
         }
     }
-    for table in tables
-        .iter()
-        .filter(|table| u128::from(table.outdated) * 100 > u128::from(table.live()) * u128::from(limits.max_share))
-    {
+    let most = |table: &Counted| u128::from(table.live()) * u128::from(limits.max_share);
+    for table in tables.iter().filter(|table| u128::from(table.outdated) * 100 > most(table)) {
+        let (Counted { entity, outdated, .. }, live) = (table, table.live());
         refusals.push(format!(
-            "{} of {} live {} would go, which is more than {} % (`--max-share`): was {} loaded to its end, as generation {generation}?",
-            table.outdated,
-            table.live(),
-            table.entity,
-            limits.max_share,
-            table.entity
+            "{outdated} of {live} live {entity} would go, which is more than {} % (`--max-share`): was {entity} loaded to its \
+             end, as generation {generation}?",
+            limits.max_share
         ));
     }
     if let Some(most) = limits.max_deletes.filter(|most| outdated > *most) {

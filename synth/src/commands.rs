@@ -14,6 +14,7 @@ mod redrive;
 mod roles;
 mod smoke;
 mod status;
+mod sweep;
 mod synth;
 
 use std::future::Future;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Smoke(smoke::SmokeArgs),
     Redrive(redrive::RedriveArgs),
     Breaker(breaker::BreakerArgs),
+    Sweep(sweep::SweepArgs),
     Local(local::LocalArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -78,6 +80,7 @@ impl Command {
             Self::Smoke(arguments) => smoke::run(ui, environments, arguments),
             Self::Redrive(arguments) => redrive::run(ui, environments, arguments),
             Self::Breaker(arguments) => breaker::run(ui, environments, arguments),
+            Self::Sweep(arguments) => sweep::run(ui, environments, arguments),
             Self::Local(arguments) => local::run(ui, environments, arguments),
             Self::Doctor(arguments) => doctor::run(ui, environments, arguments),
         }

@@ -12,4 +12,5 @@ pub mod local;
 mod reach;
 pub mod redrive;
 pub mod smoke;
+pub mod sweep;
 pub mod ui;

@@ -9,6 +9,7 @@
 //! - [`publisher`]: events to an EventBridge bus, answered entry by entry, order kept per key.
 //! - [`dead_letters`]: records that cannot be processed, to an SQS queue with everything needed to replay them.
 //! - [`table_writer`]: the conditional write that makes redelivery and reordering harmless.
+//! - [`sweep`]: the scan of a table after a reload, and the conditional write of tombstones.
 //! - [`batch`]: what batches of streams and of queues have in common, the partial-batch answer among it.
 //! - [`idempotency`]: what was already done, so that a repetition does nothing.
 //! - [`queue`]: one batch of an SQS queue, answered message by message.
@@ -37,6 +38,7 @@ pub mod routes;
 pub mod secrets;
 mod signature;
 pub mod stream;
+pub mod sweep;
 pub mod table_writer;
 mod tables;
 #[cfg(test)]

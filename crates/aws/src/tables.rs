@@ -27,6 +27,7 @@ impl Operation {
     pub(crate) const LIST_TABLES: Self = Self::new("list_tables", "DynamoDB_20120810.ListTables");
     pub(crate) const PUT_ITEM: Self = Self::new("put_item", "DynamoDB_20120810.PutItem");
     pub(crate) const QUERY: Self = Self::new("query", "DynamoDB_20120810.Query");
+    pub(crate) const SCAN: Self = Self::new("scan", "DynamoDB_20120810.Scan");
     pub(crate) const TRANSACT_WRITE_ITEMS: Self =
         Self::new("transact_write_items", "DynamoDB_20120810.TransactWriteItems");
     pub(crate) const UPDATE_ITEM: Self = Self::new("update_item", "DynamoDB_20120810.UpdateItem");

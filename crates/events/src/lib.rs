@@ -7,6 +7,7 @@
 //! The way of a change: [`qlik`] decodes a Kafka message into a [`qlik::Change`], which becomes [`row::RowWrite`]s;
 //! a table's stream gives [`stream::Record`]s, which become [`domain::DomainEvent`]s; [`cross_region`] carries those to the peer region.
 //! Events of the API have a way of their own: [`raw`].
+//! Rows that a reload from the source no longer had are found by [`sweep`].
 //! Who owns what, and where no traffic goes, is said by [`authority`].
 //!
 //! Numbers are carried as decimal text and never become floating-point numbers here, so their value stays exact,
@@ -29,6 +30,7 @@ pub mod raw;
 pub mod row;
 pub mod schemas;
 pub mod stream;
+pub mod sweep;
 mod text;
 pub mod trace_context;
 mod version;

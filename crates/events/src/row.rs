@@ -283,7 +283,7 @@ pub fn is_tombstone(item: &Item) -> bool {
     item.get(names::DELETED) == Some(&AttributeValue::Bool(true))
 }
 
-fn parsed<T>(item: &Item, attribute: &'static str) -> Result<T, RowError>
+pub(crate) fn parsed<T>(item: &Item, attribute: &'static str) -> Result<T, RowError>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {
@@ -296,7 +296,7 @@ where
     }
 }
 
-fn number<T: std::str::FromStr>(item: &Item, attribute: &'static str) -> Result<T, RowError> {
+pub(crate) fn number<T: std::str::FromStr>(item: &Item, attribute: &'static str) -> Result<T, RowError> {
     match item.get(attribute) {
         Some(AttributeValue::N(text)) => text.parse().map_err(|_| RowError::Malformed {
             attribute,

@@ -96,9 +96,23 @@ impl Version {
         Self(format!("{generation:010}|0|"))
     }
 
+    /// The version that ends a generation: above all others of it, and below all of later ones.
+    ///
+    /// A sweep gives it to rows that a reload no longer had. It has the form of a captured change, so that every reader knows
+    /// it, and no change has it: a sequence begins with a date, and these digits are none.
+    pub fn end_of(generation: u32) -> Self {
+        Self(format!("{generation:010}|1|{}", "9".repeat(ChangeSequence::DIGITS)))
+    }
+
     /// The version as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The generation.
+    pub fn generation(&self) -> u32 {
+        let digits = self.0.get(..Self::GENERATION_DIGITS).and_then(|digits| digits.parse().ok());
+        digits.expect("a version begins with the ten digits of a generation")
     }
 
     /// A text that is below all versions of this one's generation and above all versions of earlier ones.
@@ -198,6 +212,15 @@ mod tests {
         fn a_generation_is_above_its_floor_and_earlier_ones_are_below(left in versions(), right in versions()) {
             let (floor, other) = (version(&left), version(&right));
             prop_assert_eq!(other.as_str() >= floor.generation_floor(), right.0 >= left.0);
+        }
+
+        #[test]
+        fn a_generation_ends_above_its_changes_and_below_later_ones(of in versions(), other in versions()) {
+            let end = Version::end_of(of.0);
+            prop_assert_eq!(version(&other) < end, other.0 <= of.0);
+            prop_assert_eq!(end.generation(), of.0);
+            prop_assert_eq!(version(&of).generation(), of.0);
+            prop_assert_eq!(end.to_string().parse::<Version>(), Ok(end));
         }
 
         /// The order of the text is the order of (generation, phase, time, counter).

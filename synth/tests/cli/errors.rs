@@ -68,6 +68,7 @@ fn a_placeholder_account_is_not_deployed_to() {
         "status --env staging",
         "smoke --env staging",
         "redrive --env staging",
+        "sweep --env staging",
     ] {
         let ended = synth(line);
         assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{line}: {}", ended.err);
@@ -98,5 +99,25 @@ fn what_can_be_replayed_is_said_before_anything_is_asked() {
         assert_eq!(ended.out, "", "{line}");
         assert!(ended.err.starts_with(says), "{line}: {}", ended.err);
         assert_eq!(ended.code, if says.starts_with("refused") { 5 } else { 1 }, "{line}");
+    }
+}
+
+#[test]
+fn what_can_be_swept_is_said_before_anything_is_asked() {
+    for (line, says, code) in [
+        ("sweep", "refused: generation 0 is the first one: no row can be of an earlier one\n  hint: first raise ", 5),
+        (
+            "sweep --generation 1 --dry-run",
+            "refused: the consumer of `sandbox` writes generation 0, so nothing was ",
+            5,
+        ),
+        ("sweep --region eu-west-1", "usage error: environment `sandbox` has no region", 1),
+        ("sweep --entity order", "error: invalid value 'order' for '--entity <ENTITY>': `order` is no entity", 1),
+        ("sweep --max-share 101%", "error: invalid value '101%' for '--max-share <PERCENT>': expected a share of ", 1),
+        ("sweep --writes 0", "error: invalid value '0' for '--writes <ROWS>': 0 is not in ", 1),
+    ] {
+        let ended = synth(line);
+        assert_eq!((ended.out.as_str(), ended.code), ("", code), "{line}: {}", ended.err);
+        assert!(ended.err.starts_with(says), "{line}: {}", ended.err);
     }
 }

@@ -23,6 +23,7 @@ fn every_command_teaches() {
         "breaker force-closed",
         "breaker metrics-only",
         "breaker release",
+        "sweep",
         "local",
         "local up",
         "local down",

@@ -134,6 +134,14 @@ impl Checkout {
         fs::write(&path, format!("{before}{mark}{line}{after}")).expect("the source is written");
     }
 
+    /// Changes a passage of the sandbox's file, which is there once.
+    pub(crate) fn change_the_environment(&self, from: &str, to: &str) {
+        let path = self.root.join("environments/sandbox.toml");
+        let text = fs::read_to_string(&path).expect("the environment's file");
+        assert_eq!(text.matches(from).count(), 1, "`{from}` is there once");
+        fs::write(&path, text.replace(from, to)).expect("the file is written");
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_synth"));
         command

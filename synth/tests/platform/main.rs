@@ -12,6 +12,7 @@ mod queues;
 mod receiver;
 mod redrive;
 mod rows;
+mod sweep;
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -50,6 +51,7 @@ fn the_system_comes_up_proves_itself_and_leaves_nothing() {
     step("a commanded breaker", || breaker::an_operator_commands_it(&checkout));
     step("loss of the peer region", || breaker::events_wait_for_a_lost_region(&checkout));
     step("least privilege", || least_privilege::every_statement_is_missed(&checkout));
+    step("sweep after a reload", || sweep::missing_rows_are_deleted(&checkout));
     step("smoke", || every_change_arrives_once(&checkout, 30));
     step("destroy", || nothing_is_left(&checkout));
 }

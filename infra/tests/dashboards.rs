@@ -16,9 +16,10 @@ const ENVIRONMENTS: [(&str, &str); 3] = [
 ];
 
 /// Metrics that the consumer counts. The crate declares more: those of the functions, which nobody scrapes.
-const OF_CONSUMER: [&str; 9] = [
+const OF_CONSUMER: [&str; 11] = [
     "cdc_events_processed_total",
     "cdc_partial_image_total",
+    "consumer_ownership",
     "dead_letters_total",
     "dynamodb_errors_total",
     "dynamodb_operations_total",
@@ -26,6 +27,7 @@ const OF_CONSUMER: [&str; 9] = [
     "kafka_consumer_lag_seconds",
     "kafka_messages_consumed_total",
     "kafka_processing_duration_seconds",
+    "region_authority_epoch",
 ];
 
 /// Labels that scraping a pod adds (Prometheus operator, `PodMonitor`).
@@ -304,7 +306,9 @@ fn labels_of(query: &Expr) -> Option<BTreeSet<String>> {
 #[test]
 fn the_consumers_metrics_are_declared_and_counted() {
     let consumer = [
-        include_str!("../../consumer/src/assignment.rs"),
+        include_str!("../../consumer/src/lag.rs"),
+        include_str!("../../consumer/src/presence.rs"),
+        include_str!("../../consumer/src/tenure.rs"),
         include_str!("../../consumer/src/lane.rs"),
         include_str!("../../crates/aws/src/table_writer.rs"),
     ]

@@ -142,6 +142,25 @@ fn the_image_and_the_pod_agree_on_the_user() {
     assert!(!image.contains("--chown") && instruction("VOLUME").is_empty());
 }
 
+/// With mutual TLS the secret's members become the files that the consumer looks for.
+#[test]
+fn a_clients_certificate_is_mounted() {
+    let text = ON_AWS[1].1.replace("security = \"sasl_ssl\"", "security = \"mtls\"\nprivate_ca = true");
+    let environment = environment("production", &text);
+    let manifests = manifests(&environment, environment.primary());
+    let settings = &only(&manifests, "ConfigMap")["data"];
+    assert_eq!(
+        (&settings["KAFKA_SECURITY"], &settings["KAFKA_CA_FILE"]),
+        (&json!("mtls"), &json!("/var/run/secrets/kafka/ca.pem"))
+    );
+    let class = manifests.iter().find(|manifest| manifest.name == "kafka-credentials").expect("a class");
+    let objects = class.value["spec"]["parameters"]["objects"].as_str().expect("a text");
+    for file in ["certificate.pem", "key.pem", "ca.pem"] {
+        assert!(objects.contains(file), "{file} in {objects}");
+    }
+    assert!(!objects.contains("password"), "{objects}");
+}
+
 #[test]
 fn every_selector_meets_the_pod() {
     for_each(|_, _, manifests| {

@@ -41,20 +41,18 @@ pub static KAFKA_MESSAGES_CONSUMED_TOTAL: Counter<1> =
     Counter::new("kafka_messages_consumed_total", "Messages read from Kafka.", &["topic"]);
 
 /// High watermark minus the offset of the first message that isn't done, which is committed within about half a second.
-/// Computed once a second from the client's own view of the broker; a partition without any message taken up counts from
-/// its committed offset.
+/// The broker is asked once a second; a partition without any message done counts from where it started.
 pub static KAFKA_CONSUMER_LAG_RECORDS: Gauge<2> = Gauge::new(
     "kafka_consumer_lag_records",
     "Records between the first that is not done and the high watermark.",
     &["topic", "partition"],
 );
 
-/// Age of the oldest record that was taken up and is not yet processed, by the record's own time; 0 when there is none.
-/// Records that still wait in the broker or in the client are not looked at: of a partition that can't be read, for example
-/// because its broker is away, only the lag in records tells.
+/// Age of the next record that is not done; 0 when there is none. By the record's own time once it was taken up, before that by
+/// when the high watermark was seen to pass it.
 pub static KAFKA_CONSUMER_LAG_SECONDS: Gauge<2> = Gauge::new(
     "kafka_consumer_lag_seconds",
-    "Age of the oldest record that was taken up and is not yet processed, 0 when there is none.",
+    "Age of the next record that is not done, 0 when there is none.",
     &["topic", "partition"],
 );
 

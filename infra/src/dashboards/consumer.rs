@@ -17,6 +17,7 @@ pub(super) fn dashboard(environment: &Environment) -> Json {
     let letters = rate_of_consumer("dead_letters_total", "5m");
     let calls = rate_of_consumer("dynamodb_operations_total", "5m");
     let failed = rate_of_consumer("dynamodb_errors_total", "5m");
+    let phases = of_consumer("consumer_ownership");
     let [memory, most] = memory_of_consumer();
     let percentile = |part: &str| format!("histogram_quantile({part}, sum by (le, topic) ({buckets}))");
     Dashboard {
@@ -32,7 +33,7 @@ pub(super) fn dashboard(environment: &Environment) -> Json {
             Graph::new(
                 "Lag in seconds",
                 Unit::Seconds,
-                "Age of the oldest record that was taken up and is not done.",
+                "Age of the next record that is not done, also while nobody can read it.",
                 [prometheus(format!("max by (topic) ({late})"), "{{topic}}")],
             ),
             Graph::new(
@@ -85,6 +86,12 @@ pub(super) fn dashboard(environment: &Environment) -> Json {
                     prometheus(format!("sum by (operation, outcome) ({calls})"), "{{operation}} {{outcome}}"),
                     prometheus(format!("sum by (class) ({failed})"), "failed: {{class}}"),
                 ],
+            ),
+            Graph::new(
+                "What the pods are doing",
+                Unit::Count,
+                "`unknown`: the record that says which region owns can't be read. No pod that owns, in any region: nobody consumes.",
+                [prometheus(format!("sum by (phase) ({phases})"), "{{phase}}")],
             ),
             Graph::new(
                 "Memory",

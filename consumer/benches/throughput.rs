@@ -26,6 +26,9 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// An error that ends the benchmark.
 type Failure = Box<dyn Error + Send + Sync>;
 

@@ -36,6 +36,9 @@ use events::qlik::Fence;
 use rdkafka::producer::FutureProducer;
 use tokio::sync::Notify;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Authority was lost at once: a writer with a higher epoch has taken over, or the lease is over.
 const FENCED: u8 = 3;
 /// How long the parts may take to go after authority was lost at once. Then the process goes: it must not write.

@@ -67,9 +67,12 @@ pub struct Options {
 /// # Errors
 /// The generation can't be swept for, the region owns nothing, or a table can't be read.
 pub async fn survey(ui: &Ui, environment: &Environment, options: &Options) -> Result<Survey, Error> {
-    let request = request(environment, options, Timestamp::now())?;
+    let region = reach::region(environment, options.region.as_deref())?;
+    // What can be refused without asking anybody is refused first.
+    request(environment, options, &region, 0, Timestamp::now())?;
     let clouds = reach::clouds(environment, &options.checkout).await?;
-    owns(environment, &clouds, &request.region).await?;
+    let epoch = owned(environment, &clouds, &region).await?;
+    let request = request(environment, options, &region, epoch, Timestamp::now())?;
     look(ui, environment, &request, &deployed(environment, &clouds, &request)?).await
 }
 
@@ -80,9 +83,12 @@ pub async fn survey(ui: &Ui, environment: &Environment, options: &Options) -> Re
 /// # Errors
 /// As [`survey`]; the survey gives a reason to refuse, or nobody agreed.
 pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Result<Report, Error> {
-    let request = request(environment, options, Timestamp::now())?;
+    let region = reach::region(environment, options.region.as_deref())?;
+    // What can be refused without asking anybody is refused first.
+    request(environment, options, &region, 0, Timestamp::now())?;
     let clouds = reach::clouds(environment, &options.checkout).await?;
-    owns(environment, &clouds, &request.region).await?;
+    let epoch = owned(environment, &clouds, &region).await?;
+    let request = request(environment, options, &region, epoch, Timestamp::now())?;
     let tables = deployed(environment, &clouds, &request)?;
     let survey = look(ui, environment, &request, &tables).await?;
     if survey.outdated() > 0 {
@@ -128,8 +134,8 @@ fn deployed(environment: &Environment, clouds: &Clouds, request: &Request) -> Re
     request.entities.iter().map(table).collect()
 }
 
-/// Refuses a region that doesn't own the data.
-async fn owns(environment: &Environment, clouds: &Clouds, region: &Region) -> Result<(), Error> {
+/// The epoch under which a region owns the data. Refuses one that doesn't.
+async fn owned(environment: &Environment, clouds: &Clouds, region: &Region) -> Result<u64, Error> {
     let table = table_name(environment, AUTHORITY)?;
     let record = AuthorityTable::new(&clouds.config(region.as_str())?, table).read().await.map_err(|error| {
         Error::remote(format!("nobody knows which region owns the data: `{AUTHORITY}` can't be read in {region}"))
@@ -137,14 +143,14 @@ async fn owns(environment: &Environment, clouds: &Clouds, region: &Region) -> Re
             .hint(format!("see `synth status --env {}`: is the environment deployed?", environment.environment_name()))
             .hint("you need `dynamodb:GetItem` on that table and the use of the region's key")
     })?;
-    check_owner(environment, record.as_ref(), region)
+    epoch_of(environment, record.as_ref(), region)
 }
 
-/// Until somebody has made the record, the home region owns everything.
-fn check_owner(environment: &Environment, record: Option<&Authority>, region: &Region) -> Result<(), Error> {
+/// Until somebody has made the record, the home region owns everything, and its consumer writes with epoch 0.
+fn epoch_of(environment: &Environment, record: Option<&Authority>, region: &Region) -> Result<u64, Error> {
     let owner = record.map_or(environment.primary(), |record| &record.owner);
     if owner == region {
-        return Ok(());
+        return Ok(record.map_or(0, |record| record.epoch.get()));
     }
     Err(Error::refused(format!(
         "{region} doesn't own the data, {owner} does; a sweep writes where the consumer writes"

@@ -13,7 +13,7 @@ use tracing::field::display;
 
 use super::orders::{DeadLetterTooLarge, Halt};
 use super::patience::{Patience, Stopped};
-use super::worker::{Finished, MoveWork, RowWork};
+use super::worker::{Finished, LostWork, MoveWork, RowWork};
 use super::{Tools, message_size};
 use crate::clock::within;
 use crate::dead_letter::{DeadLetterSink, Diagnosis};
@@ -51,17 +51,17 @@ pub(super) fn count(entity: Entity, operation: &str, outcome: &str) {
 pub(super) async fn one<S: Sink, D: DeadLetterSink>(
     entity: Entity,
     tools: Arc<Tools<S, D>>,
-    work: RowWork,
+    work: Box<RowWork>,
     stop: watch::Receiver<bool>,
 ) -> Finished {
-    let RowWork { message, write, is_single: _, without_row } = work;
+    let RowWork { message, write, is_single: _, without_row } = &*work;
     let finished = async {
         let first_seen = Timestamp::now();
-        match write_row(&tools, &write, &write.head.version, without_row, &stop).await? {
+        match write_row(&tools, write, &write.head.version, *without_row, &stop).await? {
             Ok(applied) => count(entity, write.head.operation.as_str(), applied.as_str()),
             Err(refused) => {
-                let refusal = refused.into_refusal(entity, &message, &write, first_seen)?;
-                bury(entity, &tools, &message, &write, &refusal, &stop).await?;
+                let refusal = refused.into_refusal(entity, message, write, first_seen)?;
+                bury(entity, &tools, message, write, &refusal, &stop).await?;
             }
         }
         Ok::<_, Interrupted>(Finished::Done { offset: message.offset(), with: Vec::new() })
@@ -73,7 +73,7 @@ pub(super) async fn one<S: Sink, D: DeadLetterSink>(
 pub(super) async fn several<S: Sink, D: DeadLetterSink>(
     entity: Entity,
     tools: Arc<Tools<S, D>>,
-    mut changes: Vec<RowWork>,
+    mut changes: Vec<Box<RowWork>>,
     stop: watch::Receiver<bool>,
 ) -> Finished {
     let Some(Folded { write, since, .. }) = fold::fold(changes.iter().map(|change| &change.write)) else {
@@ -81,7 +81,7 @@ pub(super) async fn several<S: Sink, D: DeadLetterSink>(
     };
     match write_row(&tools, &write, &since, None, &stop).await {
         Err(Stopped) => Finished::Left,
-        Ok(Err(Refused::Fenced(message))) => Finished::Halted(Halt::Fenced(message)),
+        Ok(Err(Refused::Fenced(message))) => Finished::Halted(Box::new(Halt::Fenced(message))),
         Ok(Err(Refused::Apart | Refused::Poison { .. })) => Finished::Apart(changes),
         Ok(Err(Refused::NoRow { since, .. })) => {
             for change in &mut changes {
@@ -110,14 +110,14 @@ pub(super) async fn several<S: Sink, D: DeadLetterSink>(
 pub(super) async fn moved<S: Sink, D: DeadLetterSink>(
     entity: Entity,
     tools: Arc<Tools<S, D>>,
-    work: MoveWork,
+    work: Box<MoveWork>,
     stop: watch::Receiver<bool>,
 ) -> Finished {
-    let MoveWork { message, leave, arrive } = work;
+    let MoveWork { message, leave, arrive } = &*work;
     let finished = async {
         let first_seen = Timestamp::now();
-        let halves = [&leave, &arrive];
-        if write_both(&tools, &leave, &arrive, &stop).await? == Together::Written {
+        let halves = [leave, arrive];
+        if write_both(&tools, leave, arrive, &stop).await? == Together::Written {
             for half in halves {
                 count(entity, half.head.operation.as_str(), Applied::Written.as_str());
             }
@@ -128,11 +128,11 @@ pub(super) async fn moved<S: Sink, D: DeadLetterSink>(
             match write_row(&tools, half, &half.head.version, None, &stop).await? {
                 Ok(applied) => count(entity, half.head.operation.as_str(), applied.as_str()),
                 // The other half is applied all the same.
-                Err(refused) => refusals.push((half, refused.into_refusal(entity, &message, half, first_seen)?)),
+                Err(refused) => refusals.push((half, refused.into_refusal(entity, message, half, first_seen)?)),
             }
         }
         if let Some((half, refusal)) = refusals.first() {
-            bury(entity, &tools, &message, half, refusal, &stop).await?;
+            bury(entity, &tools, message, half, refusal, &stop).await?;
         }
         Ok::<_, Interrupted>(Finished::Done { offset: message.offset(), with: Vec::new() })
     };
@@ -143,11 +143,11 @@ pub(super) async fn moved<S: Sink, D: DeadLetterSink>(
 pub(super) async fn give_up<S, D: DeadLetterSink>(
     entity: Entity,
     tools: Arc<Tools<S, D>>,
-    message: OwnedMessage,
-    diagnosis: Diagnosis,
+    lost: Box<LostWork>,
     stop: watch::Receiver<bool>,
 ) -> Finished {
-    match send_dead_letter(&tools, &message, &diagnosis, &stop).await {
+    let LostWork { message, diagnosis } = &*lost;
+    match send_dead_letter(&tools, message, diagnosis, &stop).await {
         Ok(()) => {
             count(entity, "none", "dead_letter");
             Finished::Done { offset: message.offset(), with: Vec::new() }
@@ -206,16 +206,20 @@ async fn write_row<S: Sink, D>(
             Some(Err(SinkError::Retryable(_))) | None => permit.failed(),
             Some(_) => permit.succeeded(),
         }
+        let result = match result {
+            Some(Ok(applied)) => return Ok(Ok(applied)),
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
         let patience = patience.get_or_insert_with(patient);
         let attempts = patience.attempt();
         let problem = match result {
-            Some(Ok(applied)) => return Ok(Ok(applied)),
-            Some(Err(error @ SinkError::Fenced(_))) => return Ok(Err(Refused::Fenced(chain(&error)))),
-            Some(Err(SinkError::Interleaved(_))) => return Ok(Err(Refused::Apart)),
-            Some(Err(error @ SinkError::Poison { class, .. })) => {
+            Some(error @ SinkError::Fenced(_)) => return Ok(Err(Refused::Fenced(chain(&error)))),
+            Some(SinkError::Interleaved(_)) => return Ok(Err(Refused::Apart)),
+            Some(error @ SinkError::Poison { class, .. }) => {
                 return Ok(Err(Refused::Poison { class, error, attempts }));
             }
-            Some(Err(error @ SinkError::NoRow(_))) => {
+            Some(error @ SinkError::NoRow(_)) => {
                 let now = tools.clock.now();
                 let since = *without_row.get_or_insert(now);
                 if now.duration_since(since) >= tools.row_wait {
@@ -223,7 +227,7 @@ async fn write_row<S: Sink, D>(
                 }
                 chain(&error)
             }
-            Some(Err(error @ (SinkError::Retryable(_) | SinkError::Overloaded(_)))) => chain(&error),
+            Some(error @ (SinkError::Retryable(_) | SinkError::Overloaded(_))) => chain(&error),
             None => format!("no answer within {} s", WRITE_TIMEOUT.as_secs()),
         };
         tell_of_attempt(&write.head, attempts, &problem);

@@ -40,12 +40,15 @@ pub(super) struct Worker<S, D> {
     hasher: RandomState,
     /// Unfinished messages by offset.
     jobs: HashMap<i64, Job>,
-    running: FuturesUnordered<Pin<Box<dyn Future<Output = Finished> + Send>>>,
+    running: FuturesUnordered<Running>,
     /// The message that can't be decoded before a schema has come. Later ones wait behind it, because their keys are unknown.
     waiting_for_schema: Option<OwnedMessage>,
     /// What has come and wasn't looked at yet.
     behind: VecDeque<OwnedMessage>,
 }
+
+/// Something that was begun.
+type Running = Pin<Box<dyn Future<Output = Finished> + Send>>;
 
 struct Job {
     size: usize,
@@ -74,11 +77,11 @@ impl Queues {
     }
 }
 
-/// What is to be done for a message.
-pub(super) enum Work {
-    Row(RowWork),
-    Move(MoveWork),
-    GiveUp { message: OwnedMessage, diagnosis: Diagnosis },
+/// What is to be done for a message. In boxes, because it is handed on several times and a row's head alone is half a kilobyte.
+enum Work {
+    Row(Box<RowWork>),
+    Move(Box<MoveWork>),
+    GiveUp(Box<LostWork>),
 }
 
 /// A row is to be written.
@@ -98,6 +101,12 @@ pub(super) struct MoveWork {
     pub(super) arrive: RowWrite,
 }
 
+/// A message can't be read.
+pub(super) struct LostWork {
+    pub(super) message: OwnedMessage,
+    pub(super) diagnosis: Diagnosis,
+}
+
 /// What has become of something that was begun.
 pub(super) enum Finished {
     /// All that was begun is done, from this offset on.
@@ -107,21 +116,21 @@ pub(super) enum Finished {
         with: Vec<i64>,
     },
     /// Changes that were to be written as one must be written one by one. Nothing is done.
-    Apart(Vec<RowWork>),
+    Apart(Vec<Box<RowWork>>),
     Schema {
-        result: Result<(), Unfetched>,
+        result: Result<(), Box<Unfetched>>,
     },
     /// Given back undone, because the lane stops.
     Left,
     /// Undone, and the whole pipeline must stop.
-    Halted(Halt),
+    Halted(Box<Halt>),
 }
 
 impl From<Interrupted> for Finished {
     fn from(interrupted: Interrupted) -> Self {
         match interrupted {
             Interrupted::Stopped => Self::Left,
-            Interrupted::Halt(halt) => Self::Halted(halt),
+            Interrupted::Halt(halt) => Self::Halted(Box::new(halt)),
         }
     }
 }
@@ -232,7 +241,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 self.waiting_for_schema = Some(message);
                 self.running.push(Box::pin(async move {
                     match await_announcement(&tools, id, patience).await {
-                        Ok(result) => Finished::Schema { result },
+                        Ok(result) => Finished::Schema { result: result.map_err(Box::new) },
                         Err(Stopped) => Finished::Left,
                     }
                 }));
@@ -243,7 +252,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 self.waiting_for_schema = Some(message);
                 self.running.push(Box::pin(async move {
                     match fetch_schema(&tools, id, patience).await {
-                        Ok(result) => Finished::Schema { result },
+                        Ok(result) => Finished::Schema { result: result.map_err(Box::new) },
                         Err(Stopped) => Finished::Left,
                     }
                 }));
@@ -284,11 +293,12 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                     (one, other) if one == other => Queues::One([one]),
                     (one, other) => Queues::Two([one, other]),
                 };
-                self.line_up(queues, Work::Move(MoveWork { message, leave, arrive }));
+                self.line_up(message.offset(), queues, Work::Move(Box::new(MoveWork { message, leave, arrive })));
             }
             (Some(write), None) => {
                 let queues = Queues::One([self.queue_of(&write.head.key)]);
-                self.line_up(queues, Work::Row(RowWork { message, write, is_single: false, without_row: None }));
+                let work = RowWork { message, write, is_single: false, without_row: None };
+                self.line_up(work.message.offset(), queues, Work::Row(Box::new(work)));
             }
             (None, _) => self.done(message.offset()),
         }
@@ -298,8 +308,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
         self.hasher.hash_one(key.as_str())
     }
 
-    fn line_up(&mut self, queues: Queues, work: Work) {
-        let offset = work.offset();
+    fn line_up(&mut self, offset: i64, queues: Queues, work: Work) {
         let may_run = self.queues.add(offset, queues.as_slice());
         if let Some(job) = self.jobs.get_mut(&offset) {
             job.queues = queues;
@@ -318,35 +327,46 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
     fn give_up(&mut self, message: OwnedMessage, diagnosis: Diagnosis) {
         let offset = message.offset();
         if let Some(job) = self.jobs.get_mut(&offset) {
-            job.work = Some(Work::GiveUp { message, diagnosis });
+            job.work = Some(Work::GiveUp(Box::new(LostWork { message, diagnosis })));
         }
         self.begin(offset);
     }
 
+    /// Begins what a message needs, and whatever may follow what is done at once.
     fn begin(&mut self, offset: i64) {
-        let Some(work) = self.jobs.get_mut(&offset).and_then(|job| job.work.take()) else {
-            return;
-        };
+        let mut next = vec![offset];
+        while let Some(offset) = next.pop() {
+            let Some(work) = self.jobs.get_mut(&offset).and_then(|job| job.work.take()) else {
+                continue;
+            };
+            let mut begun = self.begun(work);
+            // Most of what a fast sink takes is done without a wait, and then nobody has to be woken for it.
+            match futures::FutureExt::now_or_never(&mut begun) {
+                Some(finished) => next.extend(self.settle(finished)),
+                None => self.running.push(begun),
+            }
+        }
+    }
+
+    fn begun(&mut self, work: Work) -> Running {
         let (entity, tools, stop) = (self.entity, Arc::clone(&self.tools), self.stop.clone());
         match work {
             Work::Row(first) => {
                 let with = self.take_waiting(&first);
                 if with.is_empty() {
-                    self.running.push(Box::pin(apply::one(entity, tools, first, stop)));
+                    Box::pin(apply::one(entity, tools, first, stop))
                 } else {
                     let changes = std::iter::once(first).chain(with).collect();
-                    self.running.push(Box::pin(apply::several(entity, tools, changes, stop)));
+                    Box::pin(apply::several(entity, tools, changes, stop))
                 }
             }
-            Work::Move(change) => self.running.push(Box::pin(apply::moved(entity, tools, change, stop))),
-            Work::GiveUp { message, diagnosis } => {
-                self.running.push(Box::pin(apply::give_up(entity, tools, message, diagnosis, stop)));
-            }
+            Work::Move(change) => Box::pin(apply::moved(entity, tools, change, stop)),
+            Work::GiveUp(lost) => Box::pin(apply::give_up(entity, tools, lost, stop)),
         }
     }
 
     /// Takes the changes that wait behind `first` and can be written with it.
-    fn take_waiting(&mut self, first: &RowWork) -> Vec<RowWork> {
+    fn take_waiting(&mut self, first: &RowWork) -> Vec<Box<RowWork>> {
         if self.tools.coalescing == Coalescing::Never || first.is_single {
             return Vec::new();
         }
@@ -367,7 +387,24 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
         taken.collect()
     }
 
+    /// Takes note of what has ended, and begins what waited for it.
     fn finished(&mut self, finished: Finished, stopping: bool) {
+        // When stopping, what hasn't begun is left for the partition's next owner.
+        if let Finished::Schema { result } = finished {
+            if !stopping {
+                self.take_schema(result);
+            }
+            return;
+        }
+        for offset in self.settle(finished) {
+            if !stopping {
+                self.begin(offset);
+            }
+        }
+    }
+
+    /// Takes note of what has ended. Gives the messages whose turn it is now.
+    fn settle(&mut self, finished: Finished) -> Vec<i64> {
         match finished {
             Finished::Done { offset, with } => {
                 let queues = self.jobs.get(&offset).map_or(Queues::None, |job| job.queues);
@@ -375,10 +412,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 for offset in std::iter::once(offset).chain(with) {
                     self.done(offset);
                 }
-                // When stopping, what hasn't begun is left for the partition's next owner.
-                for offset in ready.into_iter().filter(|_| !stopping) {
-                    self.begin(offset);
-                }
+                ready
             }
             Finished::Apart(changes) => {
                 let first = changes.first().map(|change| change.message.offset());
@@ -388,32 +422,31 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                         job.work = Some(Work::Row(change));
                     }
                 }
-                if let Some(first) = first.filter(|_| !stopping) {
-                    self.begin(first);
-                }
-            }
-            Finished::Schema { result } => {
-                let Some(message) = self.waiting_for_schema.take() else {
-                    return;
-                };
-                if stopping {
-                    return;
-                }
-                match result {
-                    Ok(()) => self.decode(message),
-                    Err(Unfetched { error, attempts, first_seen }) => {
-                        let view = view(self.entity, &message);
-                        let correlation = correlation(&message);
-                        let diagnosis = diagnosis(error.class(), &error, &view, correlation, attempts, first_seen);
-                        self.give_up(message, diagnosis);
-                    }
-                }
-                self.take_up_group();
+                first.into_iter().collect()
             }
             // The message stays undone, so its offset is never committed by this member.
-            Finished::Halted(halt) => self.signals.order(halt),
-            Finished::Left => {}
+            Finished::Halted(halt) => {
+                self.signals.order(*halt);
+                Vec::new()
+            }
+            Finished::Left | Finished::Schema { .. } => Vec::new(),
         }
+    }
+
+    fn take_schema(&mut self, result: Result<(), Box<Unfetched>>) {
+        let Some(message) = self.waiting_for_schema.take() else {
+            return;
+        };
+        match result {
+            Ok(()) => self.decode(message),
+            Err(unfetched) => {
+                let Unfetched { error, attempts, first_seen } = *unfetched;
+                let view = view(self.entity, &message);
+                let diagnosis = diagnosis(error.class(), &error, &view, correlation(&message), attempts, first_seen);
+                self.give_up(message, diagnosis);
+            }
+        }
+        self.take_up_group();
     }
 
     fn done(&mut self, offset: i64) {
@@ -434,16 +467,6 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
     fn show_progress(&self) {
         if let Some(position) = self.tracker.position() {
             self.progress.show(position, self.jobs.get(&position).map(|job| job.millis));
-        }
-    }
-}
-
-impl Work {
-    fn offset(&self) -> i64 {
-        match self {
-            Self::Row(RowWork { message, .. })
-            | Self::Move(MoveWork { message, .. })
-            | Self::GiveUp { message, .. } => message.offset(),
         }
     }
 }

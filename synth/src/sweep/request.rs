@@ -2,14 +2,13 @@
 
 use std::num::NonZeroU32;
 
-use contracts::{KafkaSecurity, Region};
+use contracts::Region;
 use events::sweep::Sweep;
 use events::{Entity, Timestamp};
 use infra::environment::Environment;
 
 use super::{Limits, Options, PATIENCE};
 use crate::error::Error;
-use crate::reach;
 use aws::sweep::Patience;
 
 /// A sweep that may be made, as far as the environment knows.
@@ -24,9 +23,14 @@ pub(super) struct Request {
     pub(super) patience: Patience,
 }
 
-/// The sweep that is meant, begun `at` this time.
-pub(super) fn request(environment: &Environment, options: &Options, at: Timestamp) -> Result<Request, Error> {
-    let region = reach::region(environment, options.region.as_deref())?;
+/// The sweep that is meant, begun `at` this time in `region`, under the epoch of its consumer.
+pub(super) fn request(
+    environment: &Environment,
+    options: &Options,
+    region: &Region,
+    epoch: u64,
+    at: Timestamp,
+) -> Result<Request, Error> {
     let consumer = environment.consumer();
     let name = environment.environment_name();
     let generation = options.generation.unwrap_or(consumer.generation);
@@ -48,9 +52,8 @@ pub(super) fn request(environment: &Environment, options: &Options, at: Timestam
         sweep: Sweep {
             source,
             generation,
-            // As the consumer has it, which is the other one that writes these tables.
-            epoch: consumer.contract(KafkaSecurity::SaslSsl).epoch,
-            origin_region: region,
+            epoch,
+            origin_region: region.clone(),
             at,
             tombstone_retention: consumer.tombstone_retention.duration(),
         },

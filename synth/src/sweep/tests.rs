@@ -13,7 +13,7 @@ use super::fake::{AT_ONCE, FakeRows, live, row, table, time};
 use super::report::Failed;
 use super::request::{Request, request};
 use super::survey::{Counted, Survey, Table, count};
-use super::{Limits, Options, Report, check_owner, limits, may_go_on, unreadable, work};
+use super::{Limits, Options, Report, epoch_of, limits, may_go_on, unreadable, work};
 use crate::error::Kind;
 use crate::exit_code;
 
@@ -50,7 +50,10 @@ fn now() -> Timestamp {
 
 /// A sweep for generation 2.
 fn wanted() -> Request {
-    Request { patience: AT_ONCE, ..request(&environment(2), &options(), now()).expect("it may be made") }
+    Request {
+        patience: AT_ONCE,
+        ..request(&environment(2), &options(), &region("us-west-2"), 1, now()).expect("it may be made")
+    }
 }
 
 fn cdc(generation: u32) -> Version {
@@ -230,7 +233,8 @@ async fn a_table_that_cannot_be_read_is_an_error_with_hints() {
 #[test]
 fn a_generation_that_was_not_loaded_is_refused() {
     let check = |configured, wanted: Option<u32>, expected: Result<u32, &str>| {
-        let made = request(&environment(configured), &Options { generation: wanted, ..options() }, now());
+        let options = Options { generation: wanted, ..options() };
+        let made = request(&environment(configured), &options, &region("us-west-2"), 1, now());
         match (made, expected) {
             (Ok(request), Ok(generation)) => assert_eq!(request.sweep.generation.get(), generation),
             (Err(error), Err(says)) => {
@@ -268,9 +272,9 @@ fn only_the_region_that_owns_the_data_is_swept() {
         changed_at: now(),
         changed_by: "ada".to_owned(),
     };
-    let check = |record: Option<Authority>, named: &str| check_owner(&environment, record.as_ref(), &region(named));
-    assert!(check(None, "us-west-2").is_ok());
-    assert!(check(Some(record("us-east-1")), "us-east-1").is_ok());
+    let check = |record: Option<Authority>, named: &str| epoch_of(&environment, record.as_ref(), &region(named));
+    assert_eq!(check(None, "us-west-2").expect("it is at home"), 0);
+    assert_eq!(check(Some(record("us-east-1")), "us-east-1").expect("it owns"), 1);
     for (record, named) in [(None, "us-east-1"), (Some(record("us-east-1")), "us-west-2")] {
         let error = check(record, named).expect_err(named);
         assert_eq!((error.kind(), error.hints().len()), (Kind::Refused, 1), "{}", error.render());

@@ -90,7 +90,8 @@ async fn sigterm_drains_and_a_second_one_ends_at_once() {
     let log = Log::generate_clean(30, 30);
     world.produce(&log.messages).await;
     tables.decide(record(WEST, 7, None));
-    tables.set_slow(Duration::from_secs(3));
+    // Below the time that one attempt may take.
+    tables.set_slow(Duration::from_millis(1500));
     let mut program = Program::start(&world, &tables, &[]).await;
     eventually("a write", || tables.calls() > 0).await;
     let asked = Instant::now();

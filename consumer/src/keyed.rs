@@ -5,21 +5,50 @@
 //! A job may belong to two keys (a change that moves a row): it runs when it is the first of both.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+/// A map of offsets, or of what is a hash already. Nobody outside chooses these numbers so that they collide.
+pub type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
+
+/// Spreads one number: a multiplication by an odd constant of many bits (Knuth, The Art of Computer Programming 3, 6.4).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let spread = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // Tables take the lowest and the highest bits; the lowest of a product are as regular as those of its factors.
+        self.0 = spread ^ (spread >> 32);
+    }
+
+    fn write_i64(&mut self, number: i64) {
+        self.write_u64(number.cast_unsigned());
+    }
+}
 
 /// Queues of jobs by key.
 ///
 /// Invariant: at most one job of a key runs at a time, and jobs of a key run in the order in which they were added.
 #[derive(Debug)]
 pub struct KeyQueues<K, J> {
-    queues: HashMap<K, VecDeque<J>>,
+    queues: NumberMap<K, VecDeque<J>>,
     /// In how many queues a job isn't the first. Jobs that may run aren't listed.
-    waiting: HashMap<J, usize>,
+    waiting: NumberMap<J, usize>,
 }
 
 impl<K, J> Default for KeyQueues<K, J> {
     fn default() -> Self {
-        Self { queues: HashMap::new(), waiting: HashMap::new() }
+        Self { queues: NumberMap::default(), waiting: NumberMap::default() }
     }
 }
 

@@ -18,6 +18,7 @@ use super::{Tools, message_size};
 use crate::clock::within;
 use crate::dead_letter::{DeadLetterSink, Diagnosis};
 use crate::fold::{self, Folded};
+use crate::limiter::Permit;
 use crate::message::{diagnosis, view};
 use crate::sink::{Sink, SinkError};
 
@@ -54,14 +55,13 @@ pub(super) async fn one<S: Sink, D: DeadLetterSink>(
     work: Box<RowWork>,
     stop: watch::Receiver<bool>,
 ) -> Finished {
-    let RowWork { message, write, is_single: _, without_row } = &*work;
+    let RowWork { message, write, first_seen, is_single: _, without_row } = &*work;
     let finished = async {
-        let first_seen = Timestamp::now();
         match write_row(&tools, write, &write.head.version, *without_row, &stop).await? {
             Ok(applied) => count(entity, write.head.operation.as_str(), applied.as_str()),
             Err(refused) => {
-                let refusal = refused.into_refusal(entity, message, write, first_seen)?;
-                bury(entity, &tools, message, write, &refusal, &stop).await?;
+                let refusal = refused.into_refusal(entity, message, write, *first_seen)?;
+                Box::pin(bury(entity, &tools, message, write, &refusal, &stop)).await?;
             }
         }
         Ok::<_, Interrupted>(Finished::Done { offset: message.offset(), with: Vec::new() })
@@ -113,9 +113,8 @@ pub(super) async fn moved<S: Sink, D: DeadLetterSink>(
     work: Box<MoveWork>,
     stop: watch::Receiver<bool>,
 ) -> Finished {
-    let MoveWork { message, leave, arrive } = &*work;
+    let MoveWork { message, leave, arrive, first_seen } = &*work;
     let finished = async {
-        let first_seen = Timestamp::now();
         let halves = [leave, arrive];
         if write_both(&tools, leave, arrive, &stop).await? == Together::Written {
             for half in halves {
@@ -128,7 +127,7 @@ pub(super) async fn moved<S: Sink, D: DeadLetterSink>(
             match write_row(&tools, half, &half.head.version, None, &stop).await? {
                 Ok(applied) => count(entity, half.head.operation.as_str(), applied.as_str()),
                 // The other half is applied all the same.
-                Err(refused) => refusals.push((half, refused.into_refusal(entity, message, half, first_seen)?)),
+                Err(refused) => refusals.push((half, refused.into_refusal(entity, message, half, *first_seen)?)),
             }
         }
         if let Some((half, refusal)) = refusals.first() {
@@ -185,35 +184,59 @@ impl Refused {
 }
 
 /// Writes one row, trying again for as long as that can help.
-async fn write_row<S: Sink, D>(
+///
+/// What rarely happens lies in boxes of its own: the way of most messages stays small.
+async fn write_row<S: Sink, D: DeadLetterSink>(
+    tools: &Tools<S, D>,
+    write: &RowWrite,
+    since: &Version,
+    without_row: Option<Instant>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Result<Applied, Refused>, Stopped> {
+    let permit = match tools.writes.try_acquire() {
+        Some(permit) => permit,
+        None => Box::pin(wait_for_turn(tools, stop)).await?,
+    };
+    match attempt(tools, permit, write, since).await {
+        Ok(applied) => Ok(Ok(applied)),
+        Err(failed) => Box::pin(write_again(tools, write, since, without_row, failed, stop)).await,
+    }
+}
+
+/// What still waits for its turn when the lane stops hasn't begun.
+async fn wait_for_turn<'t, S, D>(tools: &'t Tools<S, D>, stop: &watch::Receiver<bool>) -> Result<Permit<'t>, Stopped> {
+    Patience::new(tools, stop.clone()).or_stop(tools.writes.acquire()).await
+}
+
+/// One attempt. None for an error: there was no answer in time.
+async fn attempt<S: Sink, D>(
+    tools: &Tools<S, D>,
+    permit: Permit<'_>,
+    write: &RowWrite,
+    since: &Version,
+) -> Result<Applied, Option<SinkError>> {
+    let result = within(&*tools.clock, WRITE_TIMEOUT, tools.sink.apply(write, since)).await;
+    match &result {
+        Some(Err(SinkError::Overloaded(_))) => permit.overloaded(tools.clock.now()),
+        Some(Err(SinkError::Retryable(_))) | None => permit.failed(),
+        Some(_) => permit.succeeded(),
+    }
+    result.ok_or(None)?.map_err(Some)
+}
+
+/// Goes on after an attempt that failed.
+async fn write_again<S: Sink, D: DeadLetterSink>(
     tools: &Tools<S, D>,
     write: &RowWrite,
     since: &Version,
     mut without_row: Option<Instant>,
+    mut failed: Option<SinkError>,
     stop: &watch::Receiver<bool>,
 ) -> Result<Result<Applied, Refused>, Stopped> {
-    let mut patience: Option<Patience> = None;
+    let mut patience = Patience::new(tools, stop.clone());
     loop {
-        let patient = || Patience::new(tools, stop.clone());
-        let permit = match tools.writes.try_acquire() {
-            Some(permit) => permit,
-            // What still waits for its turn when the lane stops hasn't begun.
-            None => patience.get_or_insert_with(patient).or_stop(tools.writes.acquire()).await?,
-        };
-        let result = within(&*tools.clock, WRITE_TIMEOUT, tools.sink.apply(write, since)).await;
-        match &result {
-            Some(Err(SinkError::Overloaded(_))) => permit.overloaded(tools.clock.now()),
-            Some(Err(SinkError::Retryable(_))) | None => permit.failed(),
-            Some(_) => permit.succeeded(),
-        }
-        let result = match result {
-            Some(Ok(applied)) => return Ok(Ok(applied)),
-            Some(Err(error)) => Some(error),
-            None => None,
-        };
-        let patience = patience.get_or_insert_with(patient);
         let attempts = patience.attempt();
-        let problem = match result {
+        let problem = match failed {
             Some(error @ SinkError::Fenced(_)) => return Ok(Err(Refused::Fenced(chain(&error)))),
             Some(SinkError::Interleaved(_)) => return Ok(Err(Refused::Apart)),
             Some(error @ SinkError::Poison { class, .. }) => {
@@ -232,6 +255,11 @@ async fn write_row<S: Sink, D>(
         };
         tell_of_attempt(&write.head, attempts, &problem);
         patience.wait().await?;
+        let permit = patience.or_stop(tools.writes.acquire()).await?;
+        failed = match attempt(tools, permit, write, since).await {
+            Ok(applied) => return Ok(Ok(applied)),
+            Err(failed) => failed,
+        };
     }
 }
 

@@ -1,6 +1,6 @@
 //! The task behind a lane: it decodes messages in order and begins what may begin.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::schema::{Unfetched, await_announcement, fetch_schema};
 use super::{Tools, message_size};
 use crate::dead_letter::{DeadLetterSink, Diagnosis};
 use crate::fold;
-use crate::keyed::KeyQueues;
+use crate::keyed::{KeyQueues, NumberMap};
 use crate::message::{correlation, diagnosis, panic_diagnosis, trace_context, view};
 use crate::sink::Sink;
 use crate::tracker::PrefixTracker;
@@ -39,12 +39,14 @@ pub(super) struct Worker<S, D> {
     queues: KeyQueues<u64, i64>,
     hasher: RandomState,
     /// Unfinished messages by offset.
-    jobs: HashMap<i64, Job>,
+    jobs: NumberMap<i64, Job>,
     running: FuturesUnordered<Running>,
     /// The message that can't be decoded before a schema has come. Later ones wait behind it, because their keys are unknown.
     waiting_for_schema: Option<OwnedMessage>,
     /// What has come and wasn't looked at yet.
     behind: VecDeque<OwnedMessage>,
+    /// When the last group came, on both clocks: a group is looked at within a millisecond.
+    now: (Instant, Timestamp),
 }
 
 /// Something that was begun.
@@ -88,6 +90,7 @@ enum Work {
 pub(super) struct RowWork {
     pub(super) message: OwnedMessage,
     pub(super) write: RowWrite,
+    pub(super) first_seen: Timestamp,
     /// Whether it must not be written together with other changes, because that was tried in vain.
     pub(super) is_single: bool,
     /// Since when its row has been missing, as far as that is known.
@@ -99,6 +102,7 @@ pub(super) struct MoveWork {
     pub(super) message: OwnedMessage,
     pub(super) leave: RowWrite,
     pub(super) arrive: RowWrite,
+    pub(super) first_seen: Timestamp,
 }
 
 /// A message can't be read.
@@ -152,10 +156,11 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
             tracker: PrefixTracker::default(),
             queues: KeyQueues::default(),
             hasher: RandomState::new(),
-            jobs: HashMap::new(),
+            jobs: NumberMap::default(),
             running: FuturesUnordered::new(),
             waiting_for_schema: None,
             behind: VecDeque::new(),
+            now: (Instant::now(), Timestamp::now()),
         }
     }
 
@@ -182,6 +187,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                     self.show_progress();
                 }
                 Some(mut group) = arrivals.recv(), if !stopping => {
+                    self.now = (Instant::now(), Timestamp::now());
                     self.behind.extend(std::mem::take(&mut group.messages));
                     self.take_up_group();
                     drop(group);
@@ -193,11 +199,14 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
     }
 
     fn take_up_group(&mut self) {
+        let before = self.behind.len();
         while self.waiting_for_schema.is_none()
             && let Some(message) = self.behind.pop_front()
         {
             self.take_up(message);
         }
+        let count = u64::try_from(before - self.behind.len()).unwrap_or(u64::MAX);
+        telemetry::KAFKA_MESSAGES_CONSUMED_TOTAL.add(&[self.entity.topic()], count);
     }
 
     fn take_up(&mut self, message: OwnedMessage) {
@@ -207,12 +216,11 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
             self.release(1, size);
             return;
         }
-        telemetry::KAFKA_MESSAGES_CONSUMED_TOTAL.inc(&[self.entity.topic()]);
         if let Some(Err(_)) = trace_context(&message) {
             telemetry::TRACE_CONTEXTS_IGNORED_TOTAL.inc(&["kafka"]);
         }
         let millis = message.timestamp().to_millis().unwrap_or(0);
-        let job = Job { size, taken_up: Instant::now(), millis, queues: Queues::None, work: None };
+        let job = Job { size, taken_up: self.now.0, millis, queues: Queues::None, work: None };
         self.jobs.insert(message.offset(), job);
         self.decode(message);
     }
@@ -270,7 +278,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
         if change.is_partial() {
             telemetry::CDC_PARTIAL_IMAGE_TOTAL.inc(&[self.entity.as_str()]);
         }
-        let now = Timestamp::now();
+        let now = self.now.1;
         let message_time = message.timestamp().to_millis().and_then(|millis| Timestamp::from_millisecond(millis).ok());
         let writes = {
             let origin = Origin {
@@ -293,11 +301,15 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                     (one, other) if one == other => Queues::One([one]),
                     (one, other) => Queues::Two([one, other]),
                 };
-                self.line_up(message.offset(), queues, Work::Move(Box::new(MoveWork { message, leave, arrive })));
+                self.line_up(
+                    message.offset(),
+                    queues,
+                    Work::Move(Box::new(MoveWork { message, leave, arrive, first_seen: now })),
+                );
             }
             (Some(write), None) => {
                 let queues = Queues::One([self.queue_of(&write.head.key)]);
-                let work = RowWork { message, write, is_single: false, without_row: None };
+                let work = RowWork { message, write, first_seen: now, is_single: false, without_row: None };
                 self.line_up(work.message.offset(), queues, Work::Row(Box::new(work)));
             }
             (None, _) => self.done(message.offset()),

@@ -150,6 +150,11 @@ pub fn sample_columns(entity: Entity, key: &str, revision: u64) -> Columns {
         .collect()
 }
 
+/// The names of an entity's columns in the order of its schema, which is the order of a column mask's bits. The key is the first.
+pub fn column_names(entity: Entity) -> impl Iterator<Item = &'static str> {
+    columns_of(entity).iter().map(|column| column.name)
+}
+
 struct Column {
     name: &'static str,
     kind: Kind,

@@ -6,6 +6,7 @@ mod checkout;
 mod deploy;
 mod destroy;
 mod doctor;
+mod generate;
 mod graph;
 mod list;
 mod local;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Destroy(destroy::DestroyArgs),
     Smoke(smoke::SmokeArgs),
+    Generate(generate::GenerateArgs),
     Redrive(redrive::RedriveArgs),
     Breaker(breaker::BreakerArgs),
     Local(local::LocalArgs),
@@ -76,6 +78,7 @@ impl Command {
             Self::Status(arguments) => status::run(ui, environments, arguments),
             Self::Destroy(arguments) => destroy::run(ui, environments, arguments),
             Self::Smoke(arguments) => smoke::run(ui, environments, arguments),
+            Self::Generate(arguments) => generate::run(ui, environments, arguments),
             Self::Redrive(arguments) => redrive::run(ui, environments, arguments),
             Self::Breaker(arguments) => breaker::run(ui, environments, arguments),
             Self::Local(arguments) => local::run(ui, environments, arguments),

@@ -1,29 +1,30 @@
-//! How fast traffic is made: messages a second on one thread, bytes and the fold included and apart.
+//! How fast traffic is made on one thread, alone and with the fold of what it means.
 //!
-//! Prints one JSON document. `cargo bench -p traffic`; the bar is 50,000 messages a second.
+//! Prints one JSON document; `cargo bench -p traffic`. Counted is processor time, so that other work on the machine doesn't
+//! count. The bar is 50,000 messages a second.
 
 use std::process::ExitCode;
-use std::time::Instant;
 
+use nix::time::{ClockId, clock_gettime};
 use traffic::{Config, Expected, Mix, Schemas, Traffic};
 
-const MESSAGES: usize = 500_000;
+const MESSAGES: usize = 300_000;
 const BAR: f64 = 50_000.0;
 
 #[expect(clippy::print_stdout, reason = "a plain program, whose answer this is")]
 fn main() -> ExitCode {
     let config = Config { seed: 1, keys: 10_000, partitions: 4, generation: 0, mix: Mix::default() };
     let ids = |_| Schemas { value: 1, key: 2, odd_value: 3 };
-    let rate = |started: Instant| MESSAGES as f64 / started.elapsed().as_secs_f64();
+    let rate = |started: f64| MESSAGES as f64 / (processor_seconds() - started);
 
-    let started = Instant::now();
+    let started = processor_seconds();
     let bytes: usize = Traffic::new(&config, ids)
         .take(MESSAGES)
         .map(|message| message.key.len() + message.value.map_or(0, |value| value.len()))
         .sum();
     let made = rate(started);
 
-    let started = Instant::now();
+    let started = processor_seconds();
     let mut expected = Expected::default();
     Traffic::new(&config, ids).take(MESSAGES).for_each(|message| expected.take(&message));
     let folded = rate(started);
@@ -32,4 +33,9 @@ fn main() -> ExitCode {
         bytes / MESSAGES
     );
     if made >= BAR { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn processor_seconds() -> f64 {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("every Unix has this clock");
+    time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9
 }

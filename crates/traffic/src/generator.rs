@@ -57,6 +57,7 @@ const REMEMBERED: usize = 32;
 /// Endless traffic. It is a function of its configuration and of the calls to [`Traffic::reload`].
 #[derive(Debug)]
 pub struct Traffic {
+    run: String,
     mix: Mix,
     generation: u32,
     random: Random,
@@ -94,6 +95,7 @@ impl Traffic {
         let tables =
             Entity::ALL.map(|entity| Table::new(Form::new(entity, ids(entity)), &run, keys, config.partitions.max(1)));
         let mut traffic = Self {
+            run,
             mix: config.mix,
             generation: config.generation,
             random: Random::new(config.seed),
@@ -114,6 +116,11 @@ impl Traffic {
         }
         traffic.load();
         traffic
+    }
+
+    /// What the keys of this traffic begin with; other settings have other keys.
+    pub fn run(&self) -> &str {
+        &self.run
     }
 
     /// The generation under which consumers must work on what comes next.

@@ -3,11 +3,6 @@
 //! The value is a framed data record without Replicate's envelope.
 //! The schemas are this system's own tables; they are registered as they are under `<topic>-value` and `<topic>-key`.
 
-use std::collections::BTreeMap;
-
-use apache_avro::types::Value;
-use apache_avro::writer::datum::GenericDatumWriter;
-use apache_avro::{Decimal, Schema};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -67,19 +62,18 @@ pub struct Record<'a> {
     pub column_mask: Option<&'a [u8]>,
 }
 
-/// Writes records of one entity, with its schemas parsed once.
-#[derive(Debug)]
+/// Writes records of one entity.
+///
+/// The bytes are put down one after the other, without a tree of values in between: traffic for a load test is written by this.
+#[derive(Clone, Copy, Debug)]
 pub struct Encoder {
     entity: Entity,
-    value: Schema,
-    key: Schema,
 }
 
 impl Encoder {
     /// An encoder for an entity.
     pub fn new(entity: Entity) -> Self {
-        let parse = |json: &str| Schema::parse_str(json).expect("invariant: this system's schemas are Avro schemas");
-        Self { entity, value: parse(&schema_json(entity)), key: parse(&key_schema_json(entity)) }
+        Self { entity }
     }
 
     /// Writes a message's value: framing, then the datum. `schema_id` is the registry's id of [`schema_json`].
@@ -87,34 +81,42 @@ impl Encoder {
     /// # Errors
     /// When a column isn't one of the entity's or its value isn't of the column's type.
     pub fn value(&self, schema_id: u32, record: &Record<'_>) -> Result<Vec<u8>, EncodeError> {
-        let data = image(self.entity, record.columns)?;
-        let before = record.before.map(|before| image(self.entity, before)).transpose()?;
-        let text = |text: &str| Value::String(text.to_owned());
-        let symbols = ["INSERT", "UPDATE", "DELETE", "REFRESH"];
-        let (index, symbol) = match record.operation {
-            Operation::Insert => (0, symbols[0]),
-            Operation::Update => (1, symbols[1]),
-            Operation::Delete => (2, symbols[2]),
-            Operation::Refresh => (3, symbols[3]),
-        };
+        let mut datum = Datum::framed(schema_id);
+        datum.some();
+        datum.image(self.entity, record.columns)?;
+        match record.before {
+            None => datum.none(),
+            Some(before) => {
+                datum.some();
+                datum.image(self.entity, before)?;
+            }
+        }
+        datum.long(match record.operation {
+            Operation::Insert => 0,
+            Operation::Update => 1,
+            Operation::Delete => 2,
+            Operation::Refresh => 3,
+        });
         let committed_at = record.committed_at.to_zoned(TimeZone::UTC).datetime();
-        let headers = Value::Record(vec![
-            ("operation".to_owned(), Value::Enum(index, symbol.to_owned())),
-            ("changeSequence".to_owned(), text(record.change_sequence.map_or("", ChangeSequence::as_str))),
-            ("timestamp".to_owned(), text(&committed_at.to_string())),
-            ("streamPosition".to_owned(), text(record.stream_position)),
-            ("transactionId".to_owned(), text(record.transaction_id)),
-            ("changeMask".to_owned(), optional(None)),
-            ("columnMask".to_owned(), optional(record.column_mask.map(|mask| Value::Bytes(mask.to_vec())))),
-            ("transactionEventCounter".to_owned(), optional(Some(Value::Long(1)))),
-            ("transactionLastEvent".to_owned(), optional(Some(Value::Boolean(true)))),
-        ]);
-        let value = Value::Record(vec![
-            ("data".to_owned(), optional(Some(data))),
-            ("beforeData".to_owned(), optional(before)),
-            ("headers".to_owned(), headers),
-        ]);
-        framed(schema_id, &self.value, value)
+        datum.text(record.change_sequence.map_or("", ChangeSequence::as_str));
+        datum.text(&committed_at.to_string());
+        datum.text(record.stream_position);
+        datum.text(record.transaction_id);
+        // The change mask.
+        datum.none();
+        match record.column_mask {
+            None => datum.none(),
+            Some(mask) => {
+                datum.some();
+                datum.bytes(mask);
+            }
+        }
+        // The change's number in its transaction, and that it is the last one.
+        datum.some();
+        datum.long(1);
+        datum.some();
+        datum.flag(true);
+        Ok(datum.0)
     }
 
     /// Writes a message's key as a key record. `schema_id` is the registry's id of [`key_schema_json`].
@@ -122,9 +124,11 @@ impl Encoder {
     /// # Errors
     /// Never for the entities of this system, whose keys are one text.
     pub fn key(&self, schema_id: u32, key_text: &str) -> Result<Vec<u8>, EncodeError> {
-        let fields =
-            self.entity.key_columns().iter().map(|name| ((*name).to_owned(), Value::String(key_text.to_owned())));
-        framed(schema_id, &self.key, Value::Record(fields.collect()))
+        let mut datum = Datum::framed(schema_id);
+        for _ in self.entity.key_columns() {
+            datum.text(key_text);
+        }
+        Ok(datum.0)
     }
 }
 
@@ -182,25 +186,6 @@ impl Column {
         };
         format!(r#"{{"name":"{}","type":["null",{avro}],"default":null}}"#, self.name)
     }
-
-    fn avro(&self, value: &AttributeValue) -> Result<Value, EncodeError> {
-        let wrong = || EncodeError::WrongType { column: self.name };
-        let text = || value.as_text().ok_or_else(wrong);
-        let number = || value.as_number().ok_or_else(wrong);
-        Ok(match self.kind {
-            Kind::Key | Kind::Text => Value::String(text()?.to_owned()),
-            Kind::Long => Value::Long(number()?.parse().map_err(|_| wrong())?),
-            Kind::Money => Value::Decimal(Decimal::from(cents(number()?).ok_or_else(wrong)?.to_be_bytes())),
-            Kind::Flag => match value {
-                AttributeValue::Bool(flag) => Value::Boolean(*flag),
-                _ => return Err(wrong()),
-            },
-            Kind::Time => {
-                let at: Timestamp = text()?.parse().map_err(|_| wrong())?;
-                Value::TimestampMicros(at.as_microsecond())
-            }
-        })
-    }
 }
 
 fn columns_of(entity: Entity) -> &'static [Column] {
@@ -247,40 +232,89 @@ fn cents(number: &str) -> Option<i64> {
     format!("{whole}{fraction:0<2}").parse().ok()
 }
 
-fn image(entity: Entity, columns: &Columns) -> Result<Value, EncodeError> {
-    let known: BTreeMap<&str, &Column> = columns_of(entity).iter().map(|column| (column.name, column)).collect();
-    if let Some(unknown) = columns.keys().find(|name| !known.contains_key(name.as_str())) {
-        return Err(EncodeError::UnknownColumn { entity, column: excerpt(unknown).into_owned() });
-    }
-    let fields = columns_of(entity).iter().map(|column| {
-        let value = match (columns.get(column.name), column.kind) {
-            (None | Some(AttributeValue::Null), Kind::Key) => Value::String(String::new()),
-            (None | Some(AttributeValue::Null), _) => optional(None),
-            (Some(value), Kind::Key) => column.avro(value)?,
-            (Some(value), _) => optional(Some(column.avro(value)?)),
-        };
-        Ok((column.name.to_owned(), value))
-    });
-    Ok(Value::Record(fields.collect::<Result<_, EncodeError>>()?))
-}
+/// Bytes in Avro's binary encoding (Apache Avro 1.12 specification, "Binary encoding", read 2026-11).
+struct Datum(Vec<u8>);
 
-/// A value of a union of null and one type.
-fn optional(value: Option<Value>) -> Value {
-    match value {
-        None => Value::Union(0, Box::new(Value::Null)),
-        Some(value) => Value::Union(1, Box::new(value)),
+impl Datum {
+    /// A datum behind the registry's framing.
+    fn framed(schema_id: u32) -> Self {
+        let mut bytes = Vec::with_capacity(512);
+        bytes.push(0);
+        bytes.extend(schema_id.to_be_bytes());
+        Self(bytes)
     }
-}
 
-fn framed(schema_id: u32, schema: &Schema, value: Value) -> Result<Vec<u8>, EncodeError> {
-    let avro = |source| EncodeError::Avro(Box::new(source));
-    let writer = GenericDatumWriter::builder(schema).build().map_err(avro)?;
-    let datum = writer.write_value_to_vec(value).map_err(avro)?;
-    let mut bytes = Vec::with_capacity(datum.len() + 5);
-    bytes.push(0);
-    bytes.extend(schema_id.to_be_bytes());
-    bytes.extend(datum);
-    Ok(bytes)
+    /// Zigzag, then seven bits a byte, the lowest first. An enum's symbol and a union's variant are written so too.
+    fn long(&mut self, value: i64) {
+        let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
+        while rest >= 0x80 {
+            self.0.push(rest.to_le_bytes()[0] | 0x80);
+            rest >>= 7;
+        }
+        self.0.push(rest.to_le_bytes()[0]);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.long(i64::try_from(bytes.len()).expect("invariant: a message is far below 2^63 bytes"));
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn flag(&mut self, flag: bool) {
+        self.0.push(u8::from(flag));
+    }
+
+    /// Null, of a union of null and one type.
+    fn none(&mut self) {
+        self.long(0);
+    }
+
+    /// Says that a value of the one type follows.
+    fn some(&mut self) {
+        self.long(1);
+    }
+
+    fn image(&mut self, entity: Entity, columns: &Columns) -> Result<(), EncodeError> {
+        let known = columns_of(entity);
+        if let Some(unknown) = columns.keys().find(|name| !known.iter().any(|column| column.name == **name)) {
+            return Err(EncodeError::UnknownColumn { entity, column: excerpt(unknown).into_owned() });
+        }
+        for column in known {
+            match (columns.get(column.name), column.kind) {
+                (None | Some(AttributeValue::Null), Kind::Key) => self.text(""),
+                (None | Some(AttributeValue::Null), _) => self.none(),
+                (Some(value), Kind::Key) => self.column(column, value)?,
+                (Some(value), _) => {
+                    self.some();
+                    self.column(column, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn column(&mut self, column: &Column, value: &AttributeValue) -> Result<(), EncodeError> {
+        let wrong = || EncodeError::WrongType { column: column.name };
+        let text = || value.as_text().ok_or_else(wrong);
+        let number = || value.as_number().ok_or_else(wrong);
+        match column.kind {
+            Kind::Key | Kind::Text => self.text(text()?),
+            Kind::Long => self.long(number()?.parse().map_err(|_| wrong())?),
+            Kind::Money => self.bytes(&cents(number()?).ok_or_else(wrong)?.to_be_bytes()),
+            Kind::Flag => match value {
+                AttributeValue::Bool(flag) => self.flag(*flag),
+                _ => return Err(wrong()),
+            },
+            Kind::Time => {
+                let at: Timestamp = text()?.parse().map_err(|_| wrong())?;
+                self.long(at.as_microsecond());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Why a record can't be written.
@@ -300,7 +334,4 @@ pub enum EncodeError {
         /// The column.
         column: &'static str,
     },
-    /// The record doesn't fit its schema.
-    #[error("the record doesn't fit its schema")]
-    Avro(#[source] Box<apache_avro::Error>),
 }

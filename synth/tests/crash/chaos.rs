@@ -108,7 +108,8 @@ impl Chaos {
                 events.consumer_kills += 1;
                 let pause = self.millis(0, 1_500);
                 self.plan(pause, Step::StartConsumers);
-                let pause = self.millis(3_000, 9_000);
+                // Who comes back needs some seconds to be given partitions again, and only then is there something to lose.
+                let pause = self.millis(6_000, 13_000);
                 self.plan(pause, Step::KillConsumer);
             }
             Step::StartConsumers => {
@@ -116,7 +117,7 @@ impl Chaos {
                 platform.start_consumers(self.generation);
             }
             Step::KillBroker if self.broker_away_since.is_none() => {
-                platform.kill_broker();
+                platform.kill_broker().await;
                 events.broker_kills += 1;
                 self.broker_away_since = Some(Instant::now());
                 let pause = self.millis(500, 4_000);
@@ -127,8 +128,8 @@ impl Chaos {
                 platform.freeze_broker(true);
                 events.broker_freezes += 1;
                 self.broker_away_since = Some(Instant::now());
-                // A member's session lasts for eight seconds.
-                let pause = self.millis(2_000, 12_000);
+                // A member's session lasts for six seconds.
+                let pause = self.millis(2_000, 9_000);
                 self.plan(pause, Step::ThawBroker);
                 self.plan_outage();
             }

@@ -1,7 +1,7 @@
 //! The consumer between real peers that crash: nothing is lost, nothing comes back, dead letters are exactly the poison.
 //!
 //! Real are the consumer's processes, the broker (Tansu, which keeps its log in the emulated S3, so that it can be killed and
-//! goes on where it was), the Schema Registry and an emulated DynamoDB. Between the consumers and DynamoDB is a proxy that
+//! goes on where it was; `gate` says how), the Schema Registry and an emulated DynamoDB. Between the consumers and DynamoDB is a proxy that
 //! refuses requests, delays them and cuts connections before and after the table has done its part.
 //!
 //! A run has two eras: in the second one the source was reloaded under a new generation after an outage. In both, consumers
@@ -14,6 +14,7 @@
 
 mod chaos;
 mod faults;
+mod gate;
 mod http;
 mod platform;
 mod process;
@@ -35,12 +36,15 @@ use platform::Platform;
 use report::{DeadLetters, Report, SelfCheck};
 use settings::Settings;
 use synth::generate::Feed;
+use topics::Offsets;
 use traffic::{Config, Expected, Letter, LetterDifference, Mix, Place, RowDifference, Traffic, Writer};
 
 /// Generations of a run: a load and a reload.
 const ERAS: u64 = 2;
 /// How often the state of things is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the broker is asked what the group has committed.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Messages that are sent while writes are swallowed on purpose.
 const FLAWED: u64 = 300;
 
@@ -68,6 +72,8 @@ struct Run {
     feed: Arc<Feed>,
     traffic: Traffic,
     expected: Expected,
+    /// Messages of each partition.
+    sent: Offsets,
     events: Events,
     deadline: Instant,
     writer: Writer,
@@ -90,8 +96,16 @@ async fn run(settings: &Settings) -> Report {
     };
     let traffic = Traffic::new(&config, |entity| feed.schema_ids(entity));
     let deadline = Instant::now() + settings.limit();
-    let mut run =
-        Run { platform, feed, traffic, expected: Expected::default(), events: Events::default(), deadline, writer };
+    let mut run = Run {
+        platform,
+        feed,
+        traffic,
+        expected: Expected::default(),
+        sent: Offsets::new(),
+        events: Events::default(),
+        deadline,
+        writer,
+    };
     let mut seconds = 0.0;
     for era in 0..ERAS {
         if era > 0 {
@@ -102,17 +116,20 @@ async fn run(settings: &Settings) -> Report {
         let started = Instant::now();
         run.play(settings, settings.changes / ERAS).await;
         seconds += started.elapsed().as_secs_f64();
+        // Of a broker that loses what it has acknowledged, no consumer can be asked for more.
+        assert_eq!(run.read(topics::read_log).await.counts, run.sent, "the broker's log holds each message once");
         let differences = run.wrong_rows().await;
         assert!(differences.is_empty(), "{}", run.failure(&format!("after era {era}: {}", listed(&differences))));
     }
-    let (log, letters, messages) = run.letters().await;
-    let differences = run.expected.compare_letters(&log, &letters);
+    let (log, letters) = (run.read(topics::read_log).await, run.read(topics::read_letters).await);
+    let differences = run.expected.compare_letters(&log.poison, &letters);
     assert!(differences.is_empty(), "{}", run.failure(&listed(&differences)));
     let dead_letters = DeadLetters {
         expected: run.expected.poison().len(),
         letters: letters.len(),
         distinct: letters.iter().map(|letter| &letter.place).collect::<std::collections::BTreeSet<_>>().len(),
     };
+    let messages = u64::try_from(log.counts.values().sum::<i64>()).expect("a count");
     let counts = Entity::ALL.map(|entity| run.expected.row_counts(entity));
     let report = Report {
         seed: settings.seed,
@@ -131,7 +148,7 @@ async fn run(settings: &Settings) -> Report {
         per_second: messages as f64 / seconds,
         self_check: SelfCheck::default(),
     };
-    Report { self_check: run.damage(&log, letters).await, ..report }
+    Report { self_check: run.damage(&log.poison, letters).await, ..report }
 }
 
 impl Run {
@@ -143,13 +160,15 @@ impl Run {
         let mut chaos = Chaos::new(settings.seed, generation);
         let started = Instant::now();
         let producer = self.produce(count, settings.rate);
+        let mut asked = started;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             chaos.act(&mut self.platform, &mut self.events).await;
             if started.elapsed() >= settings.chaos_most() {
                 chaos.calm_down();
             }
-            if producer.is_done() && !chaos.broker_is_away() {
+            if producer.is_done() && !chaos.broker_is_away() && asked.elapsed() >= ASK_EVERY {
+                asked = Instant::now();
                 let lag = self.lag().await;
                 let nearly_done = lag.is_some_and(|lag| lag <= i64::try_from(count / 10).expect("few"));
                 if nearly_done && started.elapsed() >= settings.chaos_least() {
@@ -161,9 +180,7 @@ impl Run {
             }
             assert!(Instant::now() < self.deadline, "{}", self.failure("the run takes too long"));
         }
-        let (traffic, expected) = producer.end().await;
-        self.traffic = traffic;
-        self.expected = expected;
+        self.take_back(producer).await;
         self.platform.proxy.faults().weather = Weather::Calm;
     }
 
@@ -175,6 +192,7 @@ impl Run {
                 feed.schema_ids(entity)
             });
         let mut traffic = std::mem::replace(&mut self.traffic, idle);
+        let mut sent = std::mem::take(&mut self.sent);
         let done = Arc::new(AtomicBool::new(false));
         let is_done = Arc::clone(&done);
         let task = tokio::task::spawn_blocking(move || {
@@ -184,18 +202,23 @@ impl Run {
                 std::thread::sleep(due.saturating_sub(started.elapsed()));
                 let message = traffic.next().expect("it never ends");
                 expected.take(&message);
+                *sent.entry((message.entity.topic().to_owned(), message.partition)).or_default() += 1;
                 feed.send(&message).expect("the broker takes it in the end");
             }
             feed.flush(Duration::from_secs(120)).expect("the broker takes everything in the end");
             is_done.store(true, Ordering::Release);
-            (traffic, expected)
+            (traffic, expected, sent)
         });
         Production { done, task }
     }
 
+    async fn take_back(&mut self, production: Production) {
+        (self.traffic, self.expected, self.sent) = production.task.await.expect("everything was sent");
+    }
+
     async fn lag(&self) -> Option<i64> {
-        let (brokers, ends) = (self.platform.brokers.clone(), self.feed.ends());
-        tokio::task::spawn_blocking(move || topics::lag(&brokers, &ends)).await.expect("it measures")
+        let ends = self.feed.ends();
+        self.read(move |brokers| topics::lag(brokers, &ends)).await
     }
 
     async fn wait_for_no_lag(&self) {
@@ -214,13 +237,10 @@ impl Run {
         differences
     }
 
-    async fn letters(&self) -> (BTreeMap<Place, u64>, Vec<Letter>, u64) {
+    /// Reads topics, on a thread that may wait.
+    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&str) -> T + Send + 'static) -> T {
         let brokers = self.platform.brokers.clone();
-        let read = move || {
-            let (log, count) = topics::read_log(&brokers);
-            (log, topics::read_letters(&brokers), count)
-        };
-        tokio::task::spawn_blocking(read).await.expect("it reads")
+        tokio::task::spawn_blocking(move || read(&brokers)).await.expect("it reads")
     }
 
     /// Does damage and sees whether it is found.
@@ -263,7 +283,7 @@ impl Run {
         // A table that says it has written and hasn't.
         self.platform.proxy.faults().weather = Weather::Flawed;
         let production = self.produce(FLAWED, 1_000_000);
-        (self.traffic, self.expected) = production.end().await;
+        self.take_back(production).await;
         self.wait_for_no_lag().await;
         check.swallowed_writes = self.platform.proxy.faults().done.swallowed;
         check.rows_found_wrong_by_them = self.wrong_rows().await.len();
@@ -281,17 +301,13 @@ impl Run {
 /// Messages on their way.
 struct Production {
     done: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<(Traffic, Expected)>,
+    task: tokio::task::JoinHandle<(Traffic, Expected, Offsets)>,
 }
 
 impl Production {
     /// Whether the broker has everything, or it has failed.
     fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire) || self.task.is_finished()
-    }
-
-    async fn end(self) -> (Traffic, Expected) {
-        self.task.await.expect("everything was sent")
     }
 }
 

@@ -13,8 +13,8 @@ use nix::sys::signal::Signal;
 use synth::artifacts::{self, CONSUMER, Target};
 use synth::local::{self, Installation, Registry};
 use synth::ui::{Options, Ui};
-use tempfile::TempDir;
 
+use crate::gate::Gate;
 use crate::http::Http;
 use crate::process::{Process, Program, tail};
 use crate::proxy::Proxy;
@@ -38,14 +38,18 @@ pub(crate) struct Platform {
     broker: Option<Process>,
     consumer_programs: Vec<Program>,
     pub(crate) consumers: Vec<Option<Process>>,
+    /// Where the broker itself listens.
+    broker_address: String,
+    gate: Gate,
+    /// Where its clients find it.
     pub(crate) brokers: String,
     pub(crate) registry_url: String,
     pub(crate) tables: Tables,
     pub(crate) proxy: Proxy,
     _others: Vec<Process>,
     registry: tokio::task::JoinHandle<()>,
-    /// Last, so that it is removed when nobody writes into it any more.
-    folder: TempDir,
+    /// Logs and the programs' own files. They stay, to be looked at; the next run begins anew.
+    folder: PathBuf,
 }
 
 impl Drop for Platform {
@@ -61,12 +65,16 @@ impl Platform {
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
         let cache = local::cache_folder(|name| std::env::var(name).ok()).expect("a cache folder");
         let installation = local::install(&ui, checkout, &cache).await.expect("installed");
-        let built = artifacts::build(&ui, checkout, Target::Host).await.expect("the programs are built");
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path();
+        let path = &fresh_folder();
         // A copy, because a build that goes on beside the test may replace it.
         let consumer = path.join(CONSUMER);
-        fs::copy(built.executable(CONSUMER).expect("it was built"), &consumer).expect("copied");
+        match &settings.consumer {
+            Some(built) => fs::copy(built, &consumer).expect("copied"),
+            None => {
+                let built = artifacts::build(&ui, checkout, Target::Host).await.expect("the programs are built");
+                fs::copy(built.executable(CONSUMER).expect("it was built"), &consumer).expect("copied")
+            }
+        };
 
         let (storage, storage_url) = emulator(&installation, path, "storage").await;
         let (database, endpoint) = match &settings.dynoxide {
@@ -79,8 +87,10 @@ impl Platform {
         let tables = Tables::at(&endpoint);
         tables.create().await;
 
-        let address = format!("127.0.0.1:{}", free_port());
-        let broker_program = broker(&installation, path, &address, &storage_url);
+        let broker_address = format!("127.0.0.1:{}", free_port());
+        let gate = Gate::start(&broker_address).await;
+        let address = gate.address.clone();
+        let broker_program = broker(&installation, path, (&broker_address, &address), &storage_url);
         let consumer_programs = (0..CONSUMERS).map(|number| {
             let name = format!("consumer-{number}");
             let environment = consumer_environment(&address, &registry_url, &proxy.url);
@@ -92,13 +102,15 @@ impl Platform {
             consumers: Vec::new(),
             broker: None,
             broker_program,
+            broker_address,
             brokers: address,
+            gate,
             registry_url,
             tables,
             proxy,
             _others: vec![storage, database],
             registry,
-            folder,
+            folder: path.clone(),
         };
         platform.start_broker().await;
         topics::create(&platform.brokers).await;
@@ -108,14 +120,17 @@ impl Platform {
     pub(crate) async fn start_broker(&mut self) {
         self.broker = Some(self.broker_program.start());
         let deadline = Instant::now() + START_LIMIT;
-        while TcpStream::connect(&self.brokers).is_err() {
+        while TcpStream::connect(&self.broker_address).is_err() {
             assert!(Instant::now() < deadline, "the broker doesn't serve\n{}", self.logs());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        self.gate.set_open(true);
     }
 
-    /// `kill -9`.
-    pub(crate) fn kill_broker(&mut self) {
+    /// Cuts all connections, then `kill -9`.
+    pub(crate) async fn kill_broker(&mut self) {
+        self.gate.set_open(false);
+        tokio::time::sleep(Duration::from_millis(500)).await;
         self.broker.take().expect("it runs").kill();
     }
 
@@ -164,13 +179,14 @@ impl Platform {
     }
 
     fn log(&self, name: &str) -> PathBuf {
-        self.folder.path().join(format!("{name}.log"))
+        self.folder.join(format!("{name}.log"))
     }
 
     /// The last words of all.
     pub(crate) fn logs(&self) -> String {
         let names = ["consumer-0", "consumer-1", "broker", "database", "storage"];
-        names.map(|name| format!("== {name}\n{}\n", tail(&self.log(name), 15))).concat()
+        let tails = names.map(|name| format!("== {name}\n{}\n", tail(&self.log(name), 15))).concat();
+        format!("{tails}== all of it is in {}", self.folder.display())
     }
 
     /// Lines of both consumers' logs that hold this text.
@@ -178,6 +194,15 @@ impl Platform {
         let logs = ["consumer-0", "consumer-1"].map(|name| fs::read_to_string(self.log(name)).unwrap_or_default());
         logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains(text)).count()
     }
+}
+
+fn fresh_folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crash");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).expect("what an earlier run left is removed");
+    }
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
 }
 
 fn free_port() -> u16 {
@@ -244,13 +269,18 @@ async fn dynoxide(binary: &Path, folder: &Path) -> (Process, String) {
 
 async fn make_bucket(endpoint: &str) {
     let url = format!("{endpoint}/{BUCKET}");
-    let (status, answer) = Http::new().aws("s3", Method::PUT, &url, &[], String::new()).await;
+    let place = format!(
+        "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+    );
+    let (status, answer) = Http::new().aws("s3", Method::PUT, &url, &[], place).await;
     assert!(status.is_success(), "no bucket: {status}: {}", String::from_utf8_lossy(&answer));
 }
 
-fn broker(installation: &Installation, folder: &Path, address: &str, storage: &str) -> Program {
-    let (url, bucket) = (format!("tcp://{address}"), format!("s3://{BUCKET}/"));
-    let arguments = ["broker", "--storage-engine", &bucket, "--listener-url", &url, "--advertised-listener-url", &url];
+fn broker(installation: &Installation, folder: &Path, (own, advertised): (&str, &str), storage: &str) -> Program {
+    let (own, advertised) = (format!("tcp://{own}"), format!("tcp://{advertised}"));
+    let bucket = format!("s3://{BUCKET}/");
+    let arguments =
+        ["broker", "--storage-engine", &bucket, "--listener-url", &own, "--advertised-listener-url", &advertised];
     let environment = [
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -287,7 +317,7 @@ fn consumer_environment(brokers: &str, registry: &str, endpoint: &str) -> BTreeM
         ("SCHEMA_REGISTRY_URL", registry),
         ("SOURCE_ID", SOURCE),
         // A member that was killed is missed after this and five seconds more.
-        ("DRAIN_DEADLINE", "3s"),
+        ("DRAIN_DEADLINE", "1s"),
         ("HTTP_PORT", "0"),
     ];
     let tables = Entity::ALL.map(|entity| (format!("{}_TABLE", entity.as_str().to_uppercase()), Tables::name(entity)));

@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) keys: u32,
     /// The program `dynoxide`, to be used instead of the emulator's DynamoDB.
     pub(crate) dynoxide: Option<PathBuf>,
+    /// The consumer, to be used instead of one that is built from this checkout.
+    pub(crate) consumer: Option<PathBuf>,
     /// Where to write the report as well.
     pub(crate) report: Option<PathBuf>,
 }
@@ -24,7 +26,7 @@ pub(crate) struct Settings {
 const CHANGES: u64 = 10_000;
 
 impl Settings {
-    /// `TANDEM_CRASH_CHANGES`, `TANDEM_CRASH_SEED`, `TANDEM_CRASH_RATE`, `TANDEM_CRASH_DYNOXIDE` and `TANDEM_CRASH_REPORT`.
+    /// `TANDEM_CRASH_CHANGES`, `_SEED`, `_RATE`, `_DYNOXIDE`, `_CONSUMER` and `_REPORT`; without any of them an ordinary run.
     pub(crate) fn from_environment() -> Self {
         let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         let number = |name: &str, default: u64| {
@@ -42,6 +44,7 @@ impl Settings {
             rate: u32::try_from(number("TANDEM_CRASH_RATE", (changes / 24).clamp(100, 1_500))).expect("a rate"),
             keys: u32::try_from((changes / 60).clamp(150, 3_000)).expect("few"),
             dynoxide: text("TANDEM_CRASH_DYNOXIDE").map(PathBuf::from),
+            consumer: text("TANDEM_CRASH_CONSUMER").map(PathBuf::from),
             report: text("TANDEM_CRASH_REPORT").map(PathBuf::from),
         }
     }
@@ -58,6 +61,6 @@ impl Settings {
 
     /// How long it lasts at most: what is left by then is worked on in peace.
     pub(crate) fn chaos_most(&self) -> Duration {
-        self.limit() / 4
+        Duration::from_secs(20 + self.changes / 500)
     }
 }

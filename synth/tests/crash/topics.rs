@@ -90,19 +90,27 @@ pub(crate) fn lag(brokers: &str, ends: &Offsets) -> Option<i64> {
     Some(lag)
 }
 
-/// Where the messages lie that can't be applied, with their numbers, and how many messages the change topics hold.
-pub(crate) fn read_log(brokers: &str) -> (BTreeMap<Place, u64>, u64) {
-    let (mut poison, mut count) = (BTreeMap::new(), 0);
+/// What the change topics hold.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Where the messages lie that can't be applied, with their numbers.
+    pub(crate) poison: BTreeMap<Place, u64>,
+    /// How many messages there are in each partition.
+    pub(crate) counts: Offsets,
+}
+
+pub(crate) fn read_log(brokers: &str) -> Log {
+    let mut log = Log::default();
     let topics = Entity::ALL.map(Entity::topic);
     read(brokers, &topics, PARTITIONS, |message| {
-        count += 1;
+        *log.counts.entry((message.topic().to_owned(), message.partition())).or_default() += 1;
         if let Some(number) = number(message) {
             let place =
                 Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() };
-            poison.insert(place, number);
+            log.poison.insert(place, number);
         }
     });
-    (poison, count)
+    log
 }
 
 /// Every dead letter.

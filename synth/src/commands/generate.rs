@@ -8,10 +8,10 @@ use crate::exit_code;
 use crate::generate::{self, Options};
 use crate::ui::Ui;
 
-/// Produce change records as Qlik Replicate does: skewed, repeated, partly broken, and the same for a seed
+/// Produce made-up changes of Qlik Replicate to Kafka, and tell what must come of them
 ///
 /// Sends inserts, whole and partial updates, key changes, deletions, marks for log compaction, repetitions and messages
-/// that can't be applied to the three change topics.
+/// that can't be applied to the three change topics; few rows change often. The same seed gives the same messages.
 /// Tells what the tables and the dead-letter topic must hold when the consumer is done with them.
 /// Only for local environments: Kafka beside AWS wants SASL and TLS, which this does not speak yet.
 #[derive(Args, Debug)]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use events::Entity;
 use hyper::Method;
 use nix::sys::signal::Signal;
-use synth::artifacts::{self, CONSUMER, Target};
+use synth::artifacts::CONSUMER;
 use synth::local::{self, Installation, Registry};
 use synth::ui::{Options, Ui};
 
@@ -68,13 +68,8 @@ impl Platform {
         let path = &fresh_folder();
         // A copy, because a build that goes on beside the test may replace it.
         let consumer = path.join(CONSUMER);
-        match &settings.consumer {
-            Some(built) => fs::copy(built, &consumer).expect("copied"),
-            None => {
-                let built = artifacts::build(&ui, checkout, Target::Host).await.expect("the programs are built");
-                fs::copy(built.executable(CONSUMER).expect("it was built"), &consumer).expect("copied")
-            }
-        };
+        let built = settings.consumer.clone().unwrap_or_else(|| built_consumer(checkout));
+        fs::copy(built, &consumer).expect("copied");
 
         let (storage, storage_url) = emulator(&installation, path, "storage").await;
         let (database, endpoint) = match &settings.dynoxide {
@@ -194,6 +189,21 @@ impl Platform {
         let logs = ["consumer-0", "consumer-1"].map(|name| fs::read_to_string(self.log(name)).unwrap_or_default());
         logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains(text)).count()
     }
+}
+
+/// The consumer as a test run of the whole workspace builds it, for its own tests: after such a run nothing is built here.
+/// Asked for by its package alone it would have other features of its dependencies, and they would be compiled once more.
+fn built_consumer(checkout: &Path) -> PathBuf {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(checkout).args(["test", "--workspace", "--no-run", "--test", "pipeline"]);
+    cargo.arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stderr(Stdio::inherit());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| programs::is_of_surrounding_package(name)) {
+        cargo.env_remove(name);
+    }
+    let output = cargo.output().expect("cargo starts");
+    assert!(output.status.success(), "the consumer doesn't build: cargo ended with {}", output.status);
+    let mut executables = programs::executables_in(&String::from_utf8_lossy(&output.stdout));
+    executables.remove(CONSUMER).expect("the consumer has a test `pipeline`, so cargo builds its program")
 }
 
 fn fresh_folder() -> PathBuf {

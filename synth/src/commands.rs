@@ -6,6 +6,7 @@ mod checkout;
 mod deploy;
 mod destroy;
 mod doctor;
+mod generate;
 mod graph;
 mod list;
 mod local;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Destroy(destroy::DestroyArgs),
     Smoke(smoke::SmokeArgs),
+    Generate(generate::GenerateArgs),
     Redrive(redrive::RedriveArgs),
     Breaker(breaker::BreakerArgs),
     Sweep(sweep::SweepArgs),
@@ -78,6 +80,7 @@ impl Command {
             Self::Status(arguments) => status::run(ui, environments, arguments),
             Self::Destroy(arguments) => destroy::run(ui, environments, arguments),
             Self::Smoke(arguments) => smoke::run(ui, environments, arguments),
+            Self::Generate(arguments) => generate::run(ui, environments, arguments),
             Self::Redrive(arguments) => redrive::run(ui, environments, arguments),
             Self::Breaker(arguments) => breaker::run(ui, environments, arguments),
             Self::Sweep(arguments) => sweep::run(ui, environments, arguments),

@@ -54,6 +54,7 @@ pub use install::{Installation, cache_folder, install};
 pub use platform::{ConsumerChange, ConsumerProcess, Platform, PlatformStatus, ProcessStatus};
 pub use ports::FixedPorts;
 pub use problem::Problem;
+pub use registry::{Registry, router as registry_router};
 pub use supervisor::{SuperviseArgs, supervise};
 
 /// From the start of the supervisor until everything must serve; a busy machine needs some of it.

@@ -27,7 +27,7 @@ const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
 /// The registered schemas, shared by all requests.
 #[derive(Clone, Debug)]
-pub(crate) struct Registry(Arc<Mutex<Store>>);
+pub struct Registry(Arc<Mutex<Store>>);
 
 #[derive(Debug)]
 struct Store {
@@ -46,7 +46,10 @@ struct Content {
 
 impl Registry {
     /// Reads `file`, if there is one, and keeps it up to date from then on.
-    pub(crate) fn open(file: PathBuf) -> Result<Self, Problem> {
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn open(file: PathBuf) -> Result<Self, Problem> {
         let content = files::read_json(&file)?.unwrap_or_default();
         Ok(Self(Arc::new(Mutex::new(Store { file, content }))))
     }
@@ -58,7 +61,7 @@ impl Registry {
 }
 
 /// The interface's routes.
-pub(crate) fn router(registry: Registry) -> Router {
+pub fn router(registry: Registry) -> Router {
     Router::new()
         .route("/", get(async || Answer(json!({}))))
         .route("/subjects", get(subjects))

@@ -67,6 +67,7 @@ fn a_placeholder_account_is_not_deployed_to() {
         "destroy --env staging --yes",
         "status --env staging",
         "smoke --env staging",
+        "generate --env staging",
         "redrive --env staging",
         "sweep --env staging",
     ] {

@@ -16,6 +16,7 @@ fn every_command_teaches() {
         "status",
         "destroy",
         "smoke",
+        "generate",
         "redrive",
         "breaker",
         "breaker show",

@@ -204,6 +204,11 @@ fn framed(schema_id: u32, datum: &[u8]) -> Vec<u8> {
     [&[0], &schema_id.to_be_bytes()[..], datum].concat()
 }
 
+/// The names of an entity's columns in the order of its schema, which is the order of a column mask's bits. The key is the first.
+pub fn column_names(entity: Entity) -> impl Iterator<Item = &'static str> {
+    columns::columns_of(entity).iter().map(|column| column.name)
+}
+
 /// Why a record can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {

@@ -67,7 +67,8 @@ impl Chaos {
         };
         // The first one strikes as soon as the members have partitions.
         chaos.plan(Duration::from_secs(7), Step::KillConsumer);
-        chaos.plan(Duration::from_secs(11), Step::KillBroker);
+        let outage = if generation.is_multiple_of(2) { Step::KillBroker } else { Step::FreezeBroker };
+        chaos.plan(Duration::from_secs(11), outage);
         chaos
     }
 

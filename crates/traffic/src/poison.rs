@@ -55,14 +55,14 @@ impl Poison {
     pub const fn class(self) -> &'static str {
         match self {
             Self::Unframed => "unframed",
-            Self::Json => "json_unsupported",
+            Self::Json => "record_shape",
             Self::Truncated | Self::Trailing => "avro_value",
             Self::UnknownSchema => "schema_not_found",
             Self::UnknownOperation => "unknown_operation",
             Self::ChangeSequence => "change_sequence",
             Self::ColumnMask => "column_mask",
             Self::WrongKey => "row_key",
-            Self::SchemaInHeader => "header_schema_id_unsupported",
+            Self::SchemaInHeader => "schema_header",
         }
     }
 
@@ -138,7 +138,8 @@ pub(crate) fn write(
     };
     let header = (poison == Poison::SchemaInHeader).then(|| {
         let id = form.ids.value.to_be_bytes();
-        (VALUE_SCHEMA_HEADER, [0].into_iter().chain(id).collect())
+        // No way of naming a schema begins with this byte.
+        (VALUE_SCHEMA_HEADER, [9].into_iter().chain(id).collect())
     });
     Parts { key, value, header }
 }

@@ -1,8 +1,8 @@
 //! The consumer from a real broker to its sink, as a process of its own; prints one JSON document.
 //!
 //! `cargo bench -p consumer --bench throughput` produces framed change records to a broker on this machine, then starts a member
-//! of a new group that applies all of them: to a sink that only counts, which shows what the consumer itself costs, and, if
-//! there is an endpoint that speaks DynamoDB, to its tables, with what the endpoint takes without a consumer beside it.
+//! of a new group that applies all of them: to a sink that only counts, which shows what the consumer itself costs (what its
+//! Kafka client costs alone is measured beside it, because machines differ), and, if there is an endpoint that speaks DynamoDB, to its tables, with what the endpoint takes without a consumer beside it.
 //!
 //! The broker is that of the local platform: `synth deploy --env sandbox` installs it, or `TANDEM_BROKER` names another `tansu`.
 //! The endpoint is `dynoxide` in the cache's `tools/bin` (`cargo install dynoxide-rs@3.2.0 --no-default-features --features
@@ -84,7 +84,10 @@ async fn report(options: &Options) -> Result<Value, Failure> {
         let mut rounds = Vec::new();
         for round in 0..options.rounds {
             let group = format!("count-{round}");
-            rounds.push(member::run(&broker, &registry, &group, options.messages, None).await?);
+            let alone = member::read_only(&broker, &registry, &format!("read-{round}"), options.messages).await?;
+            let mut counted = member::run(&broker, &registry, &group, options.messages, None).await?;
+            counted["client_alone"] = alone;
+            rounds.push(counted);
         }
         rounds.sort_by(|one, other| {
             one["messages_per_second"].as_f64().partial_cmp(&other["messages_per_second"].as_f64()).expect("no NaN")

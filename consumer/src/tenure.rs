@@ -20,6 +20,7 @@ use crate::source::Source;
 
 /// Where the right to write comes from.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Authority<R> {
     /// The record.
     Record(Watcher<R>),

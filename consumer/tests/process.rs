@@ -27,7 +27,7 @@ async fn a_region_that_stands_by_is_ready_and_takes_nothing() {
     let (world, tables) = (World::start(1).await, Tables::start().await);
     let log = Log::generate_clean(30, 10);
     world.produce(&log.messages).await;
-    tables.decide(record(EAST, 6, None));
+    tables.decide(&record(EAST, 6, None));
     let mut program = Program::start(&world, &tables, &[]).await;
     let expected = (200, "standby: `us-east-1` owns the topics\n".to_owned());
     eventually_async("standby", async || program.get("/ready").await == expected).await;
@@ -41,7 +41,7 @@ async fn a_region_that_stands_by_is_ready_and_takes_nothing() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(tables.calls(), 0);
 
-    tables.decide(record(WEST, 7, None));
+    tables.decide(&record(WEST, 7, None));
     eventually("all writes", || tables.epochs().len() == log.messages.len()).await;
     assert!(tables.epochs().iter().all(|epoch| epoch == "7"), "{:?}", tables.epochs());
     let (status, text) = program.get("/ready").await;
@@ -56,10 +56,10 @@ async fn an_owner_that_is_replaced_ends_in_order() {
     let (world, tables) = (World::start(1).await, Tables::start().await);
     let log = Log::generate_clean(30, 10);
     world.produce(&log.messages).await;
-    tables.decide(record(WEST, 7, None));
+    tables.decide(&record(WEST, 7, None));
     let mut program = Program::start(&world, &tables, &[]).await;
     eventually("all writes", || tables.epochs().len() == log.messages.len()).await;
-    tables.decide(record(EAST, 8, None));
+    tables.decide(&record(EAST, 8, None));
     assert_eq!(program.ended(Duration::from_secs(30)).await, Some(0), "{}", program.log());
     assert!(program.log().contains("handed_over"), "{}", program.log());
     // What was done is committed.
@@ -74,7 +74,7 @@ async fn a_lease_that_is_over_ends_the_process() {
     world.produce(&Log::generate_clean(30, 10).messages).await;
     let lease = Duration::from_secs(12);
     let begun = Instant::now();
-    tables.decide(record(WEST, 7, Some(lease)));
+    tables.decide(&record(WEST, 7, Some(lease)));
     let mut program = Program::start(&world, &tables, &[("LEASE_MARGIN", "2s")]).await;
     eventually("a write", || tables.calls() > 0).await;
     assert_eq!(program.ended(Duration::from_secs(30)).await, Some(3), "{}", program.log());
@@ -89,7 +89,7 @@ async fn sigterm_drains_and_a_second_one_ends_at_once() {
     let (world, tables) = (World::start(1).await, Tables::start().await);
     let log = Log::generate_clean(30, 30);
     world.produce(&log.messages).await;
-    tables.decide(record(WEST, 7, None));
+    tables.decide(&record(WEST, 7, None));
     // Below the time that one attempt may take.
     tables.set_slow(Duration::from_millis(1500));
     let mut program = Program::start(&world, &tables, &[]).await;

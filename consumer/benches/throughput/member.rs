@@ -18,9 +18,10 @@ use consumer::registry::Registry;
 use consumer::sink::{Sink, SinkError};
 use contracts::CdcConsumer;
 use events::qlik::Fence;
-use events::{RowWrite, Version};
+use events::{Entity, RowWrite, Version};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use rdkafka::consumer::{Consumer, StreamConsumer};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -53,6 +54,29 @@ pub(crate) async fn run(
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
+/// What reading alone costs: the same client, and nothing is done with what it reads.
+pub(crate) async fn read_only(broker: &Broker, registry: &str, group: &str, messages: usize) -> Result<Value, Failure> {
+    let mut command = tokio::process::Command::new(std::env::current_exe()?);
+    command.args([ROLE, &broker.address(), registry, group, &messages.to_string(), READ_ONLY]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let output = tokio::time::timeout(LIMIT, command.spawn()?.wait_with_output()).await??;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// In the place of an endpoint: nothing is decoded or written.
+const READ_ONLY: &str = "read-only";
+
+async fn read(config: &CdcConsumer, wanted: usize) -> Result<Value, Failure> {
+    let consumer: StreamConsumer = kafka::consumer_config(config)?.set("auto.offset.reset", "earliest").create()?;
+    consumer.subscribe(&Entity::ALL.map(Entity::topic))?;
+    consumer.recv().await?;
+    let start = Point::now();
+    for _ in 1..wanted {
+        consumer.recv().await?;
+    }
+    Ok(Point::now().since(start, wanted))
+}
+
 /// Counts writes, and passes them on if there is somewhere to pass them to.
 struct CountingSink {
     table: Option<TableWriter>,
@@ -78,6 +102,16 @@ impl Point {
         let usage = getrusage(UsageWho::RUSAGE_SELF).expect("invariant: a process may ask for its own usage");
         let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
         Self { at: Instant::now(), processor: Duration::from_micros(u64::try_from(micros).unwrap_or(0)) }
+    }
+
+    fn since(self, start: Self, count: usize) -> Value {
+        let seconds = self.at.duration_since(start.at).as_secs_f64();
+        let processor = (self.processor - start.processor).as_secs_f64();
+        json!({
+            "messages_per_second": (count as f64 / seconds).round(),
+            "processor_micros_per_message": (processor * 1e8 / count as f64).round() / 100.0,
+            "seconds": (seconds * 1000.0).round() / 1000.0,
+        })
     }
 }
 
@@ -140,6 +174,9 @@ async fn measure(
         ("PRODUCTS_TABLE", "products"),
     ]);
     let config = CdcConsumer::from_lookup(|name| variables.get(name).map(ToString::to_string))?;
+    if endpoint == Some(READ_ONLY) {
+        return read(&config, wanted).await;
+    }
     let settings = &config.settings;
     let meter = Arc::new(Meter { wanted, done: AtomicUsize::new(0), start: OnceLock::new(), all_done: Notify::new() });
     let producer = kafka::producer_config(&config)?.create()?;
@@ -175,16 +212,10 @@ async fn measure(
         return Err(format!("the member didn't end cleanly: {:?}", complete.reason).into());
     }
     let start = *meter.start.get().ok_or("nothing was applied")?;
-    let seconds = end.at.duration_since(start.at).as_secs_f64();
-    let processor = (end.processor - start.processor).as_secs_f64();
-    let count = wanted as f64;
-    Ok(json!({
-        "messages_per_second": (count / seconds).round(),
-        "processor_micros_per_message": (processor * 1e6 / count * 100.0).round() / 100.0,
-        "seconds": (seconds * 1000.0).round() / 1000.0,
-        "peak_memory_mib": peak_memory_mib()?,
-        "polled_to_done": latencies(),
-    }))
+    let mut report = end.since(start, wanted);
+    report["peak_memory_mib"] = json!(peak_memory_mib()?);
+    report["polled_to_done"] = latencies();
+    Ok(report)
 }
 
 /// The largest resident memory so far.

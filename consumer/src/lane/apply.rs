@@ -73,7 +73,7 @@ pub(super) async fn one<S: Sink, D: DeadLetterSink>(
 pub(super) async fn several<S: Sink, D: DeadLetterSink>(
     entity: Entity,
     tools: Arc<Tools<S, D>>,
-    mut changes: Vec<Box<RowWork>>,
+    mut changes: Vec<RowWork>,
     stop: watch::Receiver<bool>,
 ) -> Finished {
     let Some(Folded { write, since, .. }) = fold::fold(changes.iter().map(|change| &change.write)) else {

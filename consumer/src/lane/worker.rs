@@ -120,7 +120,7 @@ pub(super) enum Finished {
         with: Vec<i64>,
     },
     /// Changes that were to be written as one must be written one by one. Nothing is done.
-    Apart(Vec<Box<RowWork>>),
+    Apart(Vec<RowWork>),
     Schema {
         result: Result<(), Box<Unfetched>>,
     },
@@ -368,7 +368,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 if with.is_empty() {
                     Box::pin(apply::one(entity, tools, first, stop))
                 } else {
-                    let changes = std::iter::once(first).chain(with).collect();
+                    let changes = std::iter::once(*first).chain(with).collect();
                     Box::pin(apply::several(entity, tools, changes, stop))
                 }
             }
@@ -378,7 +378,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
     }
 
     /// Takes the changes that wait behind `first` and can be written with it.
-    fn take_waiting(&mut self, first: &RowWork) -> Vec<Box<RowWork>> {
+    fn take_waiting(&mut self, first: &RowWork) -> Vec<RowWork> {
         if self.tools.coalescing == Coalescing::Never || first.is_single {
             return Vec::new();
         }
@@ -393,7 +393,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
         let count = folded.map_or(0, |folded| folded.count - 1);
         let offsets: Vec<i64> = self.queues.waiting_in(&queue).take(count).collect();
         let taken = offsets.into_iter().filter_map(|offset| match self.jobs.get_mut(&offset)?.work.take() {
-            Some(Work::Row(next)) => Some(next),
+            Some(Work::Row(next)) => Some(*next),
             _ => None,
         });
         taken.collect()
@@ -431,7 +431,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 for mut change in changes {
                     change.is_single = true;
                     if let Some(job) = self.jobs.get_mut(&change.message.offset()) {
-                        job.work = Some(Work::Row(change));
+                        job.work = Some(Work::Row(Box::new(change)));
                     }
                 }
                 first.into_iter().collect()

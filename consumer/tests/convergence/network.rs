@@ -88,8 +88,8 @@ pub(crate) struct Request {
 /// What a request asks for.
 #[derive(Clone)]
 enum Order {
-    One(RowWrite, Version),
-    Both(RowWrite, RowWrite),
+    One(Box<RowWrite>, Version),
+    Both(Box<[RowWrite; 2]>),
 }
 
 /// What the table says of a request that it could look at.
@@ -218,7 +218,7 @@ impl State {
     fn carry_out(&mut self, order: &Order) -> Result<Answer, SinkError> {
         match order {
             Order::One(write, since) => self.write(write, since).map(Answer::One),
-            Order::Both(one, other) => Ok(Answer::Both(self.write_both(one, other))),
+            Order::Both(halves) => Ok(Answer::Both(self.write_both(&halves[0], &halves[1]))),
         }
     }
 
@@ -502,14 +502,14 @@ impl Network {
 
 impl Sink for Network {
     async fn apply(&self, write: &RowWrite, since: &Version) -> Result<Applied, SinkError> {
-        match self.ask(Order::One(write.clone(), since.clone())).await? {
+        match self.ask(Order::One(Box::new(write.clone()), since.clone())).await? {
             Answer::One(applied) => Ok(applied),
             Answer::Both(_) => unreachable!("one row was asked for"),
         }
     }
 
     async fn apply_both(&self, one: &RowWrite, other: &RowWrite) -> Result<Together, SinkError> {
-        match self.ask(Order::Both(one.clone(), other.clone())).await? {
+        match self.ask(Order::Both(Box::new([one.clone(), other.clone()]))).await? {
             Answer::Both(together) => Ok(together),
             Answer::One(_) => unreachable!("two rows were asked for"),
         }

@@ -60,7 +60,7 @@ impl Tables {
     }
 
     /// The record is this from now on.
-    pub(crate) fn decide(&self, record: Authority) {
+    pub(crate) fn decide(&self, record: &Authority) {
         let item = serde_json::to_value(record.to_item()).expect("JSON");
         *self.state.record.lock().expect("no panic") = Some(item);
     }

@@ -76,7 +76,9 @@ impl World {
             |class: &str| self.letters.push(Letter { place: place.clone(), number, class: class.to_owned() });
         match decode(registry, &bytes) {
             Ok(Decoded::CompactionMark) => {}
-            Ok(Decoded::Metadata(_)) | Err(DecodeError::UnannouncedSchema(_)) => panic!("nothing announces schemas here"),
+            Ok(Decoded::Metadata(_)) | Err(DecodeError::UnannouncedSchema(_)) => {
+                panic!("nothing announces schemas here")
+            }
             Err(DecodeError::UnknownSchema(_)) => letter("schema_not_found"),
             Err(DecodeError::Poison(poison)) => letter(poison.class()),
             Ok(Decoded::Change(change)) => {

@@ -379,6 +379,34 @@ mod tests {
         }
     }
 
+    /// What a registry has for good and no row can be read by isn't asked for again.
+    #[tokio::test]
+    async fn what_is_no_usable_schema_is_no_passing_trouble() {
+        let answer = |Path(id): Path<String>| async move {
+            let body = match id.as_str() {
+                "1" => serde_json::json!({"schema": "syntax = \"proto3\";", "schemaType": "PROTOBUF"}),
+                "2" => serde_json::json!({"schema": "\"string\"", "references": [{"name": "other"}]}),
+                "3" => serde_json::json!({"schema": "no schema"}),
+                _ => return Err(axum::http::StatusCode::BAD_GATEWAY),
+            };
+            Ok(Json(body))
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = Router::new().route("/schemas/ids/{id}", get(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let registry = Registry::new(&url, None).expect("a URL");
+        for (id, class, retryable) in [
+            (1, "schema_unsupported", false),
+            (2, "schema_unsupported", false),
+            (3, "schema_invalid", false),
+            (4, "registry_unavailable", true),
+        ] {
+            let error = registry.fetch(id).await.expect_err(class);
+            assert_eq!((error.class(), error.is_retryable()), (class, retryable), "{error}");
+        }
+    }
+
     /// By number and by GUID the same: what is there is asked for once, what isn't is an absence that can end.
     #[tokio::test]
     async fn schemas_are_fetched_by_number_and_by_guid() {

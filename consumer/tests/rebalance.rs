@@ -25,9 +25,9 @@ const ALL: usize = 12;
 /// How often a member comes or goes.
 const CHANGES: usize = 20;
 /// The mock gives a group a second less than this to come together, at each step of a rebalance.
-const SESSION: Duration = Duration::from_millis(2500);
+const SESSION: Duration = Duration::from_millis(3000);
 /// The time in which the group waits for its members: a member that paused its partitions would pause them for as long.
-const REBALANCE: Duration = Duration::from_millis(1500);
+const REBALANCE: Duration = Duration::from_millis(2000);
 /// Messages that are produced at once, and the pause between.
 const CHUNK: usize = 15;
 const PAUSE: Duration = Duration::from_millis(200);
@@ -115,7 +115,7 @@ fn longest_gap(journal: &[(Instant, usize, (Entity, i32))], changes: &[Instant])
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn twenty_changes_of_the_group_under_load() {
     let world = World::start(PARTITIONS).await;
-    let log = Log::generate_clean(8000, 240);
+    let log = Log::generate_clean(12_000, 240);
     let (sent, enough) = (Cell::new(0_usize), Cell::new(false));
     let mut group = Group { world: &world, journal: Arc::default(), members: Vec::new(), next: 0 };
     let load = async {

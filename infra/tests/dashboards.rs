@@ -309,7 +309,8 @@ fn the_consumers_metrics_are_declared_and_counted() {
         include_str!("../../consumer/src/lag.rs"),
         include_str!("../../consumer/src/presence.rs"),
         include_str!("../../consumer/src/tenure.rs"),
-        include_str!("../../consumer/src/lane.rs"),
+        include_str!("../../consumer/src/lane/apply.rs"),
+        include_str!("../../consumer/src/lane/worker.rs"),
         include_str!("../../crates/aws/src/table_writer.rs"),
     ]
     .concat();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::{CdcConsumerSettings, GroupProtocol, KafkaSecurity, SaslMechanism, Setting, WhenUnread};
+use contracts::{CdcConsumerSettings, Coalescing, GroupProtocol, KafkaSecurity, SaslMechanism, Setting, WhenUnread};
 
 use super::Target;
 use super::reader::Section;
@@ -143,6 +143,8 @@ pub struct ConsumerSettings {
     pub shards: u16,
     /// Messages of one partition that may be unfinished before it is paused.
     pub in_flight_per_partition: u32,
+    /// Whether changes of one row that wait together are written as one, and those between become no events.
+    pub coalescing: Coalescing,
     /// The longest that the broker may wait to fill a fetch.
     pub fetch_wait: Duration,
     /// The longest that draining may take, below 30 seconds.
@@ -166,6 +168,7 @@ impl ConsumerSettings {
         let partitions = section.required("partitions", &whole(1..=1_000));
         let shards = section.required("shards", &whole(1..=1_024));
         let in_flight_per_partition = section.required("in_flight_per_partition", &whole(1..=100_000));
+        let coalescing = section.optional("coalescing", &coalescing());
         let fetch_wait = section.required("fetch_wait", &duration(Duration::from_millis(1)..=Duration::from_secs(1)));
         let drain_deadline =
             section.required("drain_deadline", &duration(Duration::from_secs(1)..=Duration::from_secs(29)));
@@ -193,6 +196,7 @@ impl ConsumerSettings {
             partitions: partitions?,
             shards: shards?,
             in_flight_per_partition: in_flight_per_partition?,
+            coalescing: coalescing?.unwrap_or(defaults.coalescing),
             fetch_wait: fetch_wait?,
             drain_deadline: drain_deadline?,
             tombstone_retention: tombstone_retention?,
@@ -212,6 +216,7 @@ impl ConsumerSettings {
             generation: self.generation,
             shards: self.shards,
             in_flight_per_partition: self.in_flight_per_partition,
+            coalescing: self.coalescing,
             fetch_wait: self.fetch_wait,
             drain_deadline: self.drain_deadline,
             tombstone_retention: self.tombstone_retention.duration(),
@@ -230,6 +235,10 @@ fn security() -> Rule<KafkaSecurity> {
 
 fn sasl_mechanism() -> Rule<SaslMechanism> {
     one_of(&[("PLAIN", SaslMechanism::Plain), ("SCRAM-SHA-512", SaslMechanism::ScramSha512)])
+}
+
+fn coalescing() -> Rule<Coalescing> {
+    one_of(&[("never", Coalescing::Never), ("waiting", Coalescing::Waiting)])
 }
 
 fn group_protocol() -> Rule<GroupProtocol> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use contracts::{Binding, CdcConsumer, CdcConsumerSettings, GroupProtocol, KafkaSecurity};
+use contracts::{Binding, CdcConsumer, CdcConsumerSettings, Coalescing, GroupProtocol, KafkaSecurity};
 
 use super::*;
 
@@ -84,9 +84,11 @@ fn optional_keys_are_taken_when_they_are_there() {
     let environment = parse("staging", &text).expect("a good file");
     assert_eq!(environment.consumer().generation, 3);
     let mutual = with_line(&committed("staging"), "security", "security = \"mtls\"\nprivate_ca = true");
-    let mutual = mutual.replace("partitions = 6", "partitions = 6\ngroup_protocol = \"consumer\"");
+    let mutual =
+        mutual.replace("partitions = 6", "partitions = 6\ngroup_protocol = \"consumer\"\ncoalescing = \"waiting\"");
     let mutual = parse("staging", &mutual).expect("a good file");
     assert_eq!(mutual.consumer().group_protocol, GroupProtocol::Consumer);
+    assert_eq!(mutual.consumer().contract(KafkaSecurity::Mtls).coalescing, Coalescing::Waiting);
     let KafkaCluster::Existing { security, private_ca, .. } = mutual.kafka().cluster else { panic!("on AWS") };
     assert_eq!((security, private_ca), (KafkaSecurity::Mtls, true));
     let github = environment.github().expect("a section");

@@ -332,5 +332,5 @@ fn consumer_environment(brokers: &str, registry: &str, endpoint: &str) -> BTreeM
     ];
     let tables = Entity::ALL.map(|entity| (format!("{}_TABLE", entity.as_str().to_uppercase()), Tables::name(entity)));
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    settings.into_iter().chain(tables).chain([("AUTHORITY_EPOCH".to_owned(), EPOCH.to_string())]).collect()
+    settings.into_iter().chain(tables).chain([("AUTHORITY".to_owned(), format!("epoch:{EPOCH}"))]).collect()
 }

@@ -20,7 +20,7 @@ pub(crate) fn row(key: &str) -> Json {
         "stream_position": text(""), "topic": text("qlik.customers"), "partition": number, "offset": number,
     });
     json!({
-        "pk": text(key), "src": text("a-test"), "ver": text("0000000000|0|"), "ep": {"N": "1"},
+        "pk": text(key), "src": text("a-test"), "ver": text("0000000000|0|"), "ep": {"N": "0"},
         "origin_region": text(crate::HOME), "event_id": text(&uuid::Uuid::new_v4().to_string()), "op": text("refresh"),
         "committed_at": text("2026-01-01T00:00:00Z"), "trace": {"M": trace}, "data": {"M": {"name": text(key)}},
     })

@@ -88,7 +88,12 @@ struct Datum {
     takes_bytes: bool,
     /// Values in it, at most; those of elements of lists and maps count once.
     values: usize,
+    /// Values in it beyond [`VALUES_PER_BYTE`] for each of its bytes, at most. Below zero where its bytes pay for more than it has.
+    unpaid: i64,
 }
+
+/// Values that a byte of a list or a map may stand for. A record of nothing but absent columns has one for each byte.
+const VALUES_PER_BYTE: i64 = 64;
 
 impl Datum {
     /// `around` are the names of the records that `schema` lies in.
@@ -98,11 +103,12 @@ impl Datum {
         around: &mut HashSet<&'s Name>,
     ) -> Result<Self, InvalidSchema> {
         let of_parts = |parts: &mut dyn Iterator<Item = &'s Schema>, around: &mut HashSet<&'s Name>| {
-            let mut whole = Self { takes_bytes: false, values: 1 };
+            let mut whole = Self { takes_bytes: false, values: 1, unpaid: 1 };
             for part in parts {
                 let part = Self::of(names, part, around)?;
                 whole.takes_bytes |= part.takes_bytes;
                 whole.values += part.values;
+                whole.unpaid += part.unpaid;
                 if whole.values > MAX_VALUES {
                     return Err(InvalidSchema::TooLarge);
                 }
@@ -112,10 +118,13 @@ impl Datum {
         let elements = |schema: &'s Schema, around: &mut HashSet<&'s Name>| {
             let element = Self::of(names, schema, around)?;
             // A list of them would be as long as its datum says, and its datum could be a few bytes.
-            if element.takes_bytes { Ok(Self { takes_bytes: true, ..element }) } else { Err(InvalidSchema::Nothing) }
+            match element.takes_bytes {
+                false => Err(InvalidSchema::Nothing),
+                true => Self::many(&element, 0),
+            }
         };
         match resolve(names, schema) {
-            Schema::Null => Ok(Self { takes_bytes: false, values: 1 }),
+            Schema::Null => Ok(Self { takes_bytes: false, values: 1, unpaid: 1 }),
             Schema::Record(record) => {
                 if !around.insert(&record.name) {
                     return Err(InvalidSchema::Recursive { name: record.name.to_string() });
@@ -126,21 +135,42 @@ impl Datum {
             }
             Schema::Union(union) => {
                 let whole = of_parts(&mut union.variants().iter(), around)?;
-                Ok(Self { takes_bytes: true, ..whole })
+                let mut dearest = i64::MIN;
+                for variant in union.variants() {
+                    dearest = dearest.max(Self::of(names, variant, around)?.unpaid);
+                }
+                // One of them is there, behind a byte that says which.
+                Ok(Self { takes_bytes: true, unpaid: dearest.saturating_sub(VALUES_PER_BYTE), ..whole })
             }
             Schema::Array(array) => elements(&array.items, around),
             Schema::Map(map) => {
-                of_parts(&mut std::iter::once(&*map.types), around).map(|whole| Self { takes_bytes: true, ..whole })
+                // Each comes with a key.
+                Self::many(&Self::of(names, &map.types, around)?, 1)
             }
             Schema::Fixed(fixed) if fixed.size > MAX_ALLOCATION => Err(InvalidSchema::TooLarge),
-            Schema::Fixed(fixed) => Ok(Self { takes_bytes: fixed.size > 0, values: 1 }),
+            Schema::Fixed(fixed) => Ok(Self::single(fixed.size)),
             Schema::Decimal(decimal) => match &decimal.inner {
                 InnerDecimalSchema::Fixed(fixed) if fixed.size > MAX_ALLOCATION => Err(InvalidSchema::TooLarge),
-                InnerDecimalSchema::Fixed(fixed) => Ok(Self { takes_bytes: fixed.size > 0, values: 1 }),
-                InnerDecimalSchema::Bytes => Ok(Self { takes_bytes: true, values: 1 }),
+                InnerDecimalSchema::Fixed(fixed) => Ok(Self::single(fixed.size)),
+                InnerDecimalSchema::Bytes => Ok(Self::single(1)),
             },
-            _ => Ok(Self { takes_bytes: true, values: 1 }),
+            _ => Ok(Self::single(1)),
         }
+    }
+
+    /// One value of at least so many bytes.
+    fn single(bytes: usize) -> Self {
+        let paid = i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(VALUES_PER_BYTE);
+        Self { takes_bytes: bytes > 0, values: 1, unpaid: 1_i64.saturating_sub(paid) }
+    }
+
+    /// Any number of elements, each with so many bytes of its own before it, and a byte that ends them.
+    fn many(element: &Self, bytes_before: i64) -> Result<Self, InvalidSchema> {
+        if element.unpaid > bytes_before * VALUES_PER_BYTE {
+            // A short datum could have any number of values.
+            return Err(InvalidSchema::TooLarge);
+        }
+        Ok(Self { takes_bytes: true, values: element.values + 1, unpaid: 1 - VALUES_PER_BYTE })
     }
 }
 
@@ -241,6 +271,15 @@ mod tests {
             );
             check(&record("R", &format!(r#"{{"name":"a","type":["null",{fixed}]}}"#)), too_large);
         }
+        // A byte that stands for two hundred values, in a list and in a map.
+        let nulls: Vec<String> = (0..200).map(|number| format!(r#"{{"name":"n{number}","type":"null"}}"#)).collect();
+        let wide = record("Wide", &format!(r#"{},{{"name":"flag","type":"boolean"}}"#, nulls.join(",")));
+        for part in [format!(r#""array","items":{wide}"#), format!(r#""map","values":["int",{wide}]"#)] {
+            check(&format!(r#"{{"type":{part}}}"#), too_large);
+        }
+        let columns: Vec<String> =
+            (0..200).map(|number| format!(r#"{{"name":"n{number}","type":["null","long"]}}"#)).collect();
+        check(&format!(r#"{{"type":"array","items":{}}}"#, record("Row", &columns.join(","))), "good");
         for nothing in ["\"null\"", &record("Empty", ""), r#"{"type":"fixed","name":"Zero","size":0}"#] {
             let list = format!(r#"{{"type":"array","items":{nothing}}}"#);
             check(&list, "a list of the schema has elements that take no bytes");

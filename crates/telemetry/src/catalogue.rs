@@ -350,7 +350,7 @@ mod tests {
     /// an id, a key or the text of an error.
     #[test]
     fn labels_are_words_of_bounded_number() {
-        const OF_THE_CODE: [&str; 16] = [
+        const OF_THE_CODE: [&str; 17] = [
             "class",
             "code",
             "detail_type",
@@ -359,6 +359,7 @@ mod tests {
             "kind",
             "operation",
             "outcome",
+            "phase",
             "reason",
             "service",
             "source",

@@ -5,6 +5,7 @@
 //! every client ([`crate::connector`]). Nothing here reads a file or the network.
 
 use crate::connector::Pool;
+use crate::credentials::Kept;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
@@ -148,11 +149,12 @@ fn renewed_after(
 }
 
 /// The same configuration with credentials from `provider`, for programs whose credentials change while they live.
+/// They are kept until a minute before they expire.
 ///
 /// Reads `AWS_ENDPOINT_URL`, for an endpoint other than AWS. The provider's own calls have its own settings.
 pub fn sdk_config_with(provider: impl ProvideCredentials + 'static, region: &Region, budget: &CallBudget) -> SdkConfig {
     let endpoint_url = std::env::var("AWS_ENDPOINT_URL").ok().filter(|text| !text.is_empty());
-    assemble(SharedCredentialsProvider::new(provider), endpoint_url, region, budget)
+    assemble(SharedCredentialsProvider::new(Kept::new(provider)), endpoint_url, region, budget)
 }
 
 fn sdk_config_from(

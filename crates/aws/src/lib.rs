@@ -26,6 +26,7 @@ pub mod authority;
 pub mod batch;
 pub mod config;
 pub mod connector;
+mod credentials;
 pub mod dead_letters;
 mod failure;
 pub mod fakes;

@@ -233,3 +233,27 @@ fn a_schema_may_come_with_its_message() {
         assert_eq!(change(&Known::default(), &message).image, Image::Complete(columns.clone()));
     }
 }
+
+/// Beside an image, a member may be a column of its own whose neighbour only has a name like an image's. Neither is guessed at.
+#[test]
+fn columns_that_may_be_flattened_or_bare_are_no_row() {
+    let refused = |value: &str| {
+        let (key, value) = (br#"{"customer_id":"7"}"#, value.as_bytes());
+        let message = events::qlik::Message {
+            entity: ENTITY,
+            key: Some(key),
+            value: Some(value),
+            key_schema_header: None,
+            value_schema_header: None,
+        };
+        match decode(&Known::default(), &message) {
+            Err(DecodeError::Poison(poison)) => poison.class() == "record_shape",
+            _ => false,
+        }
+    };
+    let headers = r#""headers_operation":"INSERT","headers_changeSequence":"20230911032325000000000000000000005","headers_timestamp":"2023-09-11T03:23:25.000""#;
+    assert!(refused(&format!(r#"{{{headers},"customer_id":"7","name":"A","data_source":"crm"}}"#)));
+    assert!(refused(&format!(r#"{{{headers},"customer_id":"7","data":{{"x":1}}}}"#)));
+    assert!(!refused(&format!(r#"{{{headers},"customer_id":"7","name":"A"}}"#)));
+    assert!(!refused(&format!(r#"{{{headers},"data_customer_id":"7","data_name":"A"}}"#)));
+}

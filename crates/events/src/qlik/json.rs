@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::avro::error::UnsupportedValue;
 use super::avro::read::MAX_DEPTH;
 use super::cells::Cells;
-use super::layout::{Header, HeaderPlace, Role};
+use super::layout::{FLAT_OR_BARE, Header, HeaderPlace, Role};
 use super::poison::Poison;
 use super::record::{Headers, Mask, Record};
 use crate::AttributeValue;
@@ -82,7 +82,11 @@ pub(super) fn record(members: Members<'_>) -> Result<Record<'_>, Poison> {
             Role::Other => bare.push((name.into_owned(), value)),
         }
     }
-    if !has_image && data.is_empty() && before.is_empty() {
+    let has_flat = !data.is_empty() || !before.is_empty();
+    if matches!(place, HeaderPlace::Flat(_)) && !bare.is_empty() && (has_image || has_flat) {
+        return Err(Poison::Shape(FLAT_OR_BARE));
+    }
+    if !has_image && !has_flat {
         data = bare;
     }
     if record.data.is_none() {

@@ -9,6 +9,10 @@
 //! | images | `data: {id}`, `beforeData: {id}` | `data_id`, `beforeData_id`, by the separator of the headers | `id`: every other member, if there is no image elsewhere |
 //!
 //! Each image is looked for by itself: a `beforeData` that is null doesn't hide a flattened `data`.
+//! A record with flattened headers, an image and further members isn't guessed at: a bare column may have a name like an image's.
+
+/// What is wrong with a record whose members may be columns of their own or have nothing to do with the row.
+pub(super) const FLAT_OR_BARE: &str = "it has an image, and members beside it that may be columns";
 
 /// The headers that mean something here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::plan::{Plan, RecordPlan};
 use super::read::{Binary, MAX_DEPTH, attribute, binary, fields, skip, text};
 use crate::AttributeValue;
 use crate::qlik::cells::Cells;
-use crate::qlik::layout::{Header, HeaderPlace, Role};
+use crate::qlik::layout::{FLAT_OR_BARE, Header, HeaderPlace, Role};
 use crate::qlik::record::{Headers, Mask, Record};
 
 /// What a schema's datums are.
@@ -115,6 +115,8 @@ pub(in crate::qlik) struct RecordShape {
     /// The names of the columns of a flattened image.
     data_columns: Vec<String>,
     before_columns: Vec<String>,
+    /// Whether it has an image and members beside it that may be columns.
+    is_ambiguous: bool,
 }
 
 #[derive(Debug)]
@@ -163,7 +165,8 @@ impl RecordShape {
     fn of(record: &RecordPlan, place: HeaderPlace) -> Self {
         let has = |wanted: fn(Role<'_>) -> bool| record.names.iter().any(|name| wanted(place.role(name)));
         let is_bare = !has(|role| !matches!(role, Role::Headers | Role::Header(_) | Role::Other));
-        let mut shape = Self { steps: Vec::new(), data_columns: Vec::new(), before_columns: Vec::new() };
+        let is_ambiguous = matches!(place, HeaderPlace::Flat(_)) && !is_bare && has(|role| matches!(role, Role::Other));
+        let mut shape = Self { steps: Vec::new(), data_columns: Vec::new(), before_columns: Vec::new(), is_ambiguous };
         for (name, plan) in record.names.iter().zip(&record.fields) {
             let plan = plan.clone();
             shape.steps.push(match place.role(name) {
@@ -191,6 +194,9 @@ impl RecordShape {
     }
 
     pub(in crate::qlik) fn read<'a>(&'a self, bytes: &'a [u8]) -> Result<Record<'a>, RecordError> {
+        if self.is_ambiguous {
+            return Err(RecordError::Shape(FLAT_OR_BARE));
+        }
         let mut input = Input::new(bytes);
         let mut record = Record { headers: Headers::default(), data: None, before: None };
         let mut data = Vec::with_capacity(self.data_columns.len());

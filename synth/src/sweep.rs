@@ -98,6 +98,11 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
         }
         may_go_on(&survey)?;
         agree(ui, environment, &survey, options)?;
+        // Counting and asking take their time.
+        if owned(environment, &clouds, &region).await? != epoch {
+            return Err(Error::refused("authority was decided anew since the rows were counted, so nothing was swept")
+                .hint("look at the record of authority, then sweep again"));
+        }
     }
     let live = ui.is_terminal().then(|| ui.live());
     let progress = |swept: &Swept| {

@@ -42,7 +42,7 @@ pub(super) async fn sweep<R: SweepRows>(
         if swept.agreed == 0 {
             continue;
         }
-        let state = RefCell::new(State { swept: swept.clone(), met: 0, failures: 0 });
+        let state = RefCell::new(State { swept: swept.clone(), met: 0, failures: 0, fenced: None });
         let ended = sweep_table(request, table, &state, &progress).await;
         let State { swept: done, met, .. } = state.into_inner();
         *swept = done;
@@ -64,6 +64,8 @@ struct State {
     swept: Swept,
     met: u64,
     failures: u32,
+    /// The epoch of a row that another region has written by now.
+    fenced: Option<String>,
 }
 
 async fn sweep_table<R: SweepRows>(
@@ -97,6 +99,9 @@ async fn sweep_table<R: SweepRows>(
 
 fn begin(state: &RefCell<State>) -> Result<(), Stop> {
     let mut state = state.borrow_mut();
+    if let Some(found) = &state.fenced {
+        return Err(Stop::Fenced { found: found.clone() });
+    }
     if state.failures >= FAILURES_IN_A_ROW {
         return Err(Stop::Failures);
     }
@@ -115,6 +120,7 @@ fn note(state: &RefCell<State>, write: &SweepWrite, written: Result<sweep::Swept
         Ok(sweep::Swept::Fenced { found }) => {
             // It was met and nothing was done to it.
             state.met -= 1;
+            state.fenced = Some(found.clone());
             return Err(Stop::Fenced { found });
         }
         Err(error) => {

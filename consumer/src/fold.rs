@@ -27,6 +27,16 @@ pub struct Folded {
 ///
 /// A partial image after a deletion isn't taken in: it has no row to go into and must find that out by itself.
 pub fn fold<'w>(changes: impl IntoIterator<Item = &'w RowWrite>) -> Option<Folded> {
+    let (parts, count) = taken(changes)?;
+    Some(parts.finish(count))
+}
+
+/// How many of the changes, from the first on, [`fold`] takes in.
+pub fn length<'w>(changes: impl IntoIterator<Item = &'w RowWrite>) -> usize {
+    taken(changes).map_or(0, |(_, count)| count)
+}
+
+fn taken<'w>(changes: impl IntoIterator<Item = &'w RowWrite>) -> Option<(Parts<'w>, usize)> {
     let mut changes = changes.into_iter().take(MOST);
     let first = changes.next()?;
     let mut parts = Parts { whole: first, later: Vec::new(), head: &first.head, is_new: is_insert(first) };
@@ -37,7 +47,7 @@ pub fn fold<'w>(changes: impl IntoIterator<Item = &'w RowWrite>) -> Option<Folde
         }
         count += 1;
     }
-    Some(parts.finish(count))
+    Some((parts, count))
 }
 
 /// The changes that leave something.

@@ -55,7 +55,7 @@ pub fn consumer_config(config: &CdcConsumer) -> Result<ClientConfig, Credentials
         // A topic that is made after the start is found within seconds instead of five minutes.
         .set("topic.metadata.refresh.interval.ms", "10000")
         .set("allow.auto.create.topics", "false")
-        // Statistics give lag and whether a broker answers.
+        // Statistics tell whether a broker answers.
         .set("statistics.interval.ms", "1000");
     Ok(client)
 }

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
 use events::{Entity, Timestamp};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -143,7 +144,8 @@ pub fn watch(member: &ClientConfig, lanes: &Arc<Lanes>, lag: &Arc<Lag>) -> Kafka
     ] {
         client.remove(name);
     }
-    client.set("statistics.interval.ms", "0");
+    // What is wrong with a broker the member's log says.
+    client.set("statistics.interval.ms", "0").set_log_level(RDKafkaLogLevel::Emerg);
     let client: BaseConsumer = client.create()?;
     let (owner, gone) = mpsc::channel();
     let (lanes, lag) = (Arc::downgrade(lanes), Arc::downgrade(lag));
@@ -161,11 +163,17 @@ pub fn watch(member: &ClientConfig, lanes: &Arc<Lanes>, lag: &Arc<Lag>) -> Kafka
     Ok(Watch(owner))
 }
 
+/// Events of the client's that are cleared away with each question. A broker that is away gives a few in a second.
+const MOST_EVENTS: usize = 100;
+
 /// Asks once; none when nobody is interested any more.
 fn look(client: &BaseConsumer, lanes: &Weak<Lanes>, lag: &Weak<Lag>) -> Option<()> {
     let partitions: Vec<(Partition, bool)> =
         lag.upgrade()?.lock().iter().map(|(partition, behind)| (*partition, behind.start.is_some())).collect();
-    // Librdkafka's own log says what is wrong with the broker.
+    // Nothing is fetched, but whatever happens to connections is queued and would stay there. One call takes one event.
+    for _ in 0..MOST_EVENTS {
+        let _ = client.poll(Duration::ZERO);
+    }
     let starts =
         ask(client, partitions.iter().filter(|(_, known)| !known).map(|(partition, _)| *partition), Offset::Beginning);
     let ends = ask(client, partitions.iter().map(|(partition, _)| *partition), Offset::End);

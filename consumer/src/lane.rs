@@ -1,6 +1,6 @@
 //! One partition's work: decode, apply, and know what is done.
 //!
-//! A lane is a task that owns everything about its partition, so there are no locks on the way of a message.
+//! A lane is a task that owns everything about its partition, so lanes share nothing on the way of a message but the limit of writes.
 //! Its bounds: the inbox and the messages in work together hold what [`Limits`] allow, then the pipeline pauses the partition, and that one only.
 //! A message that waits for its next attempt holds up its own key and nothing else.
 

@@ -23,7 +23,7 @@ use consumer::dead_letter::DeadLetterTopic;
 use consumer::lane::{Limits, Tools};
 use consumer::limiter::Limiter;
 use consumer::ownership::Tenure;
-use consumer::pipeline::{Complete, Pipeline, StopReason};
+use consumer::pipeline::{Complete, Pipeline, Status, StopReason};
 use consumer::presence::Presence;
 use consumer::registry::Registry;
 use consumer::signals::{INTERRUPTED, Termination};
@@ -109,7 +109,7 @@ async fn run() -> Result<End, Box<dyn Error>> {
     // Only now: whoever is a member of the group gets partitions.
     let pipeline = Pipeline::start(&member, config.settings.drain_deadline, tools)?;
     let watched = authority.watch(tenure);
-    tokio::spawn(end_when_fenced(watched.clone()));
+    tokio::spawn(end_when_fenced(watched.clone(), pipeline.status()));
     let ended = serve(pipeline, watched, presence, async move { shutdown.notified().await }).await;
     closing.notify_one();
     // A client that keeps its connection open must not hold the process up.
@@ -182,8 +182,9 @@ async fn watch_signals(mut signals: Termination, shutdown: Arc<Notify>) {
 }
 
 /// Ends the process soon after authority was lost at once, whatever its parts are doing: a rebalance may hold them up.
-async fn end_when_fenced(mut watched: Watched) {
+async fn end_when_fenced(mut watched: Watched, status: Arc<Status>) {
     let reason = watched.stopped().await;
+    status.cut_off();
     tokio::time::sleep(FENCED_LIMIT).await;
     tracing::error!(reason = reason.to_string(), "fenced");
     end_at_once(FENCED.into())

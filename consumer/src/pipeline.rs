@@ -115,6 +115,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Cuts off whatever lanes do, even while the pipeline is held up by a rebalance; one that is being drained goes on.
+    pub fn cut_off(&self) {
+        self.lanes.abort_all();
+    }
+
     /// How many partitions are assigned now.
     pub fn partitions(&self) -> usize {
         self.lanes.all().len()
@@ -224,23 +229,23 @@ impl From<Halt> for StopReason {
 fn take_in(source: &impl Source, lanes: &Lanes, first: OwnedMessage) -> Result<(), PipelineError> {
     let mut groups = Groups::default();
     let mut outcome = Ok(());
-    let mut next = Some(first);
-    for _ in 0..LONGEST_GROUP {
-        let Some(message) = next.take() else { break };
+    let (mut message, mut count) = (first, 1);
+    loop {
         if let Some(partition) = groups.add(lanes, message) {
             source.pause(partition).map_err(PipelineError::Flow)?;
             tracing::info!(topic = partition.0.topic(), partition = partition.1, "partition_paused");
         }
-        match source.recv().now_or_never() {
-            None => {}
-            Some(Ok(message)) => next = Some(message),
-            Some(Err(error)) => outcome = survive(error),
+        if count == LONGEST_GROUP {
+            break;
         }
-    }
-    if let Some(message) = next
-        && let Some(partition) = groups.add(lanes, message)
-    {
-        source.pause(partition).map_err(PipelineError::Flow)?;
+        match source.recv().now_or_never() {
+            None => break,
+            Some(Ok(next)) => (message, count) = (next, count + 1),
+            Some(Err(error)) => {
+                outcome = survive(error);
+                break;
+            }
+        }
     }
     groups.hand_over(lanes)?;
     outcome

@@ -9,7 +9,7 @@
 //! Announcements live in this process only: one that starts knows none, and its partitions begin behind the metadata messages
 //! of before. Messages that refer to those become dead letters (`schema_missing`), until Replicate announces the schema anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub struct Registry {
     schemas: RwLock<HashMap<SchemaId, Arc<WriterSchema>>>,
     absences: Mutex<HashMap<SchemaId, Instant>>,
     announcements: Announcements,
+    /// Ids that were waited for in vain.
+    unannounced: Mutex<HashSet<String>>,
     embedded: EmbeddedSchemas,
 }
 
@@ -91,6 +93,7 @@ impl Registry {
             client: Client::builder(TokioExecutor::new()).build(connector),
             schemas: RwLock::default(),
             absences: Mutex::default(),
+            unannounced: Mutex::default(),
             announcements: Announcements::default(),
             embedded: EmbeddedSchemas::default(),
         })
@@ -161,6 +164,21 @@ impl Registry {
             absences.clear();
         }
         absences.insert(id, Instant::now());
+    }
+
+    /// Whether this id was waited for in vain before; see [`Self::believe_unannounced`].
+    pub fn is_unannounced(&self, id: &str) -> bool {
+        self.unannounced.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    /// Remembers that nobody announces this id, so that each of many messages needn't wait for it anew. An announcement that comes
+    /// after all counts all the same.
+    pub fn believe_unannounced(&self, id: &str) {
+        let mut unannounced = self.unannounced.lock().unwrap_or_else(PoisonError::into_inner);
+        if unannounced.len() >= MAX_ABSENCES {
+            unannounced.clear();
+        }
+        unannounced.insert(id.to_owned());
     }
 
     /// Keeps what a metadata message announced. False when it is too large to be kept.

@@ -109,15 +109,15 @@ impl<R: ReadAuthority> Watcher<R> {
     async fn watch(mut self, mut tenure: Tenure, orders: watch::Sender<Order>) {
         loop {
             let now = self.clocks.now();
-            let left = left(tenure.lease_until, now, &self.rules);
+            let rest = left(tenure.lease_until, now, &self.rules);
             tokio::select! {
                 () = orders.closed() => return,
-                () = self.clocks.clock.sleep(left.map_or(self.interval, |left| left.min(self.interval))) => {}
+                () = self.clocks.clock.sleep(rest.map_or(self.interval, |rest| rest.min(self.interval))) => {}
             }
             // A reading may take longer than the lease lasts.
-            let left = crate::ownership::left(tenure.lease_until, self.clocks.now(), &self.rules);
-            if left != Some(Duration::ZERO) {
-                self.read(left.map_or(self.timeout, |left| left.min(self.timeout))).await;
+            let rest = left(tenure.lease_until, self.clocks.now(), &self.rules);
+            if rest != Some(Duration::ZERO) {
+                self.read(rest.map_or(self.timeout, |rest| rest.min(self.timeout))).await;
             }
             match self.decide(Some(&tenure)) {
                 Decision::Own(renewed) => tenure = renewed,

@@ -42,24 +42,30 @@ pub(crate) async fn run(
     messages: usize,
     endpoint: Option<&Endpoint>,
 ) -> Result<Value, Failure> {
+    start(broker, registry, group, messages, endpoint.map(Endpoint::url)).await
+}
+
+/// What reading alone costs: the same client, and nothing is done with what it reads.
+pub(crate) async fn read_only(broker: &Broker, registry: &str, group: &str, messages: usize) -> Result<Value, Failure> {
+    start(broker, registry, group, messages, Some(READ_ONLY.to_owned())).await
+}
+
+async fn start(
+    broker: &Broker,
+    registry: &str,
+    group: &str,
+    messages: usize,
+    target: Option<String>,
+) -> Result<Value, Failure> {
     let mut command = tokio::process::Command::new(std::env::current_exe()?);
     command.args([ROLE, &broker.address(), registry, group, &messages.to_string()]);
-    command.args(endpoint.map(Endpoint::url)).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.args(target).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     let output = tokio::time::timeout(LIMIT, command.spawn()?.wait_with_output())
         .await
         .map_err(|_| format!("the member of `{group}` isn't done after {} s", LIMIT.as_secs()))??;
     if !output.status.success() {
         return Err(format!("the member of `{group}` ended with {}", output.status).into());
     }
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-/// What reading alone costs: the same client, and nothing is done with what it reads.
-pub(crate) async fn read_only(broker: &Broker, registry: &str, group: &str, messages: usize) -> Result<Value, Failure> {
-    let mut command = tokio::process::Command::new(std::env::current_exe()?);
-    command.args([ROLE, &broker.address(), registry, group, &messages.to_string(), READ_ONLY]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    let output = tokio::time::timeout(LIMIT, command.spawn()?.wait_with_output()).await??;
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 

@@ -130,7 +130,9 @@ pub(super) async fn moved<S: Sink, D: DeadLetterSink>(
                 Err(refused) => refusals.push((half, refused.into_refusal(entity, message, half, *first_seen)?)),
             }
         }
-        if let Some((half, refusal)) = refusals.first() {
+        if let Some(((half, refusal), others)) = refusals.split_first() {
+            // One letter tells of both halves; the log of each.
+            others.iter().for_each(|(half, refusal)| tell_of_refusal(message, half, refusal));
             bury(entity, &tools, message, half, refusal, &stop).await?;
         }
         Ok::<_, Interrupted>(Finished::Done { offset: message.offset(), with: Vec::new() })
@@ -315,15 +317,7 @@ fn tell_of_attempt(head: &RowHead, attempt: u32, problem: &str) {
     );
 }
 
-/// Gives up a change that the table refuses.
-async fn bury<S, D: DeadLetterSink>(
-    entity: Entity,
-    tools: &Tools<S, D>,
-    message: &OwnedMessage,
-    write: &RowWrite,
-    diagnosis: &Diagnosis,
-    stop: &watch::Receiver<bool>,
-) -> Result<(), Interrupted> {
+fn tell_of_refusal(message: &OwnedMessage, write: &RowWrite, diagnosis: &Diagnosis) {
     tracing::error!(
         topic = message.topic(),
         partition = message.partition(),
@@ -335,6 +329,18 @@ async fn bury<S, D: DeadLetterSink>(
         error = diagnosis.message,
         "row_refused"
     );
+}
+
+/// Gives up a change that the table refuses.
+async fn bury<S, D: DeadLetterSink>(
+    entity: Entity,
+    tools: &Tools<S, D>,
+    message: &OwnedMessage,
+    write: &RowWrite,
+    diagnosis: &Diagnosis,
+    stop: &watch::Receiver<bool>,
+) -> Result<(), Interrupted> {
+    tell_of_refusal(message, write, diagnosis);
     send_dead_letter(tools, message, diagnosis, stop).await?;
     count(entity, write.head.operation.as_str(), "dead_letter");
     Ok(())

@@ -13,7 +13,7 @@ pub struct Signals {
     /// Rung when a lane has room again or the pipeline must stop.
     pub wake: Notify,
     halt: Mutex<Option<Halt>>,
-    /// Messages that were handed to lanes and not looked at yet.
+    /// Messages that were handed to lanes and not taken up yet.
     backlog: AtomicUsize,
     /// Rung when the backlog falls below its limit.
     caught_up: Notify,
@@ -46,7 +46,7 @@ impl Signals {
     }
 }
 
-/// Messages that were handed to a lane, counted until it has looked at them or is gone.
+/// Messages that were handed to a lane, counted until it has looked at them, keeps them behind a schema that it waits for, or is gone.
 #[derive(Debug)]
 pub(super) struct HandedOver {
     pub(super) messages: Vec<OwnedMessage>,

@@ -54,6 +54,7 @@ pub(super) async fn fetch_schema<S, D>(
 
 /// Waits until a metadata message has announced a schema. It comes in another partition or not at all:
 /// what lies behind a message in its own partition isn't read before the message is done.
+/// What was waited for in vain once isn't waited for again.
 pub(super) async fn await_announcement<S, D>(
     tools: &Tools<S, D>,
     id: String,
@@ -61,7 +62,8 @@ pub(super) async fn await_announcement<S, D>(
 ) -> Result<Result<(), Unfetched>, Stopped> {
     let (first_seen, since) = (Timestamp::now(), tools.clock.now());
     while tools.registry.announced(&id).is_none() {
-        if tools.clock.now().duration_since(since) >= tools.row_wait {
+        if tools.registry.is_unannounced(&id) || tools.clock.now().duration_since(since) >= tools.row_wait {
+            tools.registry.believe_unannounced(&id);
             let (error, attempts) = (FetchError::Unannounced(Poison::Unannounced(id)), patience.attempt());
             return Ok(Err(Unfetched { error, attempts, first_seen }));
         }

@@ -45,7 +45,7 @@ pub(super) struct Worker<S, D> {
     waiting_for_schema: Option<OwnedMessage>,
     /// What has come and wasn't looked at yet.
     behind: VecDeque<OwnedMessage>,
-    /// When the last group came, on both clocks: a group is looked at within a millisecond.
+    /// On both clocks, when the last group came or what waited for a schema could go on: messages are looked at at once then.
     now: (Instant, Timestamp),
 }
 
@@ -237,8 +237,15 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
                 self.done(message.offset());
             }
             Ok(Ok(Decoded::Metadata(announcement))) => {
-                if let Some(announcement) = announcement {
-                    self.tools.registry.announce(*announcement);
+                if let Some(announcement) = announcement
+                    && !self.tools.registry.announce(*announcement)
+                {
+                    tracing::warn!(
+                        topic = message.topic(),
+                        partition = message.partition(),
+                        offset = message.offset(),
+                        "announcement_too_large"
+                    );
                 }
                 apply::count(self.entity, "none", "metadata");
                 self.done(message.offset());
@@ -389,8 +396,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
             }
             _ => None,
         });
-        let folded = fold::fold(std::iter::once(&first.write).chain(waiting));
-        let count = folded.map_or(0, |folded| folded.count - 1);
+        let count = fold::length(std::iter::once(&first.write).chain(waiting)) - 1;
         let offsets: Vec<i64> = self.queues.waiting_in(&queue).take(count).collect();
         let taken = offsets.into_iter().filter_map(|offset| match self.jobs.get_mut(&offset)?.work.take() {
             Some(Work::Row(next)) => Some(*next),
@@ -449,6 +455,7 @@ impl<S: Sink, D: DeadLetterSink> Worker<S, D> {
         let Some(message) = self.waiting_for_schema.take() else {
             return;
         };
+        self.now = (Instant::now(), Timestamp::now());
         match result {
             Ok(()) => self.decode(message),
             Err(unfetched) => {

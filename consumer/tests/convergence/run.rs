@@ -132,7 +132,7 @@ impl Run {
                 self.produce(coming.by_ref().take(1));
             }
             self.act(pick % 64, argument);
-            self.go_on(argument % 4).await;
+            self.go_on(argument % 4).await?;
             self.look()?;
         }
         self.produce(coming);
@@ -221,7 +221,7 @@ impl Run {
     }
 
     /// Lets everything go on that can, for a while.
-    async fn go_on(&mut self, rounds: usize) {
+    async fn go_on(&mut self, rounds: usize) -> Result<(), TestCaseError> {
         for _ in 0..rounds {
             tokio::task::yield_now().await;
         }
@@ -229,7 +229,13 @@ impl Run {
         let ended: Vec<usize> =
             self.processes.iter().filter(|(_, process)| process.task.is_finished()).map(|(id, _)| *id).collect();
         for id in ended {
-            self.processes.remove(&id);
+            if let Some(process) = self.processes.remove(&id) {
+                match process.task.await {
+                    Ok(Complete { reason: StopReason::Shutdown, .. }) => {}
+                    Err(error) if error.is_cancelled() => {}
+                    other => return Err(TestCaseError::fail(format!("a consumer ends by itself: {other:?}"))),
+                }
+            }
             let mut state = self.network.state();
             state.expel(id);
             state.members.remove(&id);
@@ -238,6 +244,7 @@ impl Run {
                 self.start();
             }
         }
+        Ok(())
     }
 
     fn look(&self) -> Result<(), TestCaseError> {
@@ -276,7 +283,7 @@ impl Run {
                 return Ok(());
             }
             self.help();
-            self.go_on(4).await;
+            self.go_on(4).await?;
             self.look()?;
         }
         let state = self.network.state();

@@ -145,11 +145,6 @@ impl Log {
         self.effects.len()
     }
 
-    /// How many writes must have been applied in the end.
-    pub(crate) fn expected_writes(&self) -> usize {
-        self.effects.len()
-    }
-
     /// What the table must hold in the end.
     pub(crate) fn fold(&self) -> Rows {
         let mut rows = Rows::new();

@@ -63,7 +63,7 @@ program! {
             /// What a consumer does while nobody has made a record.
             without_record: WithoutRecord = "AUTHORITY_ABSENT", WithoutRecord::StandBy, WithoutRecord::StandBy..=WithoutRecord::Own;
             /// How long before the end of a lease writing stops: more than the clocks of two machines may disagree.
-            lease_margin: Duration = "LEASE_MARGIN", Duration::from_secs(5), Duration::from_millis(500)..=Duration::from_secs(60);
+            lease_margin: Duration = "LEASE_MARGIN", Duration::from_secs(5), Duration::from_secs(1)..=Duration::from_secs(60);
             /// Writes under way at once; changes of one key are always written in order.
             shards: u16 = "SHARDS", 64, 1..=1024;
             /// Whether changes of one row that wait together are written as one; then those between are neither seen nor become events.

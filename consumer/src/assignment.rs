@@ -99,7 +99,7 @@ impl Assignment {
             let drain = self.lanes.give_up(partitions);
             let drained = tokio::task::block_in_place(|| self.runtime.block_on(drain));
             if !drained.clean {
-                tracing::warn!("drain_deadline_passed");
+                tracing::warn!("given_up_undone");
             }
             if drained.offsets.count() > 0
                 && let Err(error) = consumer.commit(&drained.offsets, CommitMode::Sync)

@@ -2,7 +2,7 @@
 //!
 //! What becomes of a lane when its partition goes:
 //!
-//! - Given up: the lane finishes what it has begun, within the drain deadline; its done prefix is to be committed before the partition is let go.
+//! - Given up: the lane finishes what it has begun, within half a second; its done prefix is to be committed before the partition is let go.
 //! - Lost (this member was thrown out of the group): the lane is aborted and nothing is committed, because someone else owns the partition by now.
 
 use std::collections::HashMap;
@@ -19,6 +19,12 @@ use crate::clock::Clock;
 use crate::dead_letter::DeadLetterSink;
 use crate::lane::{Lane, Progress, Signals, Tools};
 use crate::sink::Sink;
+
+/// How long a member that gives partitions up finishes what it has begun of them.
+///
+/// librdkafka fetches nothing for the partitions that stay until the others are let go, so this is short: more than a write takes
+/// as a rule, and less than anybody notices. Whatever takes longer is delivered again to the next owner.
+const GIVE_UP_DEADLINE: Duration = Duration::from_millis(500);
 
 /// A topic's partition.
 pub type Partition = (Entity, i32);
@@ -116,7 +122,7 @@ impl Lanes {
     /// Takes the lanes of partitions away that go, and drains them; gives what may be committed then.
     pub async fn give_up(&self, partitions: &TopicPartitionList) -> Drained {
         let lanes = self.take(partitions);
-        self.drain(lanes).await
+        self.drain(lanes, self.drain_deadline.min(GIVE_UP_DEADLINE)).await
     }
 
     /// Aborts the lanes of partitions that are someone else's by now.
@@ -129,7 +135,7 @@ impl Lanes {
     /// Takes every lane away and drains it; gives what may be committed then, and whether all lanes met the deadline.
     pub async fn drain_all(&self) -> Drained {
         let lanes = self.take_all();
-        self.drain(lanes).await
+        self.drain(lanes, self.drain_deadline).await
     }
 
     /// Aborts every lane at once, as a crash would.
@@ -139,8 +145,8 @@ impl Lanes {
         }
     }
 
-    async fn drain(&self, lanes: Vec<(Partition, Arc<Lane>)>) -> Drained {
-        let deadline = self.clock.sleep(self.drain_deadline).shared();
+    async fn drain(&self, lanes: Vec<(Partition, Arc<Lane>)>, deadline: Duration) -> Drained {
+        let deadline = self.clock.sleep(deadline).shared();
         for (_, lane) in &lanes {
             lane.begin_drain();
         }

@@ -96,7 +96,7 @@ async fn run() -> Result<End, Box<dyn Error>> {
     let stop = Arc::clone(&closing);
     let server = tokio::spawn(http::serve(listener, Arc::clone(&presence), async move { stop.notified().await }));
     let shutdown = Arc::new(Notify::new());
-    // A task of its own: a rebalance may hold the pipeline up for a whole drain, and a second signal must be heard even then.
+    // A task of its own: a rebalance may hold the pipeline up, and a second signal must be heard even then.
     // It lives until the process ends.
     tokio::spawn(watch_signals(signals, Arc::clone(&shutdown)));
 

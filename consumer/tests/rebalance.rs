@@ -8,7 +8,7 @@ mod source;
 mod world;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -40,9 +40,21 @@ struct Member {
     number: usize,
     table: MemorySink,
     journal: Journal,
+    /// The partitions whose first write has come and hangs, if any does.
+    hung: Option<Hung>,
 }
 
+type Hung = Arc<Mutex<BTreeSet<(Entity, i32)>>>;
+
 impl Member {
+    async fn hang(&self, write: &RowWrite) {
+        if let Some(hung) = &self.hung
+            && hung.lock().expect("no panic").insert((write.head.entity, write.head.trace.partition))
+        {
+            std::future::pending().await
+        }
+    }
+
     fn note(&self, write: &RowWrite) {
         let place = (write.head.entity, write.head.trace.partition);
         self.journal.lock().expect("no panic").push((Instant::now(), self.number, place));
@@ -51,6 +63,7 @@ impl Member {
 
 impl Sink for Member {
     async fn apply(&self, write: &RowWrite, since: &Version) -> Result<Applied, SinkError> {
+        self.hang(write).await;
         let applied = self.table.apply(write, since).await?;
         self.note(write);
         Ok(applied)
@@ -73,7 +86,12 @@ struct Group<'w> {
 
 impl Group<'_> {
     fn join(&mut self) {
-        let member = Member { number: self.next, table: self.world.sink.clone(), journal: Arc::clone(&self.journal) };
+        self.join_with(None);
+    }
+
+    fn join_with(&mut self, hung: Option<Hung>) {
+        let (table, journal) = (self.world.sink.clone(), Arc::clone(&self.journal));
+        let member = Member { number: self.next, table, journal, hung };
         self.next += 1;
         let member = self.world.member(Options::default(), SESSION, member, self.world.dead_letters.clone());
         self.members.push(member);
@@ -170,6 +188,34 @@ async fn twenty_changes_of_the_group_under_load() {
     ));
     assert!(kept >= CHANGES, "{kept} times a partition stayed");
     assert!(gap < REBALANCE, "a partition that stayed was paused for {gap:?}");
+}
+
+/// A write that takes long mustn't hold up the partitions that stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_stays_goes_on_soon_whatever_hangs() {
+    let world = World::start(PARTITIONS).await;
+    let log = Log::generate_clean(600, 240);
+    let (before, after) = log.messages.split_at(300);
+    let hung = Hung::default();
+    let mut group = Group { world: &world, journal: Arc::default(), members: Vec::new(), next: 0 };
+    group.join_with(Some(Arc::clone(&hung)));
+    world.produce(before).await;
+    eventually("a write that hangs in each partition", || hung.lock().expect("no panic").len() == ALL).await;
+
+    group.join();
+    eventually("partitions that go", || group.members[0].partitions() == ALL / 2).await;
+    let (given_up, begun) = (Instant::now(), group.journal.lock().expect("no panic").len());
+    world.produce(after).await;
+    let places = |of| {
+        let journal = group.journal.lock().expect("no panic");
+        let since = journal[begun..].iter().filter(|(_, member, _)| *member == of).map(|(_, _, place)| *place);
+        since.collect::<BTreeSet<_>>().len()
+    };
+    eventually("writes in all partitions that stay", || places(0) == ALL / 2).await;
+    let paused = given_up.elapsed();
+    figure(&format!("partitions that stay go on after {} ms", paused.as_millis()));
+    assert!(paused < REBALANCE, "{paused:?}");
+    eventually("writes in all partitions that went", || places(1) == ALL / 2).await;
 }
 
 /// A figure of the test, for `--no-capture`.

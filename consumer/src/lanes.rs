@@ -2,7 +2,7 @@
 //!
 //! What becomes of a lane when its partition goes:
 //!
-//! - Given up: the lane finishes what it has begun, within half a second; its done prefix is to be committed before the partition is let go.
+//! - Given up: the lane finishes what it has begun, within 400 ms; its done prefix is to be committed before the partition is let go.
 //! - Lost (this member was thrown out of the group): the lane is aborted and nothing is committed, because someone else owns the partition by now.
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ use crate::sink::Sink;
 ///
 /// librdkafka fetches nothing for the partitions that stay until the others are let go, so this is short: more than a write takes
 /// as a rule, and less than anybody notices. Whatever takes longer is delivered again to the next owner.
-const GIVE_UP_DEADLINE: Duration = Duration::from_millis(500);
+pub const GIVE_UP_DEADLINE: Duration = Duration::from_millis(400);
 
 /// A topic's partition.
 pub type Partition = (Entity, i32);

@@ -334,9 +334,10 @@ impl State {
         }
     }
 
-    /// Ends every wait that is shorter than `limit`.
-    pub(crate) fn fire_below(&mut self, limit: Duration) {
-        let (short, long): (Vec<_>, Vec<_>) = self.timers.drain(..).partition(|timer| timer.wait < limit);
+    /// Ends every wait that is shorter than `limit`, but not those of the length `deadline`.
+    pub(crate) fn fire_below(&mut self, limit: Duration, deadline: Duration) {
+        let ends = |timer: &Timer| timer.wait < limit && timer.wait != deadline;
+        let (short, long): (Vec<_>, Vec<_>) = self.timers.drain(..).partition(ends);
         self.timers = long;
         for timer in short {
             let _ = timer.over.send(());

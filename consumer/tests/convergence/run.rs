@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use consumer::lane::{Limits, Tools};
+use consumer::lanes::GIVE_UP_DEADLINE;
 use consumer::limiter::Limiter;
 use consumer::pipeline::{Complete, Parts, Pipeline, StopReason};
 use consumer::registry::Registry;
@@ -207,7 +208,10 @@ impl Run {
                 drop(state);
                 self.end_one(argument / 3, "a consumer dies", |process| process.task.abort());
             }
-            59..=63 => state.fire_long(DRAIN_DEADLINE),
+            59..=63 => {
+                state.fire_long(GIVE_UP_DEADLINE);
+                state.fire_long(DRAIN_DEADLINE);
+            }
             _ => {}
         }
     }
@@ -274,7 +278,7 @@ impl Run {
         for number in 0..PARTITIONS {
             state.assign(number, number);
         }
-        state.fire_below(SHORT);
+        state.fire_below(SHORT, GIVE_UP_DEADLINE);
     }
 
     async fn settle(&mut self) -> Result<(), TestCaseError> {

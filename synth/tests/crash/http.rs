@@ -33,7 +33,11 @@ impl Http {
         let scope = format!("us-west-2/{service}/aws4_request");
         let signature =
             format!("AWS4-HMAC-SHA256 Credential=test/20260101/{scope}, SignedHeaders=host, Signature=unverified");
-        let mut request = Request::builder().method(method).uri(url).header("authorization", signature);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header("authorization", signature)
+            .header("x-amz-date", "20260101T000000Z");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

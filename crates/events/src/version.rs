@@ -56,7 +56,9 @@ impl FromStr for ChangeSequence {
     type Err = InvalidChangeSequence;
 
     fn from_str(text: &str) -> Result<Self, InvalidChangeSequence> {
-        if text.len() == Self::DIGITS && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let is_number = text.len() == Self::DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
+        // Nothing would ever get past a row with this one.
+        if is_number && !is_end(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidChangeSequence(text.chars().take(64).collect()))
@@ -64,9 +66,14 @@ impl FromStr for ChangeSequence {
     }
 }
 
+/// Whether a version with these digits ends its generation; see [`Version::end_of`].
+fn is_end(digits: &str) -> bool {
+    digits.bytes().all(|byte| byte == b'9')
+}
+
 /// A text that is no change sequence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no change sequence; expected 35 digits")]
+#[error("`{0}` is no change sequence; expected 35 digits that begin with a date")]
 pub struct InvalidChangeSequence(String);
 
 /// The version of a row: `{generation:010}|{phase}|{changeSequence}`.
@@ -99,7 +106,7 @@ impl Version {
     /// The version that ends a generation: above all others of it, and below all of later ones.
     ///
     /// A sweep gives it to rows that a reload no longer had. It has the form of a captured change, so that every reader knows
-    /// it, and no change has it: a sequence begins with a date, and these digits are none.
+    /// it, and no change has it: a sequence begins with a date, and these digits are none, so such a change is refused.
     pub fn end_of(generation: u32) -> Self {
         Self(format!("{generation:010}|1|{}", "9".repeat(ChangeSequence::DIGITS)))
     }
@@ -142,6 +149,7 @@ impl FromStr for Version {
         let generation: u32 = generation.parse().map_err(|_| invalid())?;
         match phase {
             "0" if sequence.is_empty() => Ok(Self::refresh(generation)),
+            "1" if sequence.len() == ChangeSequence::DIGITS && is_end(sequence) => Ok(Self::end_of(generation)),
             "1" => Ok(Self::cdc(generation, &sequence.parse().map_err(|_| invalid())?)),
             _ => Err(invalid()),
         }
@@ -180,6 +188,13 @@ mod tests {
         let at: Timestamp = "2023-09-11T03:23:25.129Z".parse().expect("valid");
         assert_eq!(ChangeSequence::new(at, 5).as_str(), "20230911032325120000000000000000005");
         assert_eq!(ChangeSequence::new(at, u64::MAX).as_str().len(), 35);
+    }
+
+    #[test]
+    fn no_change_ends_a_generation() {
+        let end = "9".repeat(35);
+        assert!(end.parse::<ChangeSequence>().is_err());
+        assert_eq!(format!("0000000001|1|{end}").parse(), Ok(Version::end_of(1)));
     }
 
     #[test]

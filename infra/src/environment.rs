@@ -13,6 +13,7 @@ mod network;
 mod reader;
 mod regions;
 mod retention;
+mod rollout;
 mod rule;
 mod surroundings;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use network::{Cidr, ClusterSettings, Nat, NetworkSettings, NodeGroupSettings
 pub(crate) use regions::ZONES;
 pub use regions::{RegionSettings, Role};
 pub use retention::{ArchiveSettings, LogSettings, QueueSettings, TableSettings};
+pub use rollout::RolloutSettings;
 pub use surroundings::{AlarmSettings, DomainSettings, LocalSettings};
 pub use units::{AccountId, Days, MemorySize};
 
@@ -93,6 +95,7 @@ pub struct Environment {
     consumer: ConsumerSettings,
     alarms: AlarmSettings,
     domain: Option<DomainSettings>,
+    rollout: RolloutSettings,
     local: LocalSettings,
     tags: BTreeMap<String, String>,
 }
@@ -270,6 +273,11 @@ impl Environment {
         self.domain.as_ref()
     }
 
+    /// How a release goes from wave to wave.
+    pub fn rollout(&self) -> &RolloutSettings {
+        &self.rollout
+    }
+
     /// The local platform's fixed ports.
     pub fn local(&self) -> &LocalSettings {
         &self.local
@@ -299,6 +307,7 @@ impl Environment {
         let consumer = root.section("consumer", ConsumerSettings::read);
         let alarms = root.section("alarms", |section| AlarmSettings::read(section, target));
         let domain = root.optional_section("domain", DomainSettings::read);
+        let rollout = root.optional_section("rollout", RolloutSettings::read);
         let local = root.optional_section("local", LocalSettings::read);
         let tags = root.section("tags", surroundings::tags);
 
@@ -333,6 +342,7 @@ impl Environment {
             consumer: consumer?,
             alarms: alarms?,
             domain: domain?,
+            rollout: rollout?.unwrap_or_default(),
             local: local?.unwrap_or_default(),
             tags,
         })

@@ -50,6 +50,19 @@ pub struct StackInstance {
     /// Name of the role, without a path, that CloudFormation makes and deletes the stack with; none: with the caller's
     /// own rights.
     pub execution_role: Option<String>,
+    /// What undoes an update of it.
+    pub bake: Option<Bake>,
+}
+
+/// The time after an update in which an alarm undoes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bake {
+    /// The stack that has the alarm: before it is there, nothing can be watched.
+    pub watched_by: StackId,
+    /// Name of the composite alarm.
+    pub alarm: String,
+    /// How long, in whole minutes.
+    pub minutes: u32,
 }
 
 /// Something that can go wrong while the system runs.
@@ -284,7 +297,11 @@ fn add_waves(environment: &Environment, stacks: &mut Vec<StackInstance>) {
             let watches: Vec<Watch> = declared
                 .flat_map(|stack| stack.watches.iter().filter_map(|watch| watch.seen_in(&stack.id.region, region)))
                 .collect();
-            rolled.push(observability::stack(environment, region, &watches));
+            let alarms = observability::stack(environment, region, &watches);
+            if let Some(bake) = bake(environment, &alarms) {
+                rolled.iter_mut().for_each(|stack| stack.bake = Some(bake.clone()));
+            }
+            rolled.push(alarms);
             for stack in &mut rolled {
                 stack.depends_on.extend(earlier.iter().cloned());
                 released.push(stack.id.clone());
@@ -293,4 +310,14 @@ fn add_waves(environment: &Environment, stacks: &mut Vec<StackInstance>) {
         }
         earlier.extend(released);
     }
+}
+
+/// On AWS only: no other platform has alarms.
+fn bake(environment: &Environment, alarms: &StackInstance) -> Option<Bake> {
+    let minutes = u32::try_from(environment.rollout().bake.as_secs() / 60).ok()?;
+    (minutes > 0 && !environment.is_local()).then(|| Bake {
+        watched_by: alarms.id.clone(),
+        alarm: environment.name(observability::REGION_UNHEALTHY),
+        minutes,
+    })
 }

@@ -5,6 +5,7 @@
 //! "is it there already" is one question. Uploading and deploying belong to [`crate::deploy`].
 
 mod build;
+pub mod bundle;
 mod pack;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The commands, one module each: its arguments, and one function that does it.
 
 mod breaker;
+mod build;
 mod check;
 mod checkout;
 mod deploy;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Roles(roles::RolesArgs),
     Parity(parity::ParityArgs),
     Graph(graph::GraphArgs),
+    Build(build::BuildArgs),
     Deploy(deploy::DeployArgs),
     Status(status::StatusArgs),
     Destroy(destroy::DestroyArgs),
@@ -76,6 +78,7 @@ impl Command {
             Self::Roles(arguments) => roles::run(ui, environments, arguments),
             Self::Parity(arguments) => parity::run(ui, environments, arguments),
             Self::Graph(arguments) => graph::run(ui, environments, arguments),
+            Self::Build(arguments) => build::run(ui, arguments),
             Self::Deploy(arguments) => deploy::run(ui, environments, arguments),
             Self::Status(arguments) => status::run(ui, environments, arguments),
             Self::Destroy(arguments) => destroy::run(ui, environments, arguments),

@@ -36,9 +36,11 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use programs::FUNCTIONS;
+
 use infra::environment::{Environment, Target as EnvironmentTarget};
 
-use crate::artifacts::{self, Artifacts, Built, CONSUMER, Target};
+use crate::artifacts::{self, Artifacts, Built, CONSUMER, Target, bundle};
 use crate::doctor::{self, Needs};
 use crate::error::Error;
 use crate::local::{self, ConsumerChange, FixedPorts, Platform};
@@ -64,6 +66,8 @@ pub struct Options {
     pub checkout: PathBuf,
     /// Don't ask before AWS is changed.
     pub assume_yes: bool,
+    /// Where packed functions are, when they aren't to be built.
+    pub from_artifacts: Option<PathBuf>,
     /// Which stacks to deploy.
     pub selection: Selection,
     /// Ports that the local platform must use, when that is the target.
@@ -94,11 +98,21 @@ async fn run_aws(
     options: &Options,
     stacks: Vec<system::Stack>,
 ) -> Result<Outcome, Error> {
-    doctor::require(&doctor::check(Needs::Aws))?;
+    let needs = if options.from_artifacts.is_some() { Needs::Deploy } else { Needs::Aws };
+    doctor::require(&doctor::check(needs))?;
     let clouds = connect(environment, Endpoint::Aws).await;
     clouds.check_account(environment.account().as_str()).await?;
-    let built = artifacts::build(ui, &options.checkout, Target::Lambda).await?;
-    let artifacts = packed(environment, &options.checkout, built).await?;
+    let artifacts = match &options.from_artifacts {
+        Some(folder) => bundle::read_all(folder, &FUNCTIONS).map_err(|error| {
+            Error::configuration("the packed functions can't be deployed")
+                .caused_by(error)
+                .hint("pack them anew with `synth build --out <folder>`")
+        })?,
+        None => {
+            packed(environment, &options.checkout, artifacts::build(ui, &options.checkout, Target::Lambda).await?)
+                .await?
+        }
+    };
     let planned = planned(&clouds, stacks, &options.selection, &artifacts).await?;
     let question = format!(
         "change account {} ({}) for environment `{}`?",
@@ -110,7 +124,9 @@ async fn run_aws(
     let applied = carried_out(ui, &clouds, approved, &artifacts, Rules { refuse_unapproved_harm: true }).await?;
     let mut outcome = Outcome::of(environment, &applied);
     outcome.functions = verified(&clouds, &applied, &artifacts).await?;
-    artifacts.remove_others();
+    if options.from_artifacts.is_none() {
+        artifacts.remove_others();
+    }
     outcome.elapsed_secs = ui.elapsed().as_secs_f64();
     Ok(outcome)
 }
@@ -121,6 +137,10 @@ async fn run_local(
     options: &Options,
     stacks: Vec<system::Stack>,
 ) -> Result<Outcome, Error> {
+    if options.from_artifacts.is_some() {
+        return Err(Error::usage("packed functions are for AWS, and the local platform runs what is built here")
+            .hint("deploy without `--from-artifacts`"));
+    }
     doctor::require(&doctor::check(Needs::Local))?;
     let name = environment.environment_name();
     // The platform starts while the compiler works; if one fails the other's result is of no use.

@@ -17,7 +17,11 @@ use machine::Machine;
 pub enum Needs {
     /// Run an environment with `target = "local"`.
     Local,
-    /// Deploy an environment with `target = "aws"`.
+    /// Build the functions for AWS.
+    Build,
+    /// Deploy what is built to an environment with `target = "aws"`.
+    Deploy,
+    /// Both: deploy an environment with `target = "aws"` from its sources.
     Aws,
 }
 

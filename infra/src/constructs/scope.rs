@@ -147,6 +147,7 @@ impl<'a> Scope<'a> {
             flows: self.flows,
             grants: self.grants,
             execution_role,
+            bake: None,
             tags: self.environment.tags().clone(),
             termination_protection: self.environment.tables().deletion_protection,
         }

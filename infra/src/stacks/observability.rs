@@ -25,7 +25,7 @@ pub(crate) use health_check::watch as watch_health_check;
 pub(crate) const TOPIC_OUTPUT: &str = "AlarmTopicArn";
 
 /// The name of the composite alarm, without system and environment.
-const REGION_UNHEALTHY: &str = "region-unhealthy";
+pub(crate) const REGION_UNHEALTHY: &str = "region-unhealthy";
 
 /// A composite alarm looks at no more than this many alarms (`PutCompositeAlarm`, CloudWatch API reference, read 2026-11).
 const MOST_CHILDREN: usize = 100;

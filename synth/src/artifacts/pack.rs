@@ -70,7 +70,7 @@ pub(super) fn pack(program: &str, executable: &Path, packing: Packing, folder: &
 }
 
 /// Writes a file so that a killed run leaves the whole file or none.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;

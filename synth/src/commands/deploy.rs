@@ -1,5 +1,7 @@
 //! `synth deploy`
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{Checkout, Ended, local, wait_for};
@@ -20,6 +22,10 @@ pub(crate) struct DeployArgs {
     #[arg(long, short)]
     yes: bool,
 
+    /// Deploy the functions that `synth build` packed into this folder, instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    from_artifacts: Option<PathBuf>,
+
     /// Only stacks of this name
     #[arg(long, value_name = "STACK")]
     stack: Option<String>,
@@ -32,10 +38,11 @@ pub(crate) struct DeployArgs {
 pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> Ended {
     let checkout = Checkout::find()?;
     let environment = checkout.deployable_environment(environments)?;
-    let DeployArgs { yes, stack, region } = arguments;
+    let DeployArgs { yes, from_artifacts, stack, region } = arguments;
     let options = Options {
         checkout: checkout.root().to_owned(),
         assume_yes: *yes,
+        from_artifacts: from_artifacts.clone(),
         selection: Selection { stack: stack.clone(), region: region.clone() },
         ports: local::fixed_ports(&environment)?,
     };

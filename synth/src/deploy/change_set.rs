@@ -69,6 +69,11 @@ pub(crate) async fn make(
         change_set_name: &name,
         creates,
         role: stack.role.as_deref(),
+        undone_by: stack
+            .bake
+            .as_ref()
+            .filter(|bake| !creates && outputs.contains_key(&bake.watched_by))
+            .map(|bake| (bake.alarm.as_str(), bake.minutes)),
         body,
         parameters,
         tags: &stack.tags,

@@ -167,6 +167,8 @@ pub(crate) struct ChangeSetRequest<'a> {
     pub(crate) body: Body,
     pub(crate) parameters: &'a BTreeMap<String, String>,
     pub(crate) tags: &'a BTreeMap<String, String>,
+    /// The alarm that undoes the update, and the minutes for which it is watched afterwards.
+    pub(crate) undone_by: Option<(&'a str, u32)>,
 }
 
 /// One page of a change set's description.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use infra::environment::Environment;
 use infra::{StackId, StackInstance};
 
-use super::system::{LeftOut, Location, Source, Stack, StackKey, Template};
+use super::system::{Bake, LeftOut, Location, Source, Stack, StackKey, Template};
 use crate::error::Error;
 
 /// The stacks that a command is about.
@@ -68,6 +68,7 @@ fn stack_of(environment: &Environment, instance: StackInstance) -> Result<Stack,
         tags,
         termination_protection,
         execution_role,
+        bake,
         watches: _,
         flows: _,
         grants: _,
@@ -87,17 +88,30 @@ fn stack_of(environment: &Environment, instance: StackInstance) -> Result<Stack,
         tags,
         termination_protection,
         role: execution_role.map(|name| role_arn(environment, &id, &name)),
+        bake: bake.map(|bake| Bake {
+            watched_by: key_of(&bake.watched_by),
+            alarm: format!(
+                "arn:{}:cloudwatch:{}:{}:alarm:{}",
+                partition(&id),
+                id.region,
+                environment.account(),
+                bake.alarm
+            ),
+            minutes: bake.minutes,
+        }),
     })
 }
 
 fn role_arn(environment: &Environment, id: &StackId, name: &str) -> String {
-    let region = id.region.as_str();
-    let partition = match region {
-        _ if region.starts_with("cn-") => "aws-cn",
-        _ if region.starts_with("us-gov-") => "aws-us-gov",
+    format!("arn:{}:iam::{}:role/{name}", partition(id), environment.account())
+}
+
+fn partition(id: &StackId) -> &'static str {
+    match id.region.as_str() {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
         _ => "aws",
-    };
-    format!("arn:{partition}:iam::{}:role/{name}", environment.account())
+    }
 }
 
 fn key_of(id: &StackId) -> StackKey {

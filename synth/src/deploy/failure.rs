@@ -136,6 +136,7 @@ mod tests {
             tags: BTreeMap::new(),
             termination_protection: false,
             role: None,
+            bake: None,
         };
         root_cause(&stack, &Status::new("ROLLBACK_COMPLETE"), Some("status reason"), events)
     }

@@ -14,6 +14,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{
     Capability, ChangeAction, ChangeSetType, ExecutionStatus, Parameter, Replacement, ResourceChange,
+    RollbackConfiguration, RollbackTrigger,
     Stack as SdkStack, Tag,
 };
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
@@ -321,6 +322,17 @@ impl Stacks for Clouds {
             .set_role_arn(request.role.map(str::to_owned))
             .set_parameters(Some(parameters.collect()))
             .set_tags(Some(tags.collect()));
+        // Those of the last update stay unless an empty list takes them away.
+        let triggers = request.undone_by.map(|(alarm, minutes)| {
+            let trigger = RollbackTrigger::builder().arn(alarm).r#type("AWS::CloudWatch::CompositeAlarm").build();
+            (trigger, i32::try_from(minutes).unwrap_or(i32::MAX))
+        });
+        let (triggers, minutes) = triggers.map_or((Vec::new(), 0), |(trigger, minutes)| (vec![trigger], minutes));
+        let rollback = RollbackConfiguration::builder()
+            .set_rollback_triggers(Some(triggers))
+            .monitoring_time_in_minutes(minutes)
+            .build();
+        let change_set = change_set.set_rollback_configuration((!request.creates).then_some(rollback));
         let change_set = match &request.body {
             Body::Inline(text) => change_set.template_body(text),
             Body::Url(url) => change_set.template_url(url),

@@ -56,6 +56,19 @@ pub struct Stack {
     pub termination_protection: bool,
     /// ARN of the role that CloudFormation makes, changes and deletes the stack with; none: with the caller's rights.
     pub role: Option<String>,
+    /// What undoes an update of it.
+    pub bake: Option<Bake>,
+}
+
+/// The time after an update in which an alarm undoes it; CloudFormation's rollback trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bake {
+    /// The stack that has the alarm: CloudFormation takes no alarm that isn't there.
+    pub watched_by: StackKey,
+    /// ARN of the composite alarm.
+    pub alarm: String,
+    /// How long, in whole minutes.
+    pub minutes: u32,
 }
 
 impl Stack {
@@ -403,6 +416,7 @@ mod tests {
             tags: BTreeMap::new(),
             termination_protection: false,
             role: None,
+            bake: None,
         };
         assert_eq!(stack.functions(), BTreeMap::from([("Router", "event-router")]));
         assert_eq!(stack.programs(), BTreeSet::from(["event-router"]));

@@ -32,6 +32,7 @@ fn stack(text: &str, document: &Value, depends_on: &[&str]) -> Stack {
         tags: BTreeMap::from([("System".to_owned(), "tandem".to_owned())]),
         termination_protection: false,
         role: None,
+        bake: None,
     }
 }
 

@@ -23,7 +23,17 @@ const LAMBDA_LINKER: &str = "aarch64-linux-gnu-gcc";
 
 /// All checks that `needs` asks for.
 pub(super) fn all(machine: &Machine, needs: Needs) -> Vec<Finding> {
-    let mut findings = vec![
+    let for_aws = || vec![lambda_target(machine), lambda_linker(machine)];
+    match needs {
+        Needs::Local => [to_build(machine), python(machine)].concat(),
+        Needs::Build => [to_build(machine), for_aws()].concat(),
+        Needs::Deploy => vec![credentials(machine)],
+        Needs::Aws => [to_build(machine), for_aws(), vec![credentials(machine)]].concat(),
+    }
+}
+
+fn to_build(machine: &Machine) -> Vec<Finding> {
+    vec![
         rust(machine),
         program(
             machine,
@@ -36,12 +46,7 @@ pub(super) fn all(machine: &Machine, needs: Needs) -> Vec<Finding> {
         program(machine, "pkg-config", &["pkg-config", "pkgconf"], &packages::PKG_CONFIG, "finds the OpenSSL library"),
         openssl(machine),
         disk(machine),
-    ];
-    findings.extend(match needs {
-        Needs::Local => python(machine),
-        Needs::Aws => vec![lambda_target(machine), lambda_linker(machine), credentials(machine)],
-    });
-    findings
+    ]
 }
 
 fn good(name: &str, found: String, purpose: &'static str) -> Finding {

@@ -155,6 +155,12 @@ fn deploying(scope: &Scope<'_>) -> Vec<Statement> {
         Statement::allow("ChangeStacks", change, stacks(scope)).because("executes what was planned"),
         never_access(scope, &[&take[..], &change].concat()),
         pass_roles(scope),
+        Statement::allow_on_any(
+            "ReadAlarms",
+            ["cloudwatch:DescribeAlarms"],
+            "CloudFormation asks for alarms by name and CloudWatch takes no resource for composite ones",
+        )
+        .because("has CloudFormation watch the region's alarm after an update"),
         Statement::allow(
             "WriteArtifacts",
             ["s3:GetObject", "s3:PutObject"],

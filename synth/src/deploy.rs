@@ -19,6 +19,7 @@ mod follow;
 mod graph;
 mod hints;
 mod inputs;
+mod lease;
 mod lock;
 mod outcome;
 mod plan;
@@ -35,6 +36,7 @@ mod fake;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use programs::FUNCTIONS;
 
@@ -46,6 +48,8 @@ use crate::error::Error;
 use crate::local::{self, ConsumerChange, FixedPorts, Platform};
 use crate::ui::Ui;
 use apply::{Applied, Rules};
+use cloud::{StackRef, Stacks as _};
+use lease::Lease;
 use lock::DeployLock;
 use plan::{Approved, Drafted, Planned};
 use progress::Board;
@@ -68,6 +72,8 @@ pub struct Options {
     pub assume_yes: bool,
     /// Where packed functions are, when they aren't to be built.
     pub from_artifacts: Option<PathBuf>,
+    /// How long to wait while another run changes the environment.
+    pub wait: Duration,
     /// Which stacks to deploy.
     pub selection: Selection,
     /// Ports that the local platform must use, when that is the target.
@@ -102,6 +108,7 @@ async fn run_aws(
     doctor::require(&doctor::check(needs))?;
     let clouds = connect(environment, Endpoint::Aws).await;
     clouds.check_account(environment.account().as_str()).await?;
+    // Compiling takes long and changes nothing, so nobody has to wait for it.
     let artifacts = match &options.from_artifacts {
         Some(folder) => bundle::read_all(folder, &FUNCTIONS).map_err(|error| {
             Error::configuration("the packed functions can't be deployed")
@@ -109,25 +116,66 @@ async fn run_aws(
                 .hint("pack them anew with `synth build --out <folder>`")
         })?,
         None => {
-            packed(environment, &options.checkout, artifacts::build(ui, &options.checkout, Target::Lambda).await?)
-                .await?
+            let built = artifacts::build(ui, &options.checkout, Target::Lambda).await?;
+            packed(environment, &options.checkout, built).await?
         }
     };
-    let planned = planned(&clouds, stacks, &options.selection, &artifacts).await?;
+    let work = released(ui, environment, options, stacks, &clouds, &artifacts);
+    let mut outcome = alone(ui, environment, &clouds, options.wait, "synth deploy", work).await?;
+    if options.from_artifacts.is_none() {
+        artifacts.remove_others();
+    }
+    outcome.elapsed_secs = ui.elapsed().as_secs_f64();
+    Ok(outcome)
+}
+
+/// Does something while no other run changes the environment.
+async fn alone<T>(
+    ui: &Ui,
+    environment: &Environment,
+    clouds: &Clouds,
+    wait: Duration,
+    command: &str,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let home = environment.primary().as_str();
+    let delivery = StackRef { region: home, name: &environment.name(system::DELIVERY_STACK) };
+    let observed = clouds.stack(delivery).await;
+    let observed = observed.map_err(|error| outcome::call_error("what is deployed can't be read", error))?;
+    let bucket = observed.and_then(|stack| stack.outputs.get(system::BUCKET_OUTPUT).cloned());
+    // Of the first deployment there is none.
+    let Some(bucket) = bucket else { return work.await };
+    let store = clouds.lease(home, &bucket, environment.environment_name())?;
+    let holder = lease::holder(|name| std::env::var(name).ok());
+    let lease = Lease::take(ui, store, holder, command, wait).await?;
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        lost = lease.lost() => Err(lost),
+    };
+    lease.release().await;
+    outcome
+}
+
+/// Plans, asks, applies, verifies.
+async fn released(
+    ui: &Ui,
+    environment: &Environment,
+    options: &Options,
+    stacks: Vec<system::Stack>,
+    clouds: &Clouds,
+    artifacts: &Artifacts,
+) -> Result<Outcome, Error> {
+    let planned = planned(clouds, stacks, &options.selection, artifacts).await?;
     let question = format!(
         "change account {} ({}) for environment `{}`?",
         environment.account(),
         environment.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         environment.environment_name()
     );
-    let approved = approved(ui, &clouds, planned, options.assume_yes, &question).await?;
-    let applied = carried_out(ui, &clouds, approved, &artifacts, Rules { refuse_unapproved_harm: true }).await?;
+    let approved = approved(ui, clouds, planned, options.assume_yes, &question).await?;
+    let applied = carried_out(ui, clouds, approved, artifacts, Rules { refuse_unapproved_harm: true }).await?;
     let mut outcome = Outcome::of(environment, &applied);
-    outcome.functions = verified(&clouds, &applied, &artifacts).await?;
-    if options.from_artifacts.is_none() {
-        artifacts.remove_others();
-    }
-    outcome.elapsed_secs = ui.elapsed().as_secs_f64();
+    outcome.functions = verified(clouds, &applied, artifacts).await?;
     Ok(outcome)
 }
 

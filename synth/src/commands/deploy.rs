@@ -1,6 +1,7 @@
 //! `synth deploy`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -22,6 +23,10 @@ pub(crate) struct DeployArgs {
     #[arg(long, short)]
     yes: bool,
 
+    /// How long to wait while another run changes the environment, such as `90s` or `1h`
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    wait: Duration,
+
     /// Deploy the functions that `synth build` packed into this folder, instead of building them
     #[arg(long, value_name = "FOLDER")]
     from_artifacts: Option<PathBuf>,
@@ -38,10 +43,11 @@ pub(crate) struct DeployArgs {
 pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> Ended {
     let checkout = Checkout::find()?;
     let environment = checkout.deployable_environment(environments)?;
-    let DeployArgs { yes, from_artifacts, stack, region } = arguments;
+    let DeployArgs { yes, wait, from_artifacts, stack, region } = arguments;
     let options = Options {
         checkout: checkout.root().to_owned(),
         assume_yes: *yes,
+        wait: *wait,
         from_artifacts: from_artifacts.clone(),
         selection: Selection { stack: stack.clone(), region: region.clone() },
         ports: local::fixed_ports(&environment)?,
@@ -53,4 +59,8 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> E
         ui.answer(&outcome.render().join("\n"));
     }
     Ok(exit_code::DONE)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    contracts::duration::parse(text).map_err(|hint| hint.to_string())
 }

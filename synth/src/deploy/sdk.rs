@@ -25,6 +25,7 @@ use super::cloud::{
     Body, CallClass, CallError, Change, ChangeKind, ChangeSetPage, ChangeSetRequest, Cloud, Event, Functions, Objects,
     Observed, Provisioned, StackRef, Stacks, Status, Tables, backoff,
 };
+use super::lease::{Held, LeaseStore, ObjectVersion};
 use crate::error::Error;
 
 /// Where the calls go.
@@ -110,6 +111,19 @@ impl Clouds {
             ))
             .hint("choose the right profile with `AWS_PROFILE`, or correct `account` in the environment file")),
         }
+    }
+
+    /// The environment's lock in the artifact bucket of `region`.
+    ///
+    /// # Errors
+    /// The environment has no such region.
+    pub(crate) fn lease(&self, region: &str, bucket: &str, environment: &str) -> Result<LeaseObject, Error> {
+        Ok(LeaseObject {
+            client: self.clients_of(region)?.s3.clone(),
+            region: region.to_owned(),
+            bucket: bucket.to_owned(),
+            key: format!("locks/{environment}.json"),
+        })
     }
 
     /// What clients in `region` are made from.
@@ -558,6 +572,60 @@ impl Objects for Clouds {
             }
             deleted += count;
         }
+    }
+}
+
+/// An environment's lock in an artifact bucket.
+#[derive(Debug)]
+pub(crate) struct LeaseObject {
+    client: aws_sdk_s3::Client,
+    region: String,
+    bucket: String,
+    key: String,
+}
+
+impl LeaseObject {
+    fn call(&self, operation: &'static str) -> Call<'_> {
+        Call { operation, subject: &self.key, region: &self.region }
+    }
+}
+
+impl LeaseStore for LeaseObject {
+    async fn read(&self) -> Result<Option<(Held, ObjectVersion)>, CallError> {
+        let call = self.call("GetObject");
+        let answer = self.client.get_object().bucket(&self.bucket).key(&self.key).send().await;
+        let Some(object) = found(answer.map_err(|error| call.failed(&error)))? else { return Ok(None) };
+        let version = ObjectVersion(object.e_tag.unwrap_or_default());
+        let broken = |error: Box<dyn std::error::Error + Send + Sync>| call.error(CallClass::Unreachable, error);
+        let bytes = object.body.collect().await.map_err(|error| broken(Box::new(error)))?.into_bytes();
+        let held = serde_json::from_slice(&bytes).map_err(|error| call.error(CallClass::Refused, Box::new(error)))?;
+        Ok(Some((held, version)))
+    }
+
+    async fn write(&self, held: &Held, over: Option<&ObjectVersion>) -> Result<Option<ObjectVersion>, CallError> {
+        let call = self.call("PutObject");
+        let bytes = serde_json::to_vec(held).map_err(|error| call.error(CallClass::Refused, Box::new(error)))?;
+        let request = self.client.put_object().bucket(&self.bucket).key(&self.key).body(bytes.into());
+        let request = match over {
+            Some(version) => request.if_match(&version.0),
+            None => request.if_none_match("*"),
+        };
+        match request.send().await {
+            Ok(answer) => Ok(Some(ObjectVersion(answer.e_tag.unwrap_or_default()))),
+            // Somebody else has written: before, or at the same moment.
+            Err(error) if matches!(error.raw_response().map(|answer| answer.status().as_u16()), Some(409 | 412)) => {
+                Ok(None)
+            }
+            Err(error) => Err(call.failed(&error)),
+        }
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        tokio::time::sleep(wait).await;
     }
 }
 

@@ -8,8 +8,7 @@ use serde_json::{Map, Value as Json};
 use crate::names::literal;
 
 /// Keywords that demand nothing of a value.
-const SILENT: [&str; 8] =
-    ["$comment", "default", "description", "examples", "format", "insertionOrder", "relationshipRef", "title"];
+const SILENT: [&str; 7] = ["$comment", "default", "description", "examples", "format", "relationshipRef", "title"];
 /// Keywords of a type's own schema that aren't about its properties' values.
 const ABOUT_THE_TYPE: [&str; 17] = [
     "$schema",
@@ -236,6 +235,9 @@ impl Writer<'_> {
         if map.get("uniqueItems").is_some_and(|unique| *unique == true) {
             demands.push("Demand::Unique".to_owned());
         }
+        if map.get("insertionOrder").is_some_and(|ordered| *ordered == false) {
+            demands.push("Demand::Unordered".to_owned());
+        }
         counts(map, &[("maxUniqueItems", "MaxUniqueItems")], demands);
         if let Some(keys) = map.get("uniqueKeys") {
             demands.push(format!("Demand::UniqueKeys({})", names(keys)));
@@ -306,7 +308,7 @@ impl Writer<'_> {
 }
 
 /// Keywords that become demands.
-const KEYWORDS: [&str; 31] = [
+const KEYWORDS: [&str; 32] = [
     "$ref",
     "additionalProperties",
     "allOf",
@@ -317,6 +319,7 @@ const KEYWORDS: [&str; 31] = [
     "dependentRequired",
     "enum",
     "enumCaseInsensitive",
+    "insertionOrder",
     "items",
     "maxItems",
     "maxLength",

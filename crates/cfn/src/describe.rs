@@ -147,6 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_says_what_is_scalar_and_which_lists_have_no_order() {
+        let table = describe("AWS::DynamoDB::GlobalTable").unwrap();
+        let property = |path| table.property(path).unwrap();
+        assert!(property("TableName").is_scalar());
+        assert!(property("Replicas/*/Region").is_scalar());
+        assert!(!property("Replicas").is_scalar());
+        assert!(property("Replicas").is_unordered());
+        assert!(!property("TableName").is_unordered());
+        let mapping = describe("AWS::Lambda::EventSourceMapping").unwrap();
+        assert!(!mapping.property("FilterCriteria").unwrap().is_unordered());
+    }
+
+    #[test]
     fn an_unknown_type_is_not_described() {
         assert!(describe("AWS::SQS::Nothing").is_none());
     }

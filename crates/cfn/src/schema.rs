@@ -34,6 +34,24 @@ impl Schema {
         self.0.iter().find_map(|demand| if let Demand::Maximum(most) = demand { Some(*most) } else { None })
     }
 
+    /// True if only text, numbers and truth values are accepted, which CloudFormation turns into each other.
+    pub fn is_scalar(&self) -> bool {
+        self.0.iter().any(|demand| match demand {
+            Demand::Refers(schema) => schema.is_scalar(),
+            Demand::Type(shapes) => !shapes.is_empty() && shapes.iter().all(|shape| matches!(shape, Shape::Scalar(_))),
+            _ => false,
+        })
+    }
+
+    /// True for a list whose order means nothing.
+    pub fn is_unordered(&self) -> bool {
+        self.0.iter().any(|demand| match demand {
+            Demand::Refers(schema) => schema.is_unordered(),
+            Demand::Unordered => true,
+            _ => false,
+        })
+    }
+
     pub(crate) fn pattern(&self) -> Option<Pattern> {
         self.0.iter().find_map(|demand| if let Demand::Pattern(pattern) = demand { Some(*pattern) } else { None })
     }
@@ -116,6 +134,8 @@ pub(crate) enum Demand {
     MaxItems(u64),
     /// No item twice.
     Unique,
+    /// The order of the items means nothing (`insertionOrder`); demands nothing of a value.
+    Unordered,
     MaxUniqueItems(u64),
     /// No two items with the same values of these properties.
     UniqueKeys(&'static [&'static str]),

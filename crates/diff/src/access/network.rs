@@ -1,0 +1,130 @@
+//! Changes of what can be reached, thing by thing.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::direction;
+use super::reach::{Peer, Reach, endpoint, rules};
+use crate::model::{AccessChange, Flag, code};
+use crate::parameters::Side;
+use crate::pieces::{Piece, Resolve, pieces, unresolved};
+use crate::template::Resource;
+
+/// Changes of reachability between two templates, in order of subject.
+pub(crate) fn network(before: Side<'_>, after: Side<'_>) -> Vec<AccessChange> {
+    let (old, new) = (collect(before), collect(after));
+    let mut changes = Vec::new();
+    let subjects = old.keys().chain(new.keys().filter(|subject| !old.contains_key(*subject)));
+    for subject in subjects {
+        let (was, is) = (list(&old, subject), list(&new, subject));
+        if was.len() == is.len() && was.iter().all(|reach| is.contains(reach)) {
+            continue;
+        }
+        let beyond = |reaches: &[Reach], others: &[Reach]| -> Vec<Reach> {
+            reaches.iter().filter(|reach| !others.iter().any(|other| other.covers(reach))).cloned().collect()
+        };
+        let (gained, lost) = (beyond(is, was), beyond(was, is));
+        let flags = if gained.iter().any(Reach::is_world) { vec![Flag::OpenToWorld] } else { Vec::new() };
+        changes.push(AccessChange {
+            subject: subject.clone(),
+            direction: direction(!gained.is_empty(), !lost.is_empty()),
+            gained: gained.iter().map(|reach| format!("opens {reach}")).collect(),
+            lost: lost.iter().map(|reach| format!("closes {reach}")).collect(),
+            flags,
+        });
+    }
+    changes.sort_by(|left, right| left.subject.cmp(&right.subject));
+    changes
+}
+
+type Reaches = BTreeMap<String, Vec<Reach>>;
+
+fn list<'a>(reaches: &'a Reaches, subject: &str) -> &'a [Reach] {
+    reaches.get(subject).map_or(&[], Vec::as_slice)
+}
+
+fn collect(side: Side<'_>) -> Reaches {
+    let mut reaches = Reaches::new();
+    let Some(template) = side.template else { return reaches };
+    let resolve = |name: &str| side.value(name);
+    for (id, resource) in template.resources() {
+        let condition = resource.attribute("Condition").and_then(Value::as_str);
+        if condition.is_none_or(|name| side.condition(name) != Some(false)) {
+            of_resource(id, resource, &resolve, &mut reaches);
+        }
+    }
+    reaches
+}
+
+fn of_resource(id: &str, resource: Resource<'_>, resolve: Resolve<'_>, reaches: &mut Reaches) {
+    let mut add = |what: &str, name: &str, found: Vec<Reach>| {
+        if !found.is_empty() {
+            reaches.entry(format!("{what} {}", code(name))).or_default().extend(found);
+        }
+    };
+    match resource.type_name() {
+        "AWS::EC2::SecurityGroup" => {
+            let inline = |property: &str, kind| {
+                resource
+                    .at(property)
+                    .and_then(Value::as_array)
+                    .map(|items| items.iter().flat_map(|rule| rules(kind, rule, resolve)).collect::<Vec<_>>())
+            };
+            add("security group", id, inline("SecurityGroupIngress", "ingress").unwrap_or_default());
+            // Without a rule of its own a group lets everything out.
+            let egress = inline("SecurityGroupEgress", "egress").unwrap_or_else(|| {
+                ["0.0.0.0/0", "::/0"]
+                    .map(|all| Reach { kind: "egress", protocol: None, ports: None, peer: Peer::addresses(all) })
+                    .to_vec()
+            });
+            add("security group", id, egress);
+        }
+        "AWS::EC2::SecurityGroupIngress" | "AWS::EC2::SecurityGroupEgress" => {
+            let kind = if resource.type_name().ends_with("Ingress") { "ingress" } else { "egress" };
+            let group = resource.at("GroupId").map_or_else(|| id.to_owned(), target);
+            let rule = Value::Object(resource.properties().clone());
+            add("security group", &group, rules(kind, &rule, resolve));
+        }
+        "AWS::EKS::Cluster" => add("cluster", id, endpoint(resource, resolve)),
+        "AWS::EC2::Subnet" if is(resource.at("MapPublicIpOnLaunch"), "true") => {
+            add("subnet", id, vec![Reach::open("public addresses")]);
+        }
+        "AWS::ApiGatewayV2::Route" if resource.at("AuthorizationType").is_none_or(|value| is(Some(value), "NONE")) => {
+            add("route", id, vec![Reach::open("calls without an authorizer")]);
+        }
+        "AWS::ApiGateway::Method" if is(resource.at("AuthorizationType"), "NONE") => {
+            add("method", id, vec![Reach::open("calls without an authorizer")]);
+        }
+        "AWS::Lambda::Url" if is(resource.at("AuthType"), "NONE") => {
+            add("function URL", id, vec![Reach::open("calls without an authorizer")]);
+        }
+        "AWS::S3::Bucket" => {
+            const BLOCKS: [(&str, &str); 4] = [
+                ("BlockPublicAcls", "setting public ACLs"),
+                ("BlockPublicPolicy", "setting public policies"),
+                ("IgnorePublicAcls", "access by public ACLs"),
+                ("RestrictPublicBuckets", "access by public policies"),
+            ];
+            // Without the settings AWS blocks everything by itself.
+            if let Some(settings) = resource.at("PublicAccessBlockConfiguration") {
+                let open = BLOCKS.iter().filter(|(name, _)| !is(settings.get(name), "true"));
+                add("bucket", id, open.map(|(_, kind)| Reach::open(kind)).collect());
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is(value: Option<&Value>, text: &str) -> bool {
+    value.and_then(crate::pieces::scalar_text).is_some_and(|value| value == text)
+}
+
+/// The group that a rule belongs to.
+fn target(value: &Value) -> String {
+    match pieces(value, &unresolved).as_slice() {
+        [Piece::Reference(target, _)] => (*target).to_owned(),
+        [Piece::Literal(text)] => text.to_string(),
+        _ => value.to_string(),
+    }
+}

@@ -1,0 +1,231 @@
+//! Statements of policies, taken apart into what can be compared.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::condition::{Demand, demands};
+use super::pattern::{Pattern, Scope};
+use super::sources::Kind;
+use crate::model::{Flag, code};
+use crate::pieces::{Resolve, canonical, is_intrinsic};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Effect {
+    Allow,
+    Deny,
+}
+
+/// One action of one principal on one resource under some conditions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Atom {
+    pub(crate) effect: Effect,
+    /// Whom it is about; of an identity's own policy, the holder.
+    pub(crate) principal: Scope,
+    pub(crate) action: Scope,
+    pub(crate) resource: Scope,
+    /// All of them have to hold.
+    pub(crate) conditions: Vec<Demand>,
+    /// Something that can't be read here; then it equals only itself, and nothing else counts.
+    pub(crate) opaque: Option<String>,
+}
+
+/// Keys by which a statement for everybody is only for some.
+const NARROWING: [&str; 12] = [
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:sourceaccount",
+    "aws:sourcearn",
+    "aws:sourceip",
+    "aws:sourceorgid",
+    "aws:sourceowner",
+    "aws:sourcevpc",
+    "aws:sourcevpce",
+    "kms:calleraccount",
+];
+
+impl Atom {
+    /// Something that can't be read here.
+    pub(crate) fn opaque(effect: Effect, text: String) -> Self {
+        let nothing = || Scope::Of(Pattern::text(""));
+        Self {
+            effect,
+            principal: nothing(),
+            action: nothing(),
+            resource: nothing(),
+            conditions: Vec::new(),
+            opaque: Some(text),
+        }
+    }
+
+    /// Whether whatever `other` is about is also what this one is about.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        if self.opaque.is_some() || other.opaque.is_some() {
+            return self.opaque == other.opaque;
+        }
+        self.effect == other.effect
+            && self.action.covers(&other.action)
+            && self.resource.covers(&other.resource)
+            && self.principal.covers(&other.principal)
+            && self.conditions.iter().all(|weak| other.conditions.iter().any(|strong| strong.implies(weak)))
+    }
+
+    /// What deserves a second look, given that it is newly allowed.
+    pub(crate) fn flags(&self, kind: Kind) -> Vec<Flag> {
+        if self.opaque.is_some() {
+            return vec![Flag::Opaque];
+        }
+        let mut flags = Vec::new();
+        if matches!(&self.action, Scope::Of(action) if action.has_wildcard()) {
+            flags.push(Flag::WildcardAction);
+        }
+        if kind == Kind::Identity && matches!(&self.resource, Scope::Of(resource) if resource.is_any()) {
+            flags.push(Flag::WildcardResource);
+        }
+        if [&self.principal, &self.action, &self.resource].iter().any(|scope| matches!(scope, Scope::Except(_))) {
+            flags.push(Flag::ByExclusion);
+        }
+        let demands =
+            |keys: &[&str]| self.conditions.iter().any(|demand| demand.is_positive() && keys.contains(&demand.key()));
+        if matches!(&self.principal, Scope::Of(principal) if principal.is_any()) && !demands(&NARROWING) {
+            flags.push(Flag::PublicPrincipal);
+        }
+        if kind == Kind::Function && self.principal.to_string().starts_with("Service:") {
+            if !demands(&["aws:sourcearn"]) {
+                flags.push(Flag::NoSourceArn);
+            }
+            if !demands(&["aws:sourceaccount"]) {
+                flags.push(Flag::NoSourceAccount);
+            }
+        }
+        flags
+    }
+}
+
+/// Takes a statement apart.
+pub(crate) fn atoms(statement: &Value, kind: Kind, resolve: Resolve<'_>) -> Vec<Atom> {
+    let Some(map) = statement.as_object().filter(|_| !is_intrinsic(statement)) else {
+        return vec![Atom::opaque(Effect::Allow, canonical(statement, resolve).to_string())];
+    };
+    let effect = match map.get("Effect").and_then(Value::as_str) {
+        Some("Allow") => Effect::Allow,
+        Some("Deny") => Effect::Deny,
+        _ => return vec![Atom::opaque(Effect::Allow, canonical(statement, resolve).to_string())],
+    };
+    let lists = |positive: &str, negative: &str, absent: Pattern, read: &dyn Fn(&Value) -> Vec<Pattern>| match (
+        map.get(positive),
+        map.get(negative),
+    ) {
+        (Some(value), _) => read(value).into_iter().map(Scope::Of).collect(),
+        (None, Some(value)) => {
+            let mut out = read(value);
+            out.sort_unstable();
+            vec![Scope::Except(out)]
+        }
+        (None, None) => vec![Scope::Of(absent)],
+    };
+    let texts = |value: &Value| list(value).map(|value| Pattern::of(value, resolve)).collect();
+    let actions = |value: &Value| list(value).map(|value| Pattern::of(value, resolve).lower()).collect();
+    let whom = |value: &Value| principals(value, resolve);
+    let subject = if kind == Kind::Identity { "the holder" } else { "nobody" };
+    let principals = lists("Principal", "NotPrincipal", Pattern::unknown(subject), &whom);
+    let actions = lists("Action", "NotAction", Pattern::unknown("no action"), &actions);
+    let resources = lists("Resource", "NotResource", Pattern::unknown("itself"), &texts);
+    let conditions = map.get("Condition").map(|condition| demands(condition, resolve)).unwrap_or_default();
+    let is_unread = map.get("Condition").is_some_and(is_intrinsic);
+    if is_unread {
+        return vec![Atom::opaque(effect, canonical(statement, resolve).to_string())];
+    }
+    let mut atoms = Vec::with_capacity(principals.len() * actions.len() * resources.len());
+    for principal in &principals {
+        for action in &actions {
+            for resource in &resources {
+                atoms.push(Atom {
+                    effect,
+                    principal: principal.clone(),
+                    action: action.clone(),
+                    resource: resource.clone(),
+                    conditions: conditions.clone(),
+                    opaque: None,
+                });
+            }
+        }
+    }
+    atoms
+}
+
+/// One value or a list of them.
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    match value {
+        Value::Array(items) => items.iter(),
+        one => std::slice::from_ref(one).iter(),
+    }
+}
+
+/// Principals with their kind before them; `*` is everybody.
+fn principals(value: &Value, resolve: Resolve<'_>) -> Vec<Pattern> {
+    if is_intrinsic(value) || !value.is_object() {
+        return list(value).map(|value| account(Pattern::of(value, resolve))).collect();
+    }
+    let mut found = Vec::new();
+    for (kind, values) in value.as_object().into_iter().flatten() {
+        for value in list(values) {
+            let pattern = Pattern::of(value, resolve);
+            found.push(match kind.as_str() {
+                "AWS" if pattern.is_any() => pattern,
+                "AWS" => account(pattern),
+                kind => pattern.after(&format!("{kind}:")),
+            });
+        }
+    }
+    found
+}
+
+/// An account's number means the account's root.
+fn account(pattern: Pattern) -> Pattern {
+    let is_number = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let bare_pseudo = pattern == Pattern::unknown("AWS::AccountId");
+    match pattern.as_text().filter(|text| is_number(text)) {
+        Some(number) => Pattern::text(&format!("AWS:arn:aws:iam::{number}:root")),
+        None if bare_pseudo => {
+            let root = serde_json::json!({ "Fn::Sub": "AWS:arn:aws:iam::${AWS::AccountId}:root" });
+            Pattern::of(&root, &crate::pieces::unresolved)
+        }
+        None if pattern.is_any() => pattern,
+        None => pattern.after("AWS:"),
+    }
+}
+
+/// Says what atoms are about, with the actions of one matter together.
+pub(crate) fn describe(atoms: &[Atom], verb: &str) -> Vec<String> {
+    let mut grouped: BTreeMap<(&Scope, &Scope, &[Demand], Option<&str>), Vec<String>> = BTreeMap::new();
+    for atom in atoms {
+        let key = (&atom.principal, &atom.resource, atom.conditions.as_slice(), atom.opaque.as_deref());
+        grouped.entry(key).or_default().push(code(&atom.action.to_string()));
+    }
+    let mut texts = Vec::new();
+    for ((principal, resource, conditions, opaque), mut actions) in grouped {
+        if let Some(opaque) = opaque {
+            texts.push(format!("{verb} {}", code(opaque)));
+            continue;
+        }
+        actions.sort_unstable();
+        actions.dedup();
+        let mut text = format!("{verb} {}", actions.join(", "));
+        let itself = Scope::Of(Pattern::unknown("itself"));
+        if *resource != itself {
+            text.push_str(&format!(" on {}", code(&resource.to_string())));
+        }
+        if *principal != Scope::Of(Pattern::unknown("the holder")) {
+            text.push_str(&format!(" to {}", code(&principal.to_string())));
+        }
+        if !conditions.is_empty() {
+            let conditions: Vec<String> = conditions.iter().map(Demand::to_string).collect();
+            text.push_str(&format!(" if {}", conditions.join(" and ")));
+        }
+        texts.push(text);
+    }
+    texts
+}

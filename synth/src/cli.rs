@@ -51,7 +51,7 @@ pub(crate) struct Global {
     #[arg(long = "env", value_name = "ENVIRONMENT", global = true)]
     environments: Vec<String>,
 
-    /// Form of the answer on stdout: `human` or `json`
+    /// Form of the answer on stdout: `human` or `json`; of `diff` also `markdown`
     #[arg(long, value_enum, default_value_t, global = true, hide_possible_values = true)]
     format: Format,
 
@@ -76,6 +76,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let Global { environments, format, quiet, color } = cli.global;
     let ui = Ui::new(Options { format, quiet, color });
+    if format == Format::Markdown && !cli.command.writes_markdown() {
+        let error = Error::usage("only `diff` writes Markdown").hint("choose `--format human` or `--format json`");
+        return end_with_error(&ui, &error);
+    }
     let environments = cli.command.environments(environments, std::env::var("TANDEM_ENV").ok());
     // The panic itself was printed by the standard hook; what is left is to end as documented.
     let result = panic::catch_unwind(AssertUnwindSafe(|| cli.command.run(&ui, &environments)));

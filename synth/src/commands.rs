@@ -6,6 +6,7 @@ mod check;
 mod checkout;
 mod deploy;
 mod destroy;
+mod diff;
 mod doctor;
 mod generate;
 mod graph;
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Roles(roles::RolesArgs),
     Parity(parity::ParityArgs),
     Graph(graph::GraphArgs),
+    Diff(diff::DiffArgs),
     Build(build::BuildArgs),
     Deploy(deploy::DeployArgs),
     Status(status::StatusArgs),
@@ -66,6 +68,11 @@ impl Command {
         variable.into_iter().filter(|name| !name.is_empty()).collect()
     }
 
+    /// Whether its answer can be Markdown.
+    pub(crate) fn writes_markdown(&self) -> bool {
+        matches!(self, Self::Diff(_))
+    }
+
     /// Does what was asked for, in the environments that were named.
     ///
     /// # Errors
@@ -78,6 +85,7 @@ impl Command {
             Self::Roles(arguments) => roles::run(ui, environments, arguments),
             Self::Parity(arguments) => parity::run(ui, environments, arguments),
             Self::Graph(arguments) => graph::run(ui, environments, arguments),
+            Self::Diff(arguments) => diff::run(ui, environments, arguments),
             Self::Build(arguments) => build::run(ui, arguments),
             Self::Deploy(arguments) => deploy::run(ui, environments, arguments),
             Self::Status(arguments) => status::run(ui, environments, arguments),

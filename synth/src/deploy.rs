@@ -27,6 +27,7 @@ mod platform;
 mod progress;
 mod sdk;
 pub mod status;
+pub(crate) mod survey;
 pub mod system;
 mod verify;
 

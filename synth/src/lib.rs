@@ -10,6 +10,7 @@ pub mod error;
 pub mod exit_code;
 pub mod generate;
 pub mod local;
+mod offline;
 mod reach;
 pub mod redrive;
 mod schema_registry;

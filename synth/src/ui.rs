@@ -33,6 +33,8 @@ pub enum Format {
     Human,
     /// One JSON document for programs.
     Json,
+    /// Markdown for a comment in a review; only where [`crate::commands::Command::writes_markdown`] says so.
+    Markdown,
 }
 
 /// How a [`Ui`] behaves, as said on the command line and in the environment.
@@ -186,7 +188,12 @@ impl Ui {
         style.apply(text, self.color_out && self.format == Format::Human)
     }
 
-    /// Whether the answer is to be one JSON document.
+    /// The form of the answer.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether the answer is one document for programs.
     pub fn is_json(&self) -> bool {
         self.format == Format::Json
     }

@@ -41,22 +41,19 @@ fn waits_for(stack: &Stack, changing: &BTreeSet<StackKey>) -> BTreeSet<StackKey>
         let roles = stack.depends_on.iter().filter(|needed| needed.name == ACCESS_STACK && changing.contains(needed));
         waits.extend(roles.cloned());
     }
-    for source in stack.inputs.values() {
-        match source {
-            Source::StackOutput { stack: producer, .. } => {
-                waits.extend(changing.contains(producer).then(|| producer.clone()));
-            }
-            Source::TableStream { .. } => {
-                waits.extend(stack.depends_on.iter().filter(|needed| changing.contains(needed)).cloned());
-            }
-            Source::CodeBucket => {
-                let delivery = delivery_of(stack);
-                waits.extend(changing.contains(&delivery).then_some(delivery));
-            }
-            Source::CodeKey { .. } => {}
-        }
-    }
+    waits.extend(stack.inputs.values().flat_map(|source| waits_of(stack, source, changing)));
     waits
+}
+
+/// The stacks among `changing` that decide about one input.
+fn waits_of(stack: &Stack, source: &Source, changing: &BTreeSet<StackKey>) -> Vec<StackKey> {
+    let among = |key: StackKey| changing.contains(&key).then_some(key);
+    match source {
+        Source::StackOutput { stack: producer, .. } => among(producer.clone()).into_iter().collect(),
+        Source::TableStream { .. } => stack.depends_on.iter().cloned().filter_map(among).collect(),
+        Source::CodeBucket => among(delivery_of(stack)).into_iter().collect(),
+        Source::CodeKey { .. } => Vec::new(),
+    }
 }
 
 /// The values of the stack's parameters, or what they wait for when one of `changing` decides about them.
@@ -77,6 +74,41 @@ pub(crate) async fn resolve(
         parameters.insert(parameter.clone(), value);
     }
     Ok(Resolved::Known(parameters))
+}
+
+/// A parameter's value as far as it is known before anything is deployed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    Value(String),
+    /// A deployment of another stack decides about it.
+    Later,
+}
+
+/// What is known of the stack's parameters while `changing` are yet to be deployed; `code` has the key of a program's code
+/// by parameter, where there is one.
+pub(crate) async fn known(
+    cloud: &impl Cloud,
+    stack: &Stack,
+    outputs: &Outputs,
+    changing: &BTreeSet<StackKey>,
+    code: impl Fn(&str) -> Option<String>,
+) -> Result<BTreeMap<String, Known>, InputError> {
+    let mut parameters = BTreeMap::new();
+    for (parameter, source) in &stack.inputs {
+        let waits = !waits_of(stack, source, changing).is_empty();
+        let value = match source {
+            Source::CodeKey { .. } => code(parameter).map_or(Known::Later, Known::Value),
+            _ if waits => Known::Later,
+            _ => match value_of(cloud, stack, parameter, source, outputs, &CodeKeys::new()).await {
+                Ok(value) => Known::Value(value),
+                // It comes with a stack that isn't there yet.
+                Err(InputError::NoOutput { .. } | InputError::NoStream { .. }) => Known::Later,
+                Err(error) => return Err(error),
+            },
+        };
+        parameters.insert(parameter.clone(), value);
+    }
+    Ok(parameters)
 }
 
 async fn value_of(

@@ -73,14 +73,9 @@ impl<S: LeaseStore> Lease<S> {
     ///
     /// # Errors
     /// It is held by another run all that time, or the bucket can't be read or written.
-    pub(crate) async fn take(
-        ui: &Ui,
-        store: S,
-        holder: String,
-        command: &str,
-        wait: Duration,
-    ) -> Result<Self, Error> {
-        let unusable = |error| Error::remote("it can't be told whether someone else changes the environment").caused_by(error);
+    pub(crate) async fn take(ui: &Ui, store: S, holder: String, command: &str, wait: Duration) -> Result<Self, Error> {
+        let unusable =
+            |error| Error::remote("it can't be told whether someone else changes the environment").caused_by(error);
         let since = store.now();
         let mut waits_for = None;
         loop {

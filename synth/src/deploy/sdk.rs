@@ -14,8 +14,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{
     Capability, ChangeAction, ChangeSetType, ExecutionStatus, Parameter, Replacement, ResourceChange,
-    RollbackConfiguration, RollbackTrigger,
-    Stack as SdkStack, Tag,
+    RollbackConfiguration, RollbackTrigger, Stack as SdkStack, Tag,
 };
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use aws_smithy_http_client::tls;

@@ -1,0 +1,122 @@
+//! `synth diff`
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+use diff::render::{MarkdownOptions, Role, human, json, markdown};
+use diff::{ChangeClass, Diff, StackChange, StackKey};
+
+use super::{Checkout, Ended, wait_for};
+use crate::deploy::survey;
+use crate::error::Error;
+use crate::exit_code;
+use crate::offline::{self, Side};
+use crate::ui::{Format, Style, Ui};
+
+/// Show what a change does: what is made anew or goes, who may do more, what is unsafe on the way
+///
+/// Compares what is deployed with what the checkout says, and only reads: no change set is made.
+/// What the functions run isn't compared, because nothing is built.
+/// With `--from`, folders are compared that `synth synth --out` wrote, or two templates, and nobody is asked.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit codes:\n  0  nothing changes\n  2  something changes\n  3  something is replaced or removed, or may be\n  4  more is permitted or reachable\n\nExample:\n  synth diff --env staging\n  synth synth --env staging --out before; git switch my-branch; synth diff --env staging --from before"
+)]
+pub(crate) struct DiffArgs {
+    /// What was: a folder that `synth synth --out` wrote, or a template [default: what is deployed]
+    #[arg(long, value_name = "PATH")]
+    from: Option<PathBuf>,
+
+    /// What shall be: such a folder or a template [default: what the checkout says]
+    #[arg(long, value_name = "PATH", requires = "from")]
+    to: Option<PathBuf>,
+
+    /// Where all of it is, for readers of Markdown that had to be cut short
+    #[arg(long, value_name = "WORDS", default_value = "the artifacts of this run")]
+    artifact: String,
+}
+
+pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DiffArgs) -> Ended {
+    let DiffArgs { from, to, artifact } = arguments;
+    let (name, diff) = match (from, to) {
+        (Some(from), Some(to)) => {
+            let name = only(environments)?;
+            let (before, after) = (offline::read(from, &name)?, offline::read(to, &name)?);
+            let diff = compared(&before, &after)?;
+            (name, diff)
+        }
+        (Some(from), None) => {
+            let environment = Checkout::find()?.environment(environments)?;
+            let name = environment.environment_name().to_owned();
+            let diff = compared(&offline::read(from, &name)?, &offline::of_checkout(&environment)?)?;
+            (name, diff)
+        }
+        (None, _) => {
+            let checkout = Checkout::find()?;
+            let environment = checkout.deployable_environment(environments)?;
+            let surveyed = wait_for(survey::survey(&environment, checkout.root()))?;
+            let changes: Vec<StackChange<'_>> = surveyed.iter().map(survey::Surveyed::change).collect();
+            (environment.environment_name().to_owned(), diff::diff(&changes).map_err(broken)?)
+        }
+    };
+    show(ui, &name, &diff, artifact);
+    Ok(exit_code_of(&diff))
+}
+
+/// The environment that folders are compared for; their files needn't be those of the checkout.
+fn only(environments: &[String]) -> Result<String, Error> {
+    match environments {
+        [] => Ok("sandbox".to_owned()),
+        [one] if one != "all" => Ok(one.clone()),
+        _ => Err(Error::usage("`diff` compares one environment").hint("name one with `--env`, and run it for each")),
+    }
+}
+
+fn compared(before: &Side, after: &Side) -> Result<Diff, Error> {
+    let keys: BTreeSet<&StackKey> = before.keys().chain(after.keys()).collect();
+    let change = |key: &&StackKey| StackChange::new((*key).clone(), before.get(*key), after.get(*key));
+    diff::diff(&keys.iter().map(change).collect::<Vec<_>>()).map_err(broken)
+}
+
+fn broken(error: diff::DiffError) -> Error {
+    Error::internal("the stacks can't be compared").caused_by(error)
+}
+
+fn show(ui: &Ui, environment: &str, diff: &Diff, artifact: &str) {
+    match ui.format() {
+        Format::Json => ui.answer(json(diff).trim_end()),
+        Format::Markdown => {
+            let options = MarkdownOptions {
+                marker: format!("tandem-diff-{environment}"),
+                artifact: Some(artifact.to_owned()),
+                ..MarkdownOptions::default()
+            };
+            ui.answer(markdown(diff, &options).trim_end());
+        }
+        Format::Human => {
+            for line in human(diff).lines {
+                let style = match line.role {
+                    Role::Heading => Some(Style::Heading),
+                    Role::Broadened | Role::Refused | Role::Removed | Role::Replaced => Some(Style::Bad),
+                    Role::Warning => Some(Style::Changed),
+                    Role::Added | Role::Narrowed => Some(Style::Good),
+                    Role::Detail | Role::Note => Some(Style::Dim),
+                    Role::Modified | Role::Total => None,
+                };
+                let text = line.to_string();
+                ui.answer(&style.map_or_else(|| text.clone(), |style| ui.paint_answer(style, &text)));
+            }
+        }
+    }
+}
+
+/// When several classes apply, the gravest counts.
+fn exit_code_of(diff: &Diff) -> u8 {
+    match diff.summary().gravest() {
+        None => exit_code::DONE,
+        Some(ChangeClass::Changes) => exit_code::CHANGES,
+        Some(ChangeClass::Destructive) => exit_code::DESTRUCTIVE,
+        Some(ChangeClass::Broadened) => exit_code::BROADENED,
+    }
+}

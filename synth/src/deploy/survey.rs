@@ -1,0 +1,130 @@
+//! What is deployed beside what should be, for a comparison: reads only, and not even a change set is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diff::{OutputRead, ParameterValue, StackChange, Template};
+use futures::future::try_join_all;
+use infra::environment::{Environment, Target};
+
+use super::cloud::{CallError, Cloud};
+use super::inputs::{InputError, Known, Outputs, known};
+use super::outcome::{call_error, plan_error};
+use super::plan::{Deployed, Difference, PlanError, difference, look};
+use super::sdk::Endpoint;
+use super::system::{Source, Stack, StackKey};
+use super::{connect, draft, endpoint_of, platform};
+use crate::error::Error;
+use crate::local::Platform;
+
+/// A stack as it is and as it should be.
+#[derive(Clone, Debug)]
+pub(crate) struct Surveyed {
+    pub(crate) stack: Stack,
+    pub(crate) deployed: Option<Deployed>,
+    before: Option<Template>,
+    after: Template,
+    parameters: BTreeMap<String, ParameterValue>,
+}
+
+impl Surveyed {
+    /// What the comparison needs.
+    pub(crate) fn change(&self) -> StackChange<'_> {
+        let reads = self.stack.inputs.values().filter_map(|source| match source {
+            Source::StackOutput { stack, output } => Some(OutputRead { stack: key_of(stack), output: output.clone() }),
+            _ => None,
+        });
+        let observed = self.deployed.iter().flat_map(|deployed| &deployed.observed.parameters);
+        StackChange {
+            parameters_before: observed
+                .map(|(name, value)| (name.clone(), ParameterValue::Known(value.clone())))
+                .collect(),
+            parameters_after: self.parameters.clone(),
+            reads: reads.collect(),
+            ..StackChange::new(key_of(&self.stack.key), self.before.as_ref(), Some(&self.after))
+        }
+    }
+}
+
+fn key_of(key: &StackKey) -> diff::StackKey {
+    diff::StackKey::new(key.name.clone(), key.region.clone())
+}
+
+/// Looks at what is deployed of the environment.
+///
+/// # Errors
+/// The cloud can't be asked, or what is deployed can't be compared.
+pub(crate) async fn survey(environment: &Environment, checkout: &std::path::Path) -> Result<Vec<Surveyed>, Error> {
+    let stacks = draft::stacks_of(environment)?;
+    let (clouds, stacks) = match environment.target() {
+        Target::Aws => {
+            let clouds = connect(environment, Endpoint::Aws).await;
+            clouds.check_account(environment.account().as_str()).await?;
+            (clouds, stacks)
+        }
+        Target::Local => {
+            let name = environment.environment_name();
+            let platform = Platform::find(checkout, name)?.ok_or_else(|| {
+                Error::configuration(format!(
+                    "the platform of `{name}` doesn't run, so there is nothing to compare with"
+                ))
+                .hint(format!("start it with `synth deploy --env {name}`, or compare folders with `--from` and `--to`"))
+            })?;
+            let types = platform::resource_types(&platform.endpoint_url).await?;
+            let stacks = match types {
+                Some(types) => draft::reduced(stacks, &types.accepted()).0,
+                None => stacks,
+            };
+            (connect(environment, endpoint_of(&platform)).await, stacks)
+        }
+    };
+    read(&clouds, stacks).await
+}
+
+/// Reads what is deployed: two calls a stack, and one for each stream that a stack reads.
+pub(crate) async fn read(cloud: &impl Cloud, stacks: Vec<Stack>) -> Result<Vec<Surveyed>, Error> {
+    let unreadable = |error: CallError| call_error("what is deployed can't be read", error);
+    let deployed = try_join_all(stacks.iter().map(|stack| look(cloud, stack))).await.map_err(unreadable)?;
+    let outputs: Outputs = stacks
+        .iter()
+        .zip(&deployed)
+        .filter_map(|(stack, deployed)| Some((stack.key.clone(), deployed.as_ref()?.observed.outputs.clone())))
+        .collect();
+    let mut changing = BTreeSet::new();
+    let mut surveyed = Vec::new();
+    for (stack, deployed) in stacks.into_iter().zip(deployed) {
+        let failed = |source: InputError| plan_error(PlanError::Input { stack: stack.key.clone(), source });
+        let observed = deployed.as_ref().map(|deployed| &deployed.observed.parameters);
+        // What the functions run is decided by a build, and a comparison builds nothing: the code stays what it is.
+        let code = |parameter: &str| observed.and_then(|observed| observed.get(parameter)).cloned();
+        let values = known(cloud, &stack, &outputs, &changing, code).await.map_err(failed)?;
+        let plain: Option<BTreeMap<String, String>> = values
+            .iter()
+            .map(|(name, value)| match value {
+                Known::Value(value) => Some((name.clone(), value.clone())),
+                Known::Later => None,
+            })
+            .collect();
+        let is_same = match (&deployed, plain) {
+            (Some(deployed), Some(values)) => difference(&stack, &values, deployed) != Difference::Content,
+            _ => false,
+        };
+        if !is_same {
+            changing.insert(stack.key.clone());
+        }
+        let wrong = |which: &str, error| {
+            Error::remote(format!("the {which} template of {} can't be compared", stack.key)).caused_by(error)
+        };
+        let before = deployed.as_ref().and_then(|deployed| deployed.template.as_deref());
+        let before = before.map(Template::parse).transpose().map_err(|error| wrong("deployed", error))?;
+        let after = Template::new(stack.template.document().clone()).map_err(|error| wrong("new", error))?;
+        let parameters = values.into_iter().map(|(name, value)| {
+            let value = match value {
+                Known::Value(value) => ParameterValue::Known(value),
+                Known::Later => ParameterValue::KnownAfterApply,
+            };
+            (name, value)
+        });
+        surveyed.push(Surveyed { parameters: parameters.collect(), stack, deployed, before, after });
+    }
+    Ok(surveyed)
+}

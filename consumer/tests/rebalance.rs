@@ -51,7 +51,7 @@ impl Member {
         if let Some(hung) = &self.hung
             && hung.lock().expect("no panic").insert((write.head.entity, write.head.trace.partition))
         {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

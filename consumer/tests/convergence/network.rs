@@ -620,7 +620,8 @@ impl Membership {
                     state.forget(id, &all);
                     if let Some(member) = state.members.get_mut(&id) {
                         member.commits.clear();
-                        member.is_expelled = false;
+                        // Who is cut off hears of nothing any more, so the group doesn't count on it again.
+                        member.is_expelled = member.is_cut_off;
                     }
                     lanes.lose(&list(all));
                 }

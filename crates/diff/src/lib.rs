@@ -78,6 +78,7 @@ pub use model::{
 pub use sequence::sequence;
 pub use summary::{ChangeClass, Summary};
 pub use template::{Template, TemplateError};
+pub use transition::rules;
 
 use parameters::Side;
 

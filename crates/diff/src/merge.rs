@@ -15,6 +15,7 @@ use crate::input::{
 use crate::model::{Class, PropertyChange, Provenance, Replacement, ResourceDiff, code};
 use crate::parameters::Side;
 use crate::secret;
+use crate::template::Resource;
 
 /// Merges a change set into the draft; gives what a reader should know.
 pub(crate) fn merge(draft: &mut Draft, change_set: &ChangeSet, before: Side<'_>, after: Side<'_>) -> Vec<String> {
@@ -88,7 +89,7 @@ fn apply(draft: &mut Draft, report: &ResourceReport, before: Side<'_>, after: Si
         Action::Add if !was_known => diff.class = Class::Added,
         Action::Remove if !was_known => {
             let old = before.template.and_then(|template| template.resource(&report.logical_id));
-            diff.class = if old.is_some_and(|old| old.is_kept()) { Class::Orphaned } else { Class::Removed };
+            diff.class = if old.is_some_and(Resource::is_kept) { Class::Orphaned } else { Class::Removed };
         }
         Action::Dynamic if !was_known => {
             diff.class = Class::MayBeReplaced;

@@ -47,12 +47,12 @@ impl Pattern {
     }
 
     /// In lower case, for what is compared so.
-    pub(crate) fn lower(self) -> Self {
-        let lower = |token| match token {
+    fn lower(&self) -> Self {
+        let lower = |token: &Token| match token {
             Token::Char(char) => Token::Char(char.to_ascii_lowercase()),
-            other => other,
+            other => other.clone(),
         };
-        Self(self.0.into_iter().map(lower).collect())
+        Self(self.0.iter().map(lower).collect())
     }
 
     /// Whether it is everything.
@@ -174,6 +174,14 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
+    /// In lower case, for what is compared so.
+    pub(crate) fn lower(&self) -> Self {
+        match self {
+            Self::Of(pattern) => Self::Of(pattern.lower()),
+            Self::Except(patterns) => Self::Except(patterns.iter().map(Pattern::lower).collect()),
+        }
+    }
+
     /// Whether every text of `other` is in this one. `false` also where that can't be shown.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         match (self, other) {

@@ -25,6 +25,8 @@ pub(crate) struct Reach {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     Addresses(Cidr, String),
+    /// Whoever there is, where that isn't a matter of addresses.
+    Everybody,
     /// A group, a prefix list, or what only CloudFormation knows: equals only itself.
     Opaque(String),
 }
@@ -45,13 +47,18 @@ impl Reach {
             }
     }
 
+    /// Whether the whole internet gets in.
     pub(crate) fn is_world(&self) -> bool {
-        matches!(&self.peer, Peer::Addresses(cidr, _) if cidr.is_world())
+        match &self.peer {
+            Peer::Addresses(cidr, _) => self.kind != "egress" && cidr.is_world(),
+            Peer::Everybody => true,
+            Peer::Opaque(_) => false,
+        }
     }
 
     /// Something that is open to everybody.
     pub(crate) fn open(kind: &'static str) -> Self {
-        Self { kind, protocol: None, ports: None, peer: Peer::addresses("0.0.0.0/0") }
+        Self { kind, protocol: None, ports: None, peer: Peer::Everybody }
     }
 }
 
@@ -81,6 +88,7 @@ impl fmt::Display for Reach {
         }
         match &self.peer {
             Peer::Addresses(_, text) | Peer::Opaque(text) => write!(f, ", {}", code(text)),
+            Peer::Everybody => Ok(()),
         }
     }
 }

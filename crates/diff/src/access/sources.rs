@@ -10,7 +10,7 @@ use super::pattern::{Pattern, Scope};
 use super::statement::{self, Atom, Effect};
 use crate::model::code;
 use crate::parameters::Side;
-use crate::pieces::{Piece, Resolve, canonical, is_intrinsic, pieces, unresolved};
+use crate::pieces::{Piece, Resolve, canonical, is_intrinsic, is_no_value, pieces, unresolved};
 use crate::template::Resource;
 
 /// What a policy is the policy of.
@@ -209,6 +209,7 @@ impl Source<'_> {
     pub(crate) fn atoms(&self, kind: Kind, resolve: Resolve<'_>) -> Vec<Atom> {
         let named = |what: &str, value: &Value| format!("{what} {}", Pattern::of(value, resolve));
         match self {
+            Self::Document(document) if is_no_value(document) => Vec::new(),
             Self::Document(document) => {
                 if is_intrinsic(document) || !document.is_object() {
                     return vec![Atom::opaque(Effect::Allow, canonical(document, resolve).to_string())];
@@ -229,6 +230,7 @@ impl Source<'_> {
                     effect: Effect::Allow,
                     principal: all(),
                     action: all(),
+                    action_text: "*".to_owned(),
                     resource: all(),
                     conditions: Vec::new(),
                     opaque: None,
@@ -259,12 +261,14 @@ fn of_permission(permission: Resource<'_>, resolve: Resolve<'_>) -> Atom {
         demand("StringEquals", "lambda:EventSourceToken", "EventSourceToken"),
         demand("Bool", "lambda:InvokedViaFunctionUrl", "InvokedViaFunctionUrl"),
     ];
+    let action = Scope::Of(pattern("Action").unwrap_or_else(|| Pattern::text("lambda:*")));
     let mut conditions: Vec<Demand> = conditions.into_iter().flatten().collect();
     conditions.sort_unstable();
     Atom {
         effect: Effect::Allow,
         principal: Scope::Of(principal),
-        action: Scope::Of(pattern("Action").unwrap_or_else(|| Pattern::text("lambda:*")).lower()),
+        action: action.lower(),
+        action_text: action.to_string(),
         // The function is the subject; a version or alias of it is told apart by its name.
         resource: Scope::Of(pattern("FunctionName").unwrap_or_else(|| Pattern::unknown("itself"))),
         conditions,
@@ -276,6 +280,7 @@ fn of_bus_permission(permission: Resource<'_>, resolve: Resolve<'_>) -> Atom {
     let pattern = |property: &str| permission.at(property).map(|value| Pattern::of(value, resolve));
     let principal = pattern("Principal").unwrap_or_else(|| Pattern::text("*"));
     let principal = if principal.is_any() { principal } else { principal.after("AWS:") };
+    let action = Scope::Of(pattern("Action").unwrap_or_else(|| Pattern::text("events:*")));
     let conditions = permission.at("Condition").filter(|condition| condition["Key"].is_string());
     let conditions = conditions.map(|condition| {
         let value = Pattern::of(&condition["Value"], resolve);
@@ -288,7 +293,8 @@ fn of_bus_permission(permission: Resource<'_>, resolve: Resolve<'_>) -> Atom {
     Atom {
         effect: Effect::Allow,
         principal: Scope::Of(principal),
-        action: Scope::Of(pattern("Action").unwrap_or_else(|| Pattern::text("events:*")).lower()),
+        action: action.lower(),
+        action_text: action.to_string(),
         resource: Scope::Of(Pattern::unknown("itself")),
         conditions: conditions.into_iter().collect(),
         opaque: None,

@@ -47,7 +47,7 @@ impl Comparison<'_> {
             return true;
         }
         let property = self.description.and_then(|description| description.property(&path.schema()));
-        property.is_some_and(|schema| schema.is_unordered())
+        property.is_some_and(cfn::Schema::is_unordered)
     }
 
     /// Items that are told apart by a key.

@@ -7,7 +7,7 @@ use super::escape::html;
 use super::human::{heading, short, total};
 use super::item::{Danger, Item, Topic, count, items, sign};
 use crate::group::{Group, groups, regions};
-use crate::model::{Diff, code};
+use crate::model::{Class, Diff, code};
 use crate::summary::ChangeClass;
 
 /// How to write a comment.
@@ -40,17 +40,17 @@ pub fn markdown(diff: &Diff, options: &MarkdownOptions) -> String {
         let of_danger: Vec<usize> = (0..kept.len()).filter(|at| page.entries[*at].danger == danger).collect();
         of_danger.iter().for_each(|at| kept[*at] = false);
         if page.write(&kept, true).len() <= options.cap {
-            return page.fill(kept, &of_danger, options.cap, true);
+            return page.fill(&kept, &of_danger, options.cap, true);
         }
         // With everything folded left out, the stacks' own lines may be what doesn't fit.
         if danger < Danger::Grave && !page.entries.iter().zip(&kept).any(|(entry, kept)| *kept && entry.is_folded) {
             let short = page.write(&kept, false);
             if short.len() <= options.cap {
-                return page.fill(kept, &of_danger, options.cap, false);
+                return page.fill(&kept, &of_danger, options.cap, false);
             }
         }
         if danger == Danger::Grave && page.write(&kept, false).len() <= options.cap {
-            return page.fill(kept, &of_danger, options.cap, false);
+            return page.fill(&kept, &of_danger, options.cap, false);
         }
     }
     let short = page.shortest();
@@ -159,7 +159,7 @@ impl Page {
             self.push(section, item, "", true);
         }
         let mut counts: Vec<String> = Vec::new();
-        let mut classes: Vec<_> = group.stack.resources.iter().map(|resource| resource.class).collect();
+        let mut classes: Vec<Class> = rest.iter().filter_map(|item| item.class).collect();
         classes.sort_unstable_by(|left, right| right.cmp(left));
         for class in classes.chunk_by(|left, right| left == right) {
             counts.push(format!("{} {}", class.len(), short(class[0])));
@@ -197,9 +197,9 @@ impl Page {
     }
 
     /// As many of the candidates as fit, in their order.
-    fn fill(&self, kept: Vec<bool>, candidates: &[usize], cap: usize, with_stacks: bool) -> String {
+    fn fill(&self, kept: &[bool], candidates: &[usize], cap: usize, with_stacks: bool) -> String {
         let with = |number: usize| {
-            let mut kept = kept.clone();
+            let mut kept = kept.to_vec();
             candidates[..number].iter().for_each(|at| kept[*at] = true);
             self.write(&kept, with_stacks)
         };

@@ -1,7 +1,7 @@
 //! Properties whose change is dangerous by itself, in a table.
 
 use super::{Context, Found};
-use crate::model::{Class, Provenance, Severity, code};
+use crate::model::{Class, PropertyChange, Provenance, Replacement, Severity, code};
 
 /// A property that is dangerous to change.
 struct Dangerous {
@@ -147,6 +147,11 @@ const DANGEROUS: &[Dangerous] = &[
     },
 ];
 
+/// The names of the table's rules.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    DANGEROUS.iter().map(|entry| entry.rule)
+}
+
 /// Looks every change of a property up in the table.
 pub(super) fn check(context: &Context<'_>, report: &mut dyn FnMut(&'static str, Found)) {
     for diff in context.resources.values() {
@@ -158,7 +163,10 @@ pub(super) fn check(context: &Context<'_>, report: &mut dyn FnMut(&'static str, 
             let mut changes = diff.properties.iter().filter(|change| {
                 let is_live = change.sources == [Provenance::Live];
                 let is_harmless = entry.may_be_set && change.before.is_none();
-                !is_live && !is_harmless && concerns(change.path.split('/').next().unwrap_or_default())
+                !is_live
+                    && !is_harmless
+                    && !is_denied(&diff.resource_type, change)
+                    && concerns(change.path.split('/').next().unwrap_or_default())
             });
             let Some(first) = changes.next() else { continue };
             let is_sure = !first.is_possible || changes.any(|change| !change.is_possible);
@@ -179,6 +187,12 @@ pub(super) fn check(context: &Context<'_>, report: &mut dyn FnMut(&'static str, 
             );
         }
     }
+}
+
+/// Whether the schema says that the change may replace the resource, and the change set that it doesn't.
+fn is_denied(resource_type: &str, change: &PropertyChange) -> bool {
+    let by_schema = cfn::describe(resource_type).map(|description| description.replacement(&change.path));
+    change.replacement == Replacement::Never && by_schema.is_some_and(|by_schema| by_schema != cfn::Replacement::Never)
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! Texts with wildcards, and which of them contain which.
 
 use std::fmt;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use crate::pieces::{Piece, Resolve, pieces};
 
 /// A text with `*` and `?`, in which a value that isn't known here is one sign that equals only itself.
+///
+/// Shared, because a statement's every action goes with its every resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Pattern(Vec<Token>);
+pub(crate) struct Pattern(Rc<[Token]>);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Token {
@@ -24,12 +27,12 @@ enum Token {
 impl Pattern {
     /// A value of a template; wildcards count.
     pub(crate) fn of(value: &Value, resolve: Resolve<'_>) -> Self {
-        Self(tokens(value, resolve, true))
+        Self(tokens(value, resolve, true).into())
     }
 
     /// A value of a template in which `*` is a star.
     pub(crate) fn literal(value: &Value, resolve: Resolve<'_>) -> Self {
-        Self(tokens(value, resolve, false))
+        Self(tokens(value, resolve, false).into())
     }
 
     pub(crate) fn text(text: &str) -> Self {
@@ -38,12 +41,12 @@ impl Pattern {
 
     /// Something that has a name and no text.
     pub(crate) fn unknown(name: &str) -> Self {
-        Self(vec![Token::Unknown(name.to_owned())])
+        Self(Rc::new([Token::Unknown(name.to_owned())]))
     }
 
     /// `prefix` before all of it.
-    pub(crate) fn after(self, prefix: &str) -> Self {
-        Self(prefix.chars().map(Token::Char).chain(self.0).collect())
+    pub(crate) fn after(&self, prefix: &str) -> Self {
+        Self(prefix.chars().map(Token::Char).chain(self.0.iter().cloned()).collect())
     }
 
     /// In lower case, for what is compared so.
@@ -132,7 +135,7 @@ impl Token {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for token in &self.0 {
+        for token in self.0.iter() {
             match token {
                 Token::Char(char) => write!(f, "{char}")?,
                 Token::One => f.write_str("?")?,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -230,9 +231,9 @@ impl Source<'_> {
                     effect: Effect::Allow,
                     principal: all(),
                     action: all(),
-                    action_text: "*".to_owned(),
+                    action_text: "*".into(),
                     resource: all(),
-                    conditions: Vec::new(),
+                    conditions: Rc::new([]),
                     opaque: None,
                 }]
             }
@@ -268,10 +269,10 @@ fn of_permission(permission: Resource<'_>, resolve: Resolve<'_>) -> Atom {
         effect: Effect::Allow,
         principal: Scope::Of(principal),
         action: action.lower(),
-        action_text: action.to_string(),
+        action_text: action.to_string().into(),
         // The function is the subject; a version or alias of it is told apart by its name.
         resource: Scope::Of(pattern("FunctionName").unwrap_or_else(|| Pattern::unknown("itself"))),
-        conditions,
+        conditions: conditions.into(),
         opaque: None,
     }
 }
@@ -294,7 +295,7 @@ fn of_bus_permission(permission: Resource<'_>, resolve: Resolve<'_>) -> Atom {
         effect: Effect::Allow,
         principal: Scope::Of(principal),
         action: action.lower(),
-        action_text: action.to_string(),
+        action_text: action.to_string().into(),
         resource: Scope::Of(Pattern::unknown("itself")),
         conditions: conditions.into_iter().collect(),
         opaque: None,

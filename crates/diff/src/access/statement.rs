@@ -1,6 +1,7 @@
 //! Statements of policies, taken apart into what can be compared.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -25,10 +26,10 @@ pub(crate) struct Atom {
     /// In lower case: IAM doesn't tell cases apart.
     pub(crate) action: Scope,
     /// The action as it is written.
-    pub(crate) action_text: String,
+    pub(crate) action_text: Rc<str>,
     pub(crate) resource: Scope,
     /// All of them have to hold.
-    pub(crate) conditions: Vec<Demand>,
+    pub(crate) conditions: Rc<[Demand]>,
     /// Something that can't be read here; then it equals only itself, and nothing else counts.
     pub(crate) opaque: Option<String>,
 }
@@ -57,9 +58,9 @@ impl Atom {
             effect,
             principal: nothing(),
             action: nothing(),
-            action_text: String::new(),
+            action_text: "".into(),
             resource: nothing(),
-            conditions: Vec::new(),
+            conditions: Rc::new([]),
             opaque: Some(text),
         }
     }
@@ -146,17 +147,20 @@ pub(crate) fn atoms(statement: &Value, kind: Kind, resolve: Resolve<'_>) -> Vec<
     if condition.is_some_and(is_unread) {
         return vec![Atom::opaque(effect, canonical(statement, resolve).to_string())];
     }
+    let conditions: Rc<[Demand]> = conditions.into();
+    let actions: Vec<(Scope, Rc<str>)> =
+        actions.iter().map(|action| (action.lower(), Rc::from(action.to_string()))).collect();
     let mut atoms = Vec::with_capacity(principals.len() * actions.len() * resources.len());
     for principal in &principals {
-        for action in &actions {
+        for (action, text) in &actions {
             for resource in &resources {
                 atoms.push(Atom {
                     effect,
                     principal: principal.clone(),
-                    action: action.lower(),
-                    action_text: action.to_string(),
+                    action: action.clone(),
+                    action_text: Rc::clone(text),
                     resource: resource.clone(),
-                    conditions: conditions.clone(),
+                    conditions: Rc::clone(&conditions),
                     opaque: None,
                 });
             }
@@ -220,7 +224,7 @@ type Matter<'a> = (&'a Scope, &'a Scope, &'a [Demand], Option<&'a str>);
 pub(crate) fn describe(atoms: &[Atom], verb: &str) -> Vec<String> {
     let mut grouped: BTreeMap<Matter<'_>, Vec<String>> = BTreeMap::new();
     for atom in atoms {
-        let key = (&atom.principal, &atom.resource, atom.conditions.as_slice(), atom.opaque.as_deref());
+        let key = (&atom.principal, &atom.resource, &*atom.conditions, atom.opaque.as_deref());
         grouped.entry(key).or_default().push(code(&atom.action_text));
     }
     let mut texts = Vec::new();

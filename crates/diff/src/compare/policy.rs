@@ -57,7 +57,7 @@ impl Comparison<'_> {
             }
         }
         let mut fresh: Vec<&'a Value> = new.into_values().flatten().collect();
-        old.sort_by_key(|statement| self.statement_text(statement, Side::Before));
+        old.sort_by_cached_key(|statement| self.statement_text(statement, Side::Before));
         for (at, statement) in old.into_iter().enumerate() {
             let sid = statement.get("Sid").and_then(Value::as_str);
             let partner = match sid {
@@ -137,7 +137,7 @@ fn as_sets(value: &Value) -> Value {
         Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), as_sets(value))).collect(),
         Value::Array(items) => {
             let mut texts: Vec<Value> = items.iter().map(single).collect();
-            texts.sort_by_key(Value::to_string);
+            texts.sort_by_cached_key(Value::to_string);
             texts.dedup();
             Value::Array(texts)
         }

@@ -86,10 +86,11 @@ fn apply(draft: &mut Draft, report: &ResourceReport, before: Side<'_>, after: Si
     confirm(&mut diff.sources);
     match report.action {
         Action::Import => diff.class = Class::Imported,
-        Action::Add if !was_known => diff.class = Class::Added,
-        Action::Remove if !was_known => {
+        Action::Add if !was_known || diff.class == Class::MayBeRemoved => diff.class = Class::Added,
+        Action::Remove if !matches!(diff.class, Class::Removed | Class::Orphaned) => {
             let old = before.template.and_then(|template| template.resource(&report.logical_id));
             diff.class = if old.is_some_and(Resource::is_kept) { Class::Orphaned } else { Class::Removed };
+            diff.because = vec!["the change set says so".to_owned()];
         }
         Action::Dynamic if !was_known => {
             diff.class = Class::MayBeReplaced;

@@ -15,6 +15,8 @@ pub(crate) struct Side<'a> {
     pub(crate) template: Option<&'a Template>,
     values: &'a BTreeMap<String, ParameterValue>,
     region: &'a str,
+    /// What this side is called.
+    word: &'static str,
 }
 
 /// How a parameter's value differs.
@@ -28,11 +30,11 @@ pub(crate) struct ValueChange {
 
 impl<'a> Side<'a> {
     pub(crate) fn before(stack: &'a StackChange<'_>) -> Self {
-        Self { template: stack.before, values: &stack.parameters_before, region: &stack.key.region }
+        Self { template: stack.before, values: &stack.parameters_before, region: &stack.key.region, word: "old" }
     }
 
     pub(crate) fn after(stack: &'a StackChange<'_>) -> Self {
-        Self { template: stack.after, values: &stack.parameters_after, region: &stack.key.region }
+        Self { template: stack.after, values: &stack.parameters_after, region: &stack.key.region, word: "new" }
     }
 
     fn declaration(self, name: &str) -> Option<&'a Value> {
@@ -54,6 +56,16 @@ impl<'a> Side<'a> {
                 crate::pieces::scalar_text(default).map(std::borrow::Cow::into_owned)
             }
         }
+    }
+
+    /// As [`Self::value`], for texts that are shown: of a parameter that isn't echoed only whether it differs from `other`.
+    pub(crate) fn shown_value(self, name: &str, other: Self) -> Option<String> {
+        if !self.is_secret(name) && !other.is_secret(name) {
+            return self.value(name);
+        }
+        let mine = self.value(name)?;
+        let differs = other.value(name).is_some_and(|its| its != mine);
+        differs.then(|| format!("({} value of {name})", self.word))
     }
 
     fn is_known_later(self, name: &str) -> bool {

@@ -13,12 +13,13 @@ use crate::template::Resource;
 
 /// Changes of reachability between two templates, in order of subject.
 pub(crate) fn network(before: Side<'_>, after: Side<'_>) -> Vec<AccessChange> {
-    let (old, new) = (collect(before), collect(after));
+    let (old, new) = (collect(before, after), collect(after, before));
     let mut changes = Vec::new();
     let subjects = old.keys().chain(new.keys().filter(|subject| !old.contains_key(*subject)));
     for subject in subjects {
         let (was, is) = (list(&old, subject), list(&new, subject));
-        if was.len() == is.len() && was.iter().all(|reach| is.contains(reach)) {
+        // As sets: what stands twice on one side must not hide what is new on the other.
+        if was.iter().all(|reach| is.contains(reach)) && is.iter().all(|reach| was.contains(reach)) {
             continue;
         }
         let beyond = |reaches: &[Reach], others: &[Reach]| -> Vec<Reach> {
@@ -44,10 +45,10 @@ fn list<'a>(reaches: &'a Reaches, subject: &str) -> &'a [Reach] {
     reaches.get(subject).map_or(&[], Vec::as_slice)
 }
 
-fn collect(side: Side<'_>) -> Reaches {
+fn collect(side: Side<'_>, other: Side<'_>) -> Reaches {
     let mut reaches = Reaches::new();
     let Some(template) = side.template else { return reaches };
-    let resolve = |name: &str| side.value(name);
+    let resolve = |name: &str| side.shown_value(name, other);
     for (id, resource) in template.resources() {
         let condition = resource.attribute("Condition").and_then(Value::as_str);
         if condition.is_none_or(|name| side.condition(name) != Some(false)) {

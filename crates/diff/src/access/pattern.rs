@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::pieces::{Piece, Resolve, pieces};
+use crate::pieces::{Piece, Resolve, SubPart, pieces, sub_parts};
 
 /// A text with `*` and `?`, in which a value that isn't known here is one sign that equals only itself.
 ///
@@ -151,14 +151,24 @@ fn tokens(value: &Value, resolve: Resolve<'_>, wildcards: bool) -> Vec<Token> {
     let mut tokens = Vec::new();
     for piece in pieces(value, resolve) {
         match piece {
-            Piece::Literal(text) if wildcards => tokens.extend(text.chars().map(wildcard)),
-            Piece::Literal(text) => tokens.extend(text.chars().map(Token::Char)),
+            Piece::Literal(text) if wildcards => literal(&text, wildcard, &mut tokens),
+            Piece::Literal(text) => literal(&text, Token::Char, &mut tokens),
             Piece::Reference(target, Some(name)) => tokens.push(Token::Unknown(format!("{target}.{name}"))),
             Piece::Reference(target, None) => tokens.push(Token::Unknown(target.to_owned())),
             Piece::Opaque(text) => tokens.push(Token::Unknown(text)),
         }
     }
     tokens
+}
+
+/// A text, in which a variable of the policy (`${aws:username}`) can be anything.
+fn literal(text: &str, token: fn(char) -> Token, tokens: &mut Vec<Token>) {
+    for part in sub_parts(text) {
+        match part {
+            SubPart::Literal(text) => tokens.extend(text.chars().map(token)),
+            SubPart::Variable(name) => tokens.push(Token::Unknown(name.to_owned())),
+        }
+    }
 }
 
 fn wildcard(char: char) -> Token {
@@ -264,5 +274,8 @@ mod tests {
             assert_eq!(Pattern::text(left).is_apart(&Pattern::text(right)), expected, "{left} {right}");
         }
         assert!(!Pattern::unknown("Q").is_apart(&Pattern::text("s3:get")));
+        let user = Pattern::of(&serde_json::json!("${aws:username}/x"), &crate::pieces::unresolved);
+        assert!(!user.is_apart(&Pattern::text("bob/x")) && user.is_apart(&Pattern::text("bob/y")));
+        assert!(Pattern::text("*/x").covers(&user) && !Pattern::text("bob/x").covers(&user));
     }
 }

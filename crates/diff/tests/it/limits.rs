@@ -20,3 +20,14 @@ fn a_stack_with_too_many_resources_is_refused() {
     assert_eq!(rules(0, 500), [] as [&str; 0]);
     assert_eq!(rules(501, 501), [] as [&str; 0]);
 }
+
+#[test]
+fn a_short_name_of_a_region_breaks_no_word() {
+    let (before, after) = (crate::support::template(&topics(1)), crate::support::template(&topics(2)));
+    for region in ["", "a", "e", "added", "template"] {
+        let stack = |name| diff::StackChange::new(diff::StackKey::new(name, region), Some(&before), Some(&after));
+        let diff = diff::diff(&[stack("a"), stack("b")]).unwrap();
+        assert_eq!(diff::groups(&diff).len(), 2, "{region}");
+        assert_eq!(diff::render::from_json(&diff::render::json(&diff)).unwrap(), diff);
+    }
+}

@@ -141,7 +141,7 @@ fn stack_diff(stack: &StackChange<'_>, reads: &[(&StackKey, &OutputRead)], impor
             (_, None) => StackFate::Deleted,
             _ => StackFate::Stays,
         },
-        sections: sections::sections(before, after),
+        sections: sections::sections(before, after, &draft.resources),
         permissions: access::permissions(before, after, same_values),
         network: access::network(before, after),
         findings,

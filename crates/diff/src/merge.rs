@@ -72,6 +72,9 @@ fn veto(draft: &mut Draft, change_set: &ChangeSet, after: Side<'_>) -> Vec<Strin
 
 fn apply(draft: &mut Draft, report: &ResourceReport, before: Side<'_>, after: Side<'_>) {
     let was_known = draft.resources.contains_key(&report.logical_id);
+    if !was_known && report.action == Action::Modify && is_metadata(report) {
+        return;
+    }
     let description = cfn::describe(&report.resource_type);
     let diff = draft.resources.entry(report.logical_id.clone()).or_insert_with(|| ResourceDiff {
         logical_id: report.logical_id.clone(),
@@ -101,6 +104,11 @@ fn apply(draft: &mut Draft, report: &ResourceReport, before: Side<'_>, after: Si
         }
         _ => {}
     }
+}
+
+/// Whether nothing but metadata changes, which the templates have counted.
+fn is_metadata(report: &ResourceReport) -> bool {
+    !report.details.is_empty() && report.details.iter().all(|detail| first(bare(&detail.path)) == "Metadata")
 }
 
 fn modify(

@@ -141,6 +141,18 @@ fn what_is_destructive_is_counted_when_not_even_that_fits() {
 }
 
 #[test]
+fn a_marker_and_a_pointer_are_no_markup() {
+    let options = MarkdownOptions {
+        marker: "-a--><script>@b".to_owned(),
+        cap: 3_000,
+        artifact: Some("<b>`@here`</b>".to_owned()),
+    };
+    let text = markdown(&large(200), &options);
+    assert!(text.starts_with("<!-- a-scriptb -->\n"), "{text}");
+    assert!(text.contains("left out: see &#60;b&#62;<code>&#64;here</code>&#60;/b&#62;"), "{text}");
+}
+
+#[test]
 fn another_version_is_refused() {
     let error = from_json(r#"{"version": 2}"#).unwrap_err();
     assert!(matches!(error, JsonError::Version(2)));

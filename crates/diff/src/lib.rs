@@ -35,7 +35,7 @@
 //! - [`Diff`] with one [`StackDiff`] for each stack, in order of their keys.
 //! - [`Diff::summary`] with the classes for exit codes.
 //! - [`render::human`], [`render::markdown`] and [`render::json`]; [`groups`] shows alike regions once.
-//! - [`sequence`] gives intermediate templates where AWS wants a change in several updates.
+//! - [`sequence()`] gives intermediate templates where AWS wants a change in several updates.
 //!
 //! # The decision that shaped it
 //!

@@ -88,7 +88,7 @@ fn apply(draft: &mut Draft, report: &ResourceReport, before: Side<'_>, after: Si
     });
     confirm(&mut diff.sources);
     match report.action {
-        Action::Import => diff.class = Class::Imported,
+        Action::Import if !was_known || diff.class == Class::Added => diff.class = Class::Imported,
         Action::Add if !was_known || diff.class == Class::MayBeRemoved => diff.class = Class::Added,
         Action::Remove if !matches!(diff.class, Class::Removed | Class::Orphaned) => {
             let old = before.template.and_then(|template| template.resource(&report.logical_id));

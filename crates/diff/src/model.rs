@@ -280,7 +280,8 @@ pub struct Finding {
 pub enum Severity {
     /// It works, and costs something.
     Warning,
-    /// It works in several updates: [`sequence`](crate::sequence) makes them for tables, the safe path names them for others.
+    /// It works in several updates: [`sequence()`](crate::sequence()) makes them for tables, for others the safe path
+    /// names them.
     NeedsSequence,
     /// AWS refuses it, or something is lost.
     Refused,

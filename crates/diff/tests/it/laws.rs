@@ -1,7 +1,10 @@
 //! What holds for whatever templates there are.
 
 use diff::render::{MarkdownOptions, from_json, human, json, markdown};
-use diff::{Diff, StackChange, StackKey, Template};
+use diff::{
+    Action, ChangeSet, Class, Detail, Diff, Evaluation, PropertyChange, Replacement, ReportedReplacement,
+    RequiresRecreation, ResourceReport, Shown, StackChange, StackKey, Template,
+};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -126,6 +129,56 @@ fn two_stacks(before: &Value, after: &Value, turned: bool) -> Diff {
     diff::diff(&stacks).expect("four stacks")
 }
 
+/// A change that no value of a deployment can undo.
+fn is_proven(change: &PropertyChange) -> bool {
+    let is_literal = |shown: &Option<Shown>| match shown {
+        None => true,
+        Some(Shown::Value(value)) => {
+            let text = value.to_string();
+            !text.contains("\"Ref\"") && !text.contains("\"Fn::")
+        }
+        Some(_) => false,
+    };
+    !change.is_possible && is_literal(&change.before) && is_literal(&change.after)
+}
+
+fn change_set() -> impl Strategy<Value = ChangeSet> {
+    let recreation = prop::sample::select(vec![
+        RequiresRecreation::Never,
+        RequiresRecreation::Conditionally,
+        RequiresRecreation::Always,
+    ]);
+    let evaluation = prop::sample::select(vec![Evaluation::Static, Evaluation::Dynamic]);
+    let path =
+        prop::sample::select(vec!["QueueName", "Tags", "EventSourceArn", "Description", "Policies", "TopicName"]);
+    let detail = (path, recreation, evaluation).prop_map(|(path, requires_recreation, evaluation)| Detail {
+        path: path.to_owned(),
+        requires_recreation,
+        evaluation,
+        causing_entity: None,
+        before: None,
+        after: None,
+    });
+    let action = prop::sample::select(vec![Action::Add, Action::Modify, Action::Import, Action::Dynamic]);
+    let replacement = prop::sample::select(vec![
+        None,
+        Some(ReportedReplacement::True),
+        Some(ReportedReplacement::False),
+        Some(ReportedReplacement::Conditional),
+    ]);
+    let report = ("[A-F]", action, replacement, prop::collection::vec(detail, 0..3)).prop_map(
+        |(logical_id, action, replacement, details)| ResourceReport {
+            logical_id,
+            resource_type: "AWS::SQS::Queue".to_owned(),
+            action,
+            replacement,
+            details,
+        },
+    );
+    (prop::collection::vec(report, 0..5), any::<bool>())
+        .prop_map(|(changes, may_be_incomplete)| ChangeSet { changes, may_be_incomplete })
+}
+
 fn destructive(diff: &Diff) -> usize {
     diff::groups(diff)
         .iter()
@@ -166,6 +219,36 @@ proptest! {
     fn the_order_of_stacks_doesnt_matter(before in resources(), after in resources()) {
         let (straight, turned) = (two_stacks(&before, &after, false), two_stacks(&before, &after, true));
         prop_assert_eq!(json(&straight), json(&turned));
+    }
+
+    #[test]
+    fn a_change_set_hides_nothing_that_the_templates_prove(
+        before in resources(), after in resources(), change_set in change_set()
+    ) {
+        let (before, after) = (template(&before), template(&after));
+        let mut stack = StackChange::new(StackKey::new("a", "us-west-2"), Some(&before), Some(&after));
+        let alone = diff::diff(std::slice::from_ref(&stack)).unwrap();
+        stack.change_set = Some(change_set);
+        let merged = diff::diff(std::slice::from_ref(&stack)).unwrap();
+        for resource in &alone.stacks[0].resources {
+            let proven: Vec<_> = resource.properties.iter().filter(|change| is_proven(change)).collect();
+            let is_whole = resource.properties.is_empty() && resource.class != Class::Modified;
+            if proven.is_empty() && !is_whole {
+                continue;
+            }
+            let other = merged.stacks[0].resource(&resource.logical_id);
+            prop_assert!(other.is_some(), "{resource:?} is hidden");
+            let other = other.unwrap();
+            for change in proven {
+                prop_assert!(other.properties.iter().any(|one| one.path == change.path), "{change:?} is hidden");
+                if change.replacement == Replacement::Always {
+                    prop_assert!(other.class.is_destructive(), "{other:?} is belittled");
+                }
+            }
+            if resource.class == Class::Removed {
+                prop_assert_eq!(other.class, Class::Removed);
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+use crate::pieces::is_no_value;
+
 /// A template whose outline is known to be right.
 ///
 /// Invariant: an object; `Resources` is an object of objects, each with a text `Type` and, if at all, an object
@@ -120,14 +122,15 @@ impl<'a> Resource<'a> {
         self.0.get("Properties").and_then(Value::as_object).unwrap_or(&EMPTY)
     }
 
-    /// A property by its path: `Replicas/0/Region`.
+    /// A property by its path: `Replicas/0/Region`. `AWS::NoValue` is none.
     pub(crate) fn at(self, path: &str) -> Option<&'a Value> {
         let mut parts = path.split('/');
         let first = self.properties().get(parts.next()?)?;
-        parts.try_fold(first, |value, part| match value {
+        let found = parts.try_fold(first, |value, part| match value {
             Value::Array(items) => items.get(part.parse::<usize>().ok()?),
             other => other.get(part),
-        })
+        });
+        found.filter(|value| !is_no_value(value))
     }
 
     /// An attribute beside the properties: `DeletionPolicy`.

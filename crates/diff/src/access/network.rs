@@ -88,17 +88,21 @@ fn of_resource(id: &str, resource: Resource<'_>, resolve: Resolve<'_>, reaches: 
             add("security group", &group, rules(kind, &rule, resolve));
         }
         "AWS::EKS::Cluster" => add("cluster", id, endpoint(resource, resolve)),
-        "AWS::EC2::Subnet" if is(resource.at("MapPublicIpOnLaunch"), "true") => {
-            add("subnet", id, vec![Reach::open("public addresses")]);
+        "AWS::EC2::Subnet" => {
+            let setting = resource.at("MapPublicIpOnLaunch").unwrap_or(&Value::Bool(false));
+            let found = Reach::opened_by("public addresses", setting, |text| text == "true", resolve);
+            add("subnet", id, found.into_iter().collect());
         }
-        "AWS::ApiGatewayV2::Route" if resource.at("AuthorizationType").is_none_or(|value| is(Some(value), "NONE")) => {
-            add("route", id, vec![Reach::open("calls without an authorizer")]);
-        }
-        "AWS::ApiGateway::Method" if is(resource.at("AuthorizationType"), "NONE") => {
-            add("method", id, vec![Reach::open("calls without an authorizer")]);
-        }
-        "AWS::Lambda::Url" if is(resource.at("AuthType"), "NONE") => {
-            add("function URL", id, vec![Reach::open("calls without an authorizer")]);
+        "AWS::ApiGatewayV2::Route" | "AWS::ApiGateway::Method" | "AWS::Lambda::Url" => {
+            let (what, property) = match resource.type_name() {
+                "AWS::ApiGatewayV2::Route" => ("route", "AuthorizationType"),
+                "AWS::ApiGateway::Method" => ("method", "AuthorizationType"),
+                _ => ("function URL", "AuthType"),
+            };
+            let none = Value::from("NONE");
+            let setting = resource.at(property).unwrap_or(&none);
+            let found = Reach::opened_by("calls without an authorizer", setting, |text| text == "NONE", resolve);
+            add(what, id, found.into_iter().collect());
         }
         "AWS::S3::Bucket" => {
             const BLOCKS: [(&str, &str); 4] = [
@@ -107,18 +111,16 @@ fn of_resource(id: &str, resource: Resource<'_>, resolve: Resolve<'_>, reaches: 
                 ("IgnorePublicAcls", "access by public ACLs"),
                 ("RestrictPublicBuckets", "access by public policies"),
             ];
-            // Without the settings AWS blocks everything by itself.
-            if let Some(settings) = resource.at("PublicAccessBlockConfiguration") {
-                let open = BLOCKS.iter().filter(|(name, _)| !is(settings.get(name), "true"));
-                add("bucket", id, open.map(|(_, kind)| Reach::open(kind)).collect());
-            }
+            // AWS blocks a new bucket by itself, but to take the settings away opens one that is there.
+            let settings = resource.at("PublicAccessBlockConfiguration").unwrap_or(&Value::Null);
+            let found = BLOCKS.iter().filter_map(|(name, kind)| {
+                let setting = settings.get(name).unwrap_or(&Value::Bool(false));
+                Reach::opened_by(kind, setting, |text| text != "true", resolve)
+            });
+            add("bucket", id, found.collect());
         }
         _ => {}
     }
-}
-
-fn is(value: Option<&Value>, text: &str) -> bool {
-    value.and_then(crate::pieces::scalar_text).is_some_and(|value| value == text)
 }
 
 /// The group that a rule belongs to.

@@ -43,6 +43,7 @@ impl Reach {
             }
             && match (&self.peer, &other.peer) {
                 (Peer::Addresses(outer, _), Peer::Addresses(inner, _)) => outer.covers(*inner),
+                (Peer::Everybody, _) => true,
                 (left, right) => left == right,
             }
     }
@@ -59,6 +60,20 @@ impl Reach {
     /// Something that is open to everybody.
     pub(crate) fn open(kind: &'static str) -> Self {
         Self { kind, protocol: None, ports: None, peer: Peer::Everybody }
+    }
+
+    /// Something that a setting opens to everybody. One that only a deployment knows may.
+    pub(crate) fn opened_by(
+        kind: &'static str,
+        setting: &Value,
+        opens: impl Fn(&str) -> bool,
+        resolve: Resolve<'_>,
+    ) -> Option<Self> {
+        let setting = Pattern::literal(setting, resolve);
+        match setting.as_text() {
+            Some(text) => opens(&text).then(|| Self::open(kind)),
+            None => Some(Self { kind, protocol: None, ports: None, peer: Peer::Opaque(setting.to_string()) }),
+        }
     }
 }
 

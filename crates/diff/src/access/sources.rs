@@ -11,7 +11,7 @@ use super::pattern::{Pattern, Scope};
 use super::statement::{self, Atom, Effect};
 use crate::model::code;
 use crate::parameters::Side;
-use crate::pieces::{Piece, Resolve, canonical, is_intrinsic, is_no_value, pieces, unresolved};
+use crate::pieces::{Piece, Resolve, canonical, is_intrinsic, pieces, unresolved};
 use crate::template::Resource;
 
 /// What a policy is the policy of.
@@ -210,7 +210,6 @@ impl Source<'_> {
     pub(crate) fn atoms(&self, kind: Kind, resolve: Resolve<'_>) -> Vec<Atom> {
         let named = |what: &str, value: &Value| format!("{what} {}", Pattern::of(value, resolve));
         match self {
-            Self::Document(document) if is_no_value(document) => Vec::new(),
             Self::Document(document) => {
                 if is_intrinsic(document) || !document.is_object() {
                     return vec![Atom::opaque(Effect::Allow, canonical(document, resolve).to_string())];

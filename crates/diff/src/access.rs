@@ -2,8 +2,8 @@
 //!
 //! What a template allows is taken apart into atoms. More is possible when an atom of the new template isn't covered by
 //! one of the old, less when it is the other way round. Covering is proven or counts as not covered, so what can't be
-//! proven narrower counts as broadened; a covered union is not looked for. A value that only a deployment knows is taken
-//! for the same on both sides where it is written alike.
+//! proven narrower counts as broadened; a covered union is not looked for. A value that only a deployment knows counts
+//! as the same on both sides where it is written alike.
 
 mod cidr;
 mod condition;

@@ -226,7 +226,7 @@ pub(crate) fn replacement(
     }
 }
 
-/// Whether both values can turn out to be the same: one of them is computed, and what is literal in them doesn't differ.
+/// Whether both values can turn out to be the same: one is computed, and what is literal in them doesn't differ.
 fn is_deploy_time(difference: &Difference<'_>) -> bool {
     let (Some(before), Some(after)) = (difference.before, difference.after) else { return false };
     if !is_intrinsic(before) && !is_intrinsic(after) {

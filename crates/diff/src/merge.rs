@@ -35,7 +35,7 @@ pub(crate) fn merge(draft: &mut Draft, change_set: &ChangeSet, before: Side<'_>,
     notes
 }
 
-/// Takes away what the change set doesn't confirm and may veto. Gives the resources that change in spite of its silence.
+/// Takes away what the change set doesn't confirm and may veto. Gives what changes in spite of its silence.
 fn veto(draft: &mut Draft, change_set: &ChangeSet, after: Side<'_>) -> Vec<String> {
     let mut named: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for report in &change_set.changes {

@@ -58,7 +58,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// As [`Self::value`], for texts that are shown: of a parameter that isn't echoed only whether it differs from `other`.
+    /// As [`Self::value`], for what is shown: of a parameter that isn't echoed only whether it differs from `other`.
     pub(crate) fn shown_value(self, name: &str, other: Self) -> Option<String> {
         if !self.is_secret(name) && !other.is_secret(name) {
             return self.value(name);
@@ -97,24 +97,19 @@ impl<'a> Side<'a> {
                 _ => (left == right).then_some(true),
             },
             ("Fn::Not", [one]) => self.evaluate(one, depth).map(|holds| !holds),
-            ("Fn::And", all) => {
-                let all: Vec<Option<bool>> = all.iter().map(|one| self.evaluate(one, depth)).collect();
-                if all.contains(&Some(false)) {
-                    Some(false)
-                } else {
-                    all.contains(&None).then_some(()).map_or(Some(true), |()| None)
-                }
-            }
-            ("Fn::Or", any) => {
-                let any: Vec<Option<bool>> = any.iter().map(|one| self.evaluate(one, depth)).collect();
-                if any.contains(&Some(true)) {
-                    Some(true)
-                } else {
-                    any.contains(&None).then_some(()).map_or(Some(false), |()| None)
-                }
-            }
+            ("Fn::And", all) => self.decide(all, false, depth),
+            ("Fn::Or", any) => self.decide(any, true, depth),
             _ => None,
         }
+    }
+
+    /// What several conditions come to, of which one that is `deciding` decides; an unknown one may be that.
+    fn decide(self, conditions: &[Value], deciding: bool, depth: u8) -> Option<bool> {
+        let results: Vec<Option<bool>> = conditions.iter().map(|one| self.evaluate(one, depth)).collect();
+        if results.contains(&Some(deciding)) {
+            return Some(deciding);
+        }
+        (!results.contains(&None)).then_some(!deciding)
     }
 
     fn text(self, value: &Value) -> Option<String> {

@@ -25,7 +25,7 @@ const DANGEROUS: &[Dangerous] = &[
         resource_type: "AWS::Lambda::EventSourceMapping",
         properties: &["EventSourceArn", "StartingPosition", "StartingPositionTimestamp"],
         may_be_set: false,
-        what: "the new mapping is made before the old one goes, and Lambda answers 409 where function and source are mapped already",
+        what: "the new mapping is made before the old one goes, and Lambda answers 409 if function and source are mapped",
         safe_path: "remove the mapping in one deployment and add it in the next, or map an alias of the function",
     },
     Dangerous {
@@ -44,7 +44,7 @@ const DANGEROUS: &[Dangerous] = &[
         properties: &["EncryptionConfig", "Name", "RoleArn"],
         may_be_set: false,
         what: "the cluster is made anew, with everything that runs in it",
-        safe_path: "give the existing role what it needs; for another name or key make a second cluster and move the load",
+        safe_path: "give the existing role what it needs; for another name or key move the load to a second cluster",
     },
     Dangerous {
         rule: "event-bus-renamed",
@@ -142,7 +142,7 @@ const DANGEROUS: &[Dangerous] = &[
         resource_type: "AWS::EC2::Subnet",
         properties: &["AvailabilityZone", "AvailabilityZoneId", "CidrBlock"],
         may_be_set: false,
-        what: "another subnet is made before the old one goes, so the blocks must not overlap, and what is in it has to move",
+        what: "another subnet is made before the old one goes: blocks must not overlap, and what is in it has to move",
         safe_path: "add a subnet with a free block, move what uses the old one, then remove that",
     },
 ];

@@ -268,7 +268,8 @@ proptest! {
         let wanted = destructive(&diff);
         if cap >= 2_000 && wanted > 0 {
             let start = text.find("#### Replaced or removed (").map_or(text.as_str(), |at| &text[at..]);
-            let lines: Vec<&str> = start.lines().skip(1).take_while(|line| !line.starts_with("####") && !line.starts_with("<details>")).collect();
+            let ends = |line: &str| line.starts_with("####") || line.starts_with("<details>");
+            let lines: Vec<&str> = start.lines().skip(1).take_while(|line| !ends(line)).collect();
             let shown = lines.iter().filter(|line| line.starts_with("- ") && !line.contains("left out")).count();
             let counted = text.lines().filter(|line| line.contains("destructive line") && line.contains("left out"));
             let counted: usize = counted

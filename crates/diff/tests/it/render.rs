@@ -25,7 +25,9 @@ fn events(region: &str, new: bool) -> Template {
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{
                 "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"
             }]},
-            "Policies": [{"PolicyName": "work", "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement(actions)]}}]
+            "Policies": [{"PolicyName": "work", "PolicyDocument": {
+                "Version": "2012-10-17", "Statement": [statement(actions)]
+            }}]
         }}
     });
     let map = resources.as_object_mut().unwrap();

@@ -142,7 +142,7 @@ fn modify(
         if !is_known && !path.is_empty() {
             let schema_path = schema_path(path);
             let description = cfn::describe(&report.resource_type);
-            let in_template = [old.and_then(|old| old.at(path)), new.and_then(|new| new.at(path))];
+            let in_template = [old.and_then(|old| old.nearest(path)), new.and_then(|new| new.nearest(path))];
             let show = |value: &Value| {
                 secret::shown_from_outside(description, &schema_path, &in_template, [before, after], value)
             };
@@ -210,9 +210,12 @@ fn first(path: &str) -> &str {
     path.split('/').next().unwrap_or_default()
 }
 
-/// Whether a detail is about a change. Items have keys here and places there, so the property decides.
+/// Whether a detail is about a change, or about what it is a part of, or the other way round.
+///
+/// Items have keys here and places there, so the place of an item meets every key.
 fn meets(change: &str, detail: &str) -> bool {
-    first(change) == first(detail)
+    let is_place = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    change.split('/').zip(detail.split('/')).all(|(left, right)| left == right || is_place(right))
 }
 
 fn schema_path(path: &str) -> String {
@@ -246,7 +249,7 @@ pub(crate) fn merge_drift(draft: &mut Draft, drift: &[Drift], before: Side<'_>, 
             continue;
         }
         let schema_path = schema_path(path);
-        let in_template = [old.and_then(|old| old.at(path)), old.and_then(|old| old.at(first(path)))];
+        let in_template = [old.and_then(|old| old.nearest(path))];
         let show =
             |value: &Value| secret::shown_from_outside(description, &schema_path, &in_template, [before, after], value);
         diff.properties.push(PropertyChange {

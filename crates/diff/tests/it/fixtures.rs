@@ -40,6 +40,22 @@ fn every_pair_means_what_is_written_beside_it() {
 }
 
 #[test]
+fn no_secret_is_in_any_form() {
+    const SECRET: &str = "pa55";
+    let secrets = include_str!("../fixtures/secrets.json");
+    assert!(secrets.matches(SECRET).count() > 10);
+    let cases: Vec<Value> = serde_json::from_str(secrets).unwrap();
+    for case in &cases {
+        let templates = Templates::of(case);
+        let diff = diff::diff(&[templates.stack(case)]).unwrap();
+        let markdown = diff::render::markdown(&diff, &diff::render::MarkdownOptions::default());
+        for form in [diff::render::human(&diff).to_string(), markdown, diff::render::json(&diff)] {
+            assert!(!form.contains(SECRET), "{}: {form}", case["name"]);
+        }
+    }
+}
+
+#[test]
 fn every_rule_about_transitions_has_a_pair() {
     let mut told: String = FILES.iter().map(|(_, text)| *text).collect();
     told.push_str(include_str!("limits.rs"));

@@ -2,7 +2,8 @@
 //!
 //! What a template allows is taken apart into atoms. More is possible when an atom of the new template isn't covered by
 //! one of the old, less when it is the other way round. Covering is proven or counts as not covered, so what can't be
-//! proven narrower counts as broadened; a covered union is not looked for.
+//! proven narrower counts as broadened; a covered union is not looked for. A value that only a deployment knows counts
+//! as the same on both sides where it is written alike.
 
 mod cidr;
 mod condition;
@@ -11,6 +12,8 @@ mod pattern;
 mod reach;
 mod sources;
 mod statement;
+
+use std::collections::BTreeSet;
 
 use crate::model::{AccessChange, Direction, Flag};
 use crate::parameters::Side;
@@ -32,11 +35,11 @@ pub(crate) fn permissions(before: Side<'_>, after: Side<'_>, same_values: bool) 
         if was == is && same_values {
             continue;
         }
-        let atoms = |side: Side<'_>, sources: Option<&Vec<sources::Source<'_>>>| -> Vec<Atom> {
-            let resolve = |name: &str| side.value(name);
+        let atoms = |side: Side<'_>, other: Side<'_>, sources: Option<&Vec<sources::Source<'_>>>| -> Vec<Atom> {
+            let resolve = |name: &str| side.shown_value(name, other);
             sources.into_iter().flatten().flat_map(|source| source.atoms(subject.kind, &resolve)).collect()
         };
-        let (was, is) = (atoms(before, was), atoms(after, is));
+        let (was, is) = (atoms(before, after, was), atoms(after, before, is));
         if let Some(change) = compare(subject.kind, subject.to_string(), &was, &is) {
             changes.push(change);
         }
@@ -46,8 +49,8 @@ pub(crate) fn permissions(before: Side<'_>, after: Side<'_>, same_values: bool) 
 }
 
 fn compare(kind: Kind, subject: String, before: &[Atom], after: &[Atom]) -> Option<AccessChange> {
-    let same = before.len() == after.len() && before.iter().all(|atom| after.contains(atom));
-    if same {
+    // As sets: what stands twice on one side must not hide what is new on the other.
+    if before.iter().collect::<BTreeSet<_>>() == after.iter().collect::<BTreeSet<_>>() {
         return None;
     }
     let of =

@@ -174,7 +174,7 @@ impl Comparison<'_> {
         let (Some(left), Some(right)) = (pieces::scalar_text(before), pieces::scalar_text(after)) else { return false };
         let converts = || {
             let property = self.description.and_then(|description| description.property(&path.schema()));
-            property.is_some_and(|schema| schema.is_scalar())
+            property.is_some_and(cfn::Schema::is_scalar)
         };
         left == right && converts()
     }

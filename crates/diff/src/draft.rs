@@ -12,7 +12,7 @@ use crate::model::{AttributeChange, Class, PropertyChange, Provenance, Replaceme
 use crate::parameters::Side;
 use crate::pieces::{Piece, is_intrinsic, pieces};
 use crate::secret;
-use crate::template::Resource;
+use crate::template::{Resource, Template};
 
 /// What stands beside a resource's properties and means something. Metadata doesn't.
 const ATTRIBUTES: [&str; 6] =
@@ -39,8 +39,8 @@ pub(crate) struct Common {
 /// Compares the resources of two templates.
 pub(crate) fn draft(before: Side<'_>, after: Side<'_>) -> Draft {
     let mut draft = Draft::default();
-    let old: BTreeMap<&str, Resource<'_>> = before.template.into_iter().flat_map(|one| one.resources()).collect();
-    let new: BTreeMap<&str, Resource<'_>> = after.template.into_iter().flat_map(|one| one.resources()).collect();
+    let old: BTreeMap<&str, Resource<'_>> = before.template.into_iter().flat_map(Template::resources).collect();
+    let new: BTreeMap<&str, Resource<'_>> = after.template.into_iter().flat_map(Template::resources).collect();
     for (id, resource) in &old {
         let other = new.get(id).copied();
         match (presence(before, after, *resource, other), other) {
@@ -226,7 +226,7 @@ pub(crate) fn replacement(
     }
 }
 
-/// Whether both values can turn out to be the same: one of them is computed, and what is literal in them doesn't differ.
+/// Whether both values can turn out to be the same: one is computed, and what is literal in them doesn't differ.
 fn is_deploy_time(difference: &Difference<'_>) -> bool {
     let (Some(before), Some(after)) = (difference.before, difference.after) else { return false };
     if !is_intrinsic(before) && !is_intrinsic(after) {

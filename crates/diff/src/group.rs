@@ -1,6 +1,11 @@
 //! Stacks of several regions that change alike, to be shown once.
 
-use crate::model::{Diff, StackDiff};
+use serde_json::Value;
+
+use crate::input::StackKey;
+use crate::model::{
+    AccessChange, AttributeChange, Diff, Finding, PropertyChange, ResourceDiff, SectionChange, Shown, StackDiff,
+};
 
 /// What stands for a stack's own region in a group of several.
 const OWN: &str = "<region>";
@@ -57,21 +62,73 @@ pub(crate) fn regions(diff: &Diff) -> usize {
     regions.len()
 }
 
-/// The stack's diff with a word instead of its region's name, wherever that stands.
+/// The stack's diff with a word instead of its region's name, wherever that stands in a text.
 fn neutral(stack: &StackDiff) -> StackDiff {
-    let text = serde_json::to_value(stack).expect("a diff has only text keys");
-    let value = replace(text, &stack.key.region);
-    serde_json::from_value(value).expect("texts and keys are free in a diff")
+    let region = stack.key.region.as_str();
+    // A shorter name than that of any region would be found in the middle of words.
+    let text = |text: &str| if region.len() < 6 { text.to_owned() } else { text.replace(region, OWN) };
+    let texts = |list: &[String]| list.iter().map(|one| text(one)).collect::<Vec<String>>();
+    let shown = |value: &Option<Shown>| {
+        value.as_ref().map(|value| match value {
+            Shown::Value(value) => Shown::Value(replaced(value, &text)),
+            other => other.clone(),
+        })
+    };
+    let property = |change: &PropertyChange| PropertyChange {
+        path: text(&change.path),
+        before: shown(&change.before),
+        after: shown(&change.after),
+        because: change.because.as_deref().map(text),
+        ..change.clone()
+    };
+    let attribute = |change: &AttributeChange| AttributeChange {
+        name: change.name.clone(),
+        before: change.before.as_ref().map(|value| replaced(value, &text)),
+        after: change.after.as_ref().map(|value| replaced(value, &text)),
+    };
+    let resource = |resource: &ResourceDiff| ResourceDiff {
+        logical_id: text(&resource.logical_id),
+        because: texts(&resource.because),
+        properties: resource.properties.iter().map(property).collect(),
+        attributes: resource.attributes.iter().map(attribute).collect(),
+        ..resource.clone()
+    };
+    let section = |change: &SectionChange| SectionChange {
+        section: change.section.clone(),
+        name: text(&change.name),
+        before: shown(&change.before),
+        after: shown(&change.after),
+    };
+    let access = |change: &AccessChange| AccessChange {
+        subject: text(&change.subject),
+        gained: texts(&change.gained),
+        lost: texts(&change.lost),
+        ..change.clone()
+    };
+    let finding = |finding: &Finding| Finding {
+        subject: finding.subject.as_deref().map(text),
+        message: text(&finding.message),
+        safe_path: text(&finding.safe_path),
+        ..finding.clone()
+    };
+    StackDiff {
+        key: StackKey::new(stack.key.name.as_str(), OWN),
+        fate: stack.fate,
+        resources: stack.resources.iter().map(resource).collect(),
+        sections: stack.sections.iter().map(section).collect(),
+        permissions: stack.permissions.iter().map(access).collect(),
+        network: stack.network.iter().map(access).collect(),
+        findings: stack.findings.iter().map(finding).collect(),
+        metadata_only: stack.metadata_only,
+        notes: texts(&stack.notes),
+    }
 }
 
-fn replace(value: serde_json::Value, region: &str) -> serde_json::Value {
-    use serde_json::Value;
+fn replaced(value: &Value, text: &dyn Fn(&str) -> String) -> Value {
     match value {
-        Value::String(text) if text.contains(region) => Value::String(text.replace(region, OWN)),
-        Value::Array(items) => items.into_iter().map(|item| replace(item, region)).collect(),
-        Value::Object(map) => {
-            map.into_iter().map(|(name, value)| (name.replace(region, OWN), replace(value, region))).collect()
-        }
-        other => other,
+        Value::String(one) => Value::String(text(one)),
+        Value::Array(items) => items.iter().map(|item| replaced(item, text)).collect(),
+        Value::Object(map) => map.iter().map(|(name, value)| (text(name), replaced(value, text))).collect(),
+        other => other.clone(),
     }
 }

@@ -35,7 +35,7 @@
 //! - [`Diff`] with one [`StackDiff`] for each stack, in order of their keys.
 //! - [`Diff::summary`] with the classes for exit codes.
 //! - [`render::human`], [`render::markdown`] and [`render::json`]; [`groups`] shows alike regions once.
-//! - [`sequence`] gives intermediate templates where AWS wants a change in several updates.
+//! - [`sequence()`] gives intermediate templates where AWS wants a change in several updates.
 //!
 //! # The decision that shaped it
 //!
@@ -78,6 +78,7 @@ pub use model::{
 pub use sequence::sequence;
 pub use summary::{ChangeClass, Summary};
 pub use template::{Template, TemplateError};
+pub use transition::rules;
 
 use parameters::Side;
 
@@ -140,7 +141,7 @@ fn stack_diff(stack: &StackChange<'_>, reads: &[(&StackKey, &OutputRead)], impor
             (_, None) => StackFate::Deleted,
             _ => StackFate::Stays,
         },
-        sections: sections::sections(before, after),
+        sections: sections::sections(before, after, &draft.resources),
         permissions: access::permissions(before, after, same_values),
         network: access::network(before, after),
         findings,

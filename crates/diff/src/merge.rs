@@ -15,6 +15,7 @@ use crate::input::{
 use crate::model::{Class, PropertyChange, Provenance, Replacement, ResourceDiff, code};
 use crate::parameters::Side;
 use crate::secret;
+use crate::template::Resource;
 
 /// Merges a change set into the draft; gives what a reader should know.
 pub(crate) fn merge(draft: &mut Draft, change_set: &ChangeSet, before: Side<'_>, after: Side<'_>) -> Vec<String> {
@@ -34,7 +35,7 @@ pub(crate) fn merge(draft: &mut Draft, change_set: &ChangeSet, before: Side<'_>,
     notes
 }
 
-/// Takes away what the change set doesn't confirm and may veto. Gives the resources that change in spite of its silence.
+/// Takes away what the change set doesn't confirm and may veto. Gives what changes in spite of its silence.
 fn veto(draft: &mut Draft, change_set: &ChangeSet, after: Side<'_>) -> Vec<String> {
     let mut named: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for report in &change_set.changes {
@@ -71,6 +72,9 @@ fn veto(draft: &mut Draft, change_set: &ChangeSet, after: Side<'_>) -> Vec<Strin
 
 fn apply(draft: &mut Draft, report: &ResourceReport, before: Side<'_>, after: Side<'_>) {
     let was_known = draft.resources.contains_key(&report.logical_id);
+    if !was_known && report.action == Action::Modify && is_metadata(report) {
+        return;
+    }
     let description = cfn::describe(&report.resource_type);
     let diff = draft.resources.entry(report.logical_id.clone()).or_insert_with(|| ResourceDiff {
         logical_id: report.logical_id.clone(),
@@ -84,11 +88,12 @@ fn apply(draft: &mut Draft, report: &ResourceReport, before: Side<'_>, after: Si
     });
     confirm(&mut diff.sources);
     match report.action {
-        Action::Import => diff.class = Class::Imported,
-        Action::Add if !was_known => diff.class = Class::Added,
-        Action::Remove if !was_known => {
+        Action::Import if !was_known || diff.class == Class::Added => diff.class = Class::Imported,
+        Action::Add if !was_known || diff.class == Class::MayBeRemoved => diff.class = Class::Added,
+        Action::Remove if !matches!(diff.class, Class::Removed | Class::Orphaned) => {
             let old = before.template.and_then(|template| template.resource(&report.logical_id));
-            diff.class = if old.is_some_and(|old| old.is_kept()) { Class::Orphaned } else { Class::Removed };
+            diff.class = if old.is_some_and(Resource::is_kept) { Class::Orphaned } else { Class::Removed };
+            diff.because = vec!["the change set says so".to_owned()];
         }
         Action::Dynamic if !was_known => {
             diff.class = Class::MayBeReplaced;
@@ -99,6 +104,11 @@ fn apply(draft: &mut Draft, report: &ResourceReport, before: Side<'_>, after: Si
         }
         _ => {}
     }
+}
+
+/// Whether nothing but metadata changes, which the templates have counted.
+fn is_metadata(report: &ResourceReport) -> bool {
+    !report.details.is_empty() && report.details.iter().all(|detail| first(bare(&detail.path)) == "Metadata")
 }
 
 fn modify(
@@ -132,7 +142,7 @@ fn modify(
         if !is_known && !path.is_empty() {
             let schema_path = schema_path(path);
             let description = cfn::describe(&report.resource_type);
-            let in_template = [old.and_then(|old| old.at(path)), new.and_then(|new| new.at(path))];
+            let in_template = [old.and_then(|old| old.nearest(path)), new.and_then(|new| new.nearest(path))];
             let show = |value: &Value| {
                 secret::shown_from_outside(description, &schema_path, &in_template, [before, after], value)
             };
@@ -200,9 +210,12 @@ fn first(path: &str) -> &str {
     path.split('/').next().unwrap_or_default()
 }
 
-/// Whether a detail is about a change. Items have keys here and places there, so the property decides.
+/// Whether a detail is about a change, or about what it is a part of, or the other way round.
+///
+/// Items have keys here and places there, so the place of an item meets every key.
 fn meets(change: &str, detail: &str) -> bool {
-    first(change) == first(detail)
+    let is_place = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    change.split('/').zip(detail.split('/')).all(|(left, right)| left == right || is_place(right))
 }
 
 fn schema_path(path: &str) -> String {
@@ -236,7 +249,7 @@ pub(crate) fn merge_drift(draft: &mut Draft, drift: &[Drift], before: Side<'_>, 
             continue;
         }
         let schema_path = schema_path(path);
-        let in_template = [old.and_then(|old| old.at(path)), old.and_then(|old| old.at(first(path)))];
+        let in_template = [old.and_then(|old| old.nearest(path))];
         let show =
             |value: &Value| secret::shown_from_outside(description, &schema_path, &in_template, [before, after], value);
         diff.properties.push(PropertyChange {

@@ -15,6 +15,8 @@ pub(crate) struct Side<'a> {
     pub(crate) template: Option<&'a Template>,
     values: &'a BTreeMap<String, ParameterValue>,
     region: &'a str,
+    /// What this side is called.
+    word: &'static str,
 }
 
 /// How a parameter's value differs.
@@ -28,11 +30,11 @@ pub(crate) struct ValueChange {
 
 impl<'a> Side<'a> {
     pub(crate) fn before(stack: &'a StackChange<'_>) -> Self {
-        Self { template: stack.before, values: &stack.parameters_before, region: &stack.key.region }
+        Self { template: stack.before, values: &stack.parameters_before, region: &stack.key.region, word: "old" }
     }
 
     pub(crate) fn after(stack: &'a StackChange<'_>) -> Self {
-        Self { template: stack.after, values: &stack.parameters_after, region: &stack.key.region }
+        Self { template: stack.after, values: &stack.parameters_after, region: &stack.key.region, word: "new" }
     }
 
     fn declaration(self, name: &str) -> Option<&'a Value> {
@@ -54,6 +56,16 @@ impl<'a> Side<'a> {
                 crate::pieces::scalar_text(default).map(std::borrow::Cow::into_owned)
             }
         }
+    }
+
+    /// As [`Self::value`], for what is shown: of a parameter that isn't echoed only whether it differs from `other`.
+    pub(crate) fn shown_value(self, name: &str, other: Self) -> Option<String> {
+        if !self.is_secret(name) && !other.is_secret(name) {
+            return self.value(name);
+        }
+        let mine = self.value(name)?;
+        let differs = other.value(name).is_some_and(|its| its != mine);
+        differs.then(|| format!("({} value of {name})", self.word))
     }
 
     fn is_known_later(self, name: &str) -> bool {
@@ -85,24 +97,19 @@ impl<'a> Side<'a> {
                 _ => (left == right).then_some(true),
             },
             ("Fn::Not", [one]) => self.evaluate(one, depth).map(|holds| !holds),
-            ("Fn::And", all) => {
-                let all: Vec<Option<bool>> = all.iter().map(|one| self.evaluate(one, depth)).collect();
-                if all.contains(&Some(false)) {
-                    Some(false)
-                } else {
-                    all.contains(&None).then_some(()).map_or(Some(true), |()| None)
-                }
-            }
-            ("Fn::Or", any) => {
-                let any: Vec<Option<bool>> = any.iter().map(|one| self.evaluate(one, depth)).collect();
-                if any.contains(&Some(true)) {
-                    Some(true)
-                } else {
-                    any.contains(&None).then_some(()).map_or(Some(false), |()| None)
-                }
-            }
+            ("Fn::And", all) => self.decide(all, false, depth),
+            ("Fn::Or", any) => self.decide(any, true, depth),
             _ => None,
         }
+    }
+
+    /// What several conditions come to, of which one that is `deciding` decides; an unknown one may be that.
+    fn decide(self, conditions: &[Value], deciding: bool, depth: u8) -> Option<bool> {
+        let results: Vec<Option<bool>> = conditions.iter().map(|one| self.evaluate(one, depth)).collect();
+        if results.contains(&Some(deciding)) {
+            return Some(deciding);
+        }
+        (!results.contains(&None)).then_some(!deciding)
     }
 
     fn text(self, value: &Value) -> Option<String> {

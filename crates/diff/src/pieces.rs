@@ -203,6 +203,7 @@ fn written(value: &Value, resolve: Resolve<'_>) -> Value {
     let pieces = pieces(value, resolve);
     match pieces.as_slice() {
         [Piece::Literal(text)] => Value::String(text.to_string()),
+        [one] => piece_value(one),
         pieces => serde_json::json!({ "Fn::Join": pieces.iter().map(piece_value).collect::<Vec<_>>() }),
     }
 }

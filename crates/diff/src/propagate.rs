@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use crate::draft::{Draft, replacement, settle};
 use crate::model::{Class, PropertyChange, Provenance, ResourceDiff, Shown, code};
 use crate::parameters::{Side, value_change};
-use crate::references::{Target, Use, uses};
+use crate::pieces::{Piece, pieces};
+use crate::references::{Target, Use, each_reference, uses};
 use crate::secret;
 
 /// Attributes that get another value although the resource stays: type, attribute, property.
@@ -47,7 +48,7 @@ pub(crate) fn propagate(draft: &mut Draft, before: Side<'_>, after: Side<'_>) {
             affected.filter(|one| cause.attribute.is_none() || one.attribute == cause.attribute).collect();
         for one in affected {
             let was = draft.resources.get(one.dependent).map(|diff| diff.class);
-            if reach(draft, one, &cause, after) {
+            if reach(draft, one, &cause, before, after) {
                 let diff = &draft.resources[one.dependent];
                 if was != Some(diff.class) {
                     causes.extend(of_resource(one.dependent, diff));
@@ -118,14 +119,15 @@ fn of_resource<'a>(id: &'a str, diff: &ResourceDiff) -> Vec<Cause<'a>> {
 }
 
 /// Marks the property that refers to the cause as changing; false if that was known.
-fn reach(draft: &mut Draft, one: &Use<'_>, cause: &Cause<'_>, after: Side<'_>) -> bool {
+fn reach(draft: &mut Draft, one: &Use<'_>, cause: &Cause<'_>, before: Side<'_>, after: Side<'_>) -> bool {
     let Some(common) = draft.common.get(one.dependent).copied() else { return false };
     let resource = after.template.and_then(|template| template.resource(one.dependent));
     let type_name = resource.map_or("", |resource| resource.type_name());
+    let (was, is) = values(one, cause, common.description, before, after);
     let change = PropertyChange {
         path: one.path.clone(),
-        before: Some(secret::shown(common.description, &one.schema_path, one.value)),
-        after: Some(Shown::KnownAfterApply),
+        before: Some(was),
+        after: Some(is),
         replacement: replacement(common.description, type_name, &one.schema_path),
         is_possible: cause.is_possible,
         because: Some(cause.because.clone()),
@@ -155,6 +157,33 @@ fn reach(draft: &mut Draft, one: &Use<'_>, cause: &Cause<'_>, after: Side<'_>) -
     }
     settle(diff, resource);
     true
+}
+
+/// What the property was and will be: in clear where parameters alone make it, and none of them is a secret.
+fn values(
+    one: &Use<'_>,
+    cause: &Cause<'_>,
+    description: Option<&'static cfn::TypeDescription>,
+    before: Side<'_>,
+    after: Side<'_>,
+) -> (Shown, Shown) {
+    let mut is_secret = false;
+    each_reference(one.value, &mut |target, _| {
+        is_secret |= matches!(target, Target::Name(name) if before.is_secret(name) || after.is_secret(name));
+    });
+    let text = |side: Side<'_>| match pieces(one.value, &|name| side.value(name)).as_slice() {
+        [Piece::Literal(text)] => Some(serde_json::Value::String(text.to_string())),
+        _ => None,
+    };
+    if !cause.is_possible
+        && !is_secret
+        && let (Some(was), Some(is)) = (text(before), text(after))
+        && was != is
+    {
+        let show = |value| secret::shown(description, &one.schema_path, value);
+        return (show(&was), show(&is));
+    }
+    (secret::shown(description, &one.schema_path, one.value), Shown::KnownAfterApply)
 }
 
 fn covers(outer: &str, path: &str) -> bool {

@@ -1,7 +1,7 @@
 //! A diff for people and for programs.
 //!
-//! [`human`] is for a terminal, [`markdown`] for a comment in a review, [`json`] for programs. Whatever came from a
-//! template is escaped for where it goes.
+//! [`human()`] is for a terminal, [`markdown()`] for a comment in a review, [`json()`] for programs. Whatever came from
+//! a template is escaped for where it goes.
 
 mod escape;
 mod human;

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use crate::model::{SectionChange, Shown};
-use crate::parameters::Side;
+use crate::model::{Class, ResourceDiff, Resources, SectionChange, Shown};
+use crate::parameters::{Side, value_change};
 use crate::pieces::canonical;
+use crate::references::{Target, each_reference};
 use crate::secret::shown_parameter;
 
 /// Sections of named entries that are compared entry by entry.
@@ -13,7 +14,9 @@ const SECTIONS: [&str; 5] = ["Conditions", "Mappings", "Outputs", "Parameters", 
 const SINGLE: [&str; 2] = ["Description", "Transform"];
 
 /// Changes outside of `Resources`; nothing for a stack that comes or goes as a whole.
-pub(crate) fn sections(before: Side<'_>, after: Side<'_>) -> Vec<SectionChange> {
+///
+/// An output whose words stay gets another value if what it refers to is made anew or has another value.
+pub(crate) fn sections(before: Side<'_>, after: Side<'_>, resources: &Resources) -> Vec<SectionChange> {
     let (Some(old), Some(new)) = (before.template, after.template) else { return Vec::new() };
     let mut found = Vec::new();
     for section in SECTIONS {
@@ -22,6 +25,10 @@ pub(crate) fn sections(before: Side<'_>, after: Side<'_>) -> Vec<SectionChange> 
         for name in names {
             let (was, is) = (old.get(name), new.get(name));
             if same(was, is, before, after) {
+                if section == "Outputs" && is.is_some_and(|output| follows(output, before, after, resources)) {
+                    let (before, after) = (was.cloned().map(Shown::Value), Some(Shown::KnownAfterApply));
+                    found.push(SectionChange { section: section.to_owned(), name: name.clone(), before, after });
+                }
                 continue;
             }
             let is_secret = before.is_secret(name) || after.is_secret(name);
@@ -42,6 +49,18 @@ pub(crate) fn sections(before: Side<'_>, after: Side<'_>) -> Vec<SectionChange> 
     }
     found.sort_by(|left, right| (&left.section, &left.name).cmp(&(&right.section, &right.name)));
     found
+}
+
+/// Whether an output's value changes, or may, because what it refers to does.
+fn follows(output: &Value, before: Side<'_>, after: Side<'_>, resources: &Resources) -> bool {
+    let mut changes = false;
+    each_reference(&output["Value"], &mut |target, _| {
+        if let Target::Name(name) = target {
+            let is_anew = |diff: &ResourceDiff| matches!(diff.class, Class::Replaced | Class::MayBeReplaced);
+            changes |= resources.get(name).is_some_and(is_anew) || value_change(before, after, name).is_some();
+        }
+    });
+    changes
 }
 
 fn same(was: Option<&Value>, is: Option<&Value>, before: Side<'_>, after: Side<'_>) -> bool {

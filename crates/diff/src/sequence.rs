@@ -1,8 +1,8 @@
 //! A change in several updates, where AWS wants indexes and replicas of a table one at a time.
 //!
 //! Order within a table: other settings, removals of indexes, additions of indexes, removals of replicas, additions of
-//! replicas. Tables go side by side. What isn't a table changes with the first update if indexes only go, so that nobody
-//! uses them any more; and with the last one if indexes come, so that they are there before somebody uses them. Nothing
+//! replicas. Tables go side by side. What isn't a table changes with the first update if indexes only go, so that
+//! nobody uses them any more; and with the last one if indexes come, so that they are there before somebody uses them. Nothing
 //! is removed before the last update.
 
 mod table;

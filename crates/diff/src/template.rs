@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+use crate::pieces::is_no_value;
+
 /// A template whose outline is known to be right.
 ///
 /// Invariant: an object; `Resources` is an object of objects, each with a text `Type` and, if at all, an object
@@ -120,14 +122,32 @@ impl<'a> Resource<'a> {
         self.0.get("Properties").and_then(Value::as_object).unwrap_or(&EMPTY)
     }
 
-    /// A property by its path: `Replicas/0/Region`.
+    /// The value at a path, or the innermost one above it where a function or nothing is on the way.
+    pub(crate) fn nearest(self, path: &str) -> Option<&'a Value> {
+        let mut parts = path.split('/');
+        let mut nearest = self.properties().get(parts.next()?)?;
+        for part in parts {
+            let below = match nearest {
+                Value::Array(items) => part.parse::<usize>().ok().and_then(|at| items.get(at)),
+                other => other.get(part),
+            };
+            match below {
+                Some(below) => nearest = below,
+                None => break,
+            }
+        }
+        Some(nearest)
+    }
+
+    /// A property by its path: `Replicas/0/Region`. `AWS::NoValue` is none.
     pub(crate) fn at(self, path: &str) -> Option<&'a Value> {
         let mut parts = path.split('/');
         let first = self.properties().get(parts.next()?)?;
-        parts.try_fold(first, |value, part| match value {
+        let found = parts.try_fold(first, |value, part| match value {
             Value::Array(items) => items.get(part.parse::<usize>().ok()?),
             other => other.get(part),
-        })
+        });
+        found.filter(|value| !is_no_value(value))
     }
 
     /// An attribute beside the properties: `DeletionPolicy`.
@@ -176,5 +196,7 @@ mod tests {
         let value = serde_json::json!({"Type": "T", "Properties": {"A": [{"B": "x"}]}});
         assert_eq!(Resource(&value).at("A/0/B"), Some(&Value::from("x")));
         assert_eq!(Resource(&value).at("A/1"), None);
+        assert_eq!(Resource(&value).nearest("A/0/C/D"), Some(&serde_json::json!({"B": "x"})));
+        assert_eq!(Resource(&value).nearest("B"), None);
     }
 }

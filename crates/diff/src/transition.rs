@@ -59,6 +59,14 @@ const RULES: &[Rule] = &[
 /// The most resources that CloudFormation takes in a template.
 pub(crate) const MOST_RESOURCES: usize = 500;
 
+/// The names of all rules about transitions, sorted.
+pub fn rules() -> Vec<&'static str> {
+    let mut names: Vec<&str> = RULES.iter().map(|rule| rule.name).chain(properties::names()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// Everything that is unsafe, the worst first.
 pub(crate) fn findings(context: &Context<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -109,11 +117,11 @@ impl<'a> Context<'a> {
         before.filter_map(move |(id, old)| Some((id, old, after?.resource(id)?)))
     }
 
-    fn old(&self, logical_id: &str) -> Option<Resource<'a>> {
+    fn deployed(&self, logical_id: &str) -> Option<Resource<'a>> {
         self.before?.resource(logical_id)
     }
 
-    fn new(&self, logical_id: &str) -> Option<Resource<'a>> {
+    fn latest(&self, logical_id: &str) -> Option<Resource<'a>> {
         self.after?.resource(logical_id)
     }
 }

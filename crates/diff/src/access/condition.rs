@@ -55,12 +55,12 @@ impl Demand {
     pub(crate) fn new(operator: &str, key: &str, mut values: Vec<Pattern>) -> Self {
         values.sort_unstable();
         values.dedup();
-        Self { operator: operator.to_owned(), key: key.to_ascii_lowercase(), values }
+        Self { operator: operator.to_owned(), key: key.to_owned(), values }
     }
 
-    /// The condition key, in lower case.
-    pub(crate) fn key(&self) -> &str {
-        &self.key
+    /// Whether it is about one of these keys, which are in lower case.
+    pub(crate) fn is_about(&self, keys: &[&str]) -> bool {
+        keys.iter().any(|key| self.key.eq_ignore_ascii_case(key))
     }
 
     /// Whether it lets in only what it names.
@@ -73,7 +73,7 @@ impl Demand {
     /// Whether whatever fulfils this demand fulfils `other`. `false` also where that can't be shown.
     pub(crate) fn implies(&self, other: &Self) -> bool {
         let (mine, its) = (split(&self.operator), split(&other.operator));
-        if self.key != other.key || mine.set != its.set || (mine.if_exists && !its.if_exists) {
+        if !self.key.eq_ignore_ascii_case(&other.key) || mine.set != its.set || (mine.if_exists && !its.if_exists) {
             return false;
         }
         let ((my_way, my_not), (its_way, its_not)) = (comparison(mine.base), comparison(its.base));

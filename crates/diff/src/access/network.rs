@@ -13,12 +13,13 @@ use crate::template::Resource;
 
 /// Changes of reachability between two templates, in order of subject.
 pub(crate) fn network(before: Side<'_>, after: Side<'_>) -> Vec<AccessChange> {
-    let (old, new) = (collect(before), collect(after));
+    let (old, new) = (collect(before, after), collect(after, before));
     let mut changes = Vec::new();
     let subjects = old.keys().chain(new.keys().filter(|subject| !old.contains_key(*subject)));
     for subject in subjects {
         let (was, is) = (list(&old, subject), list(&new, subject));
-        if was.len() == is.len() && was.iter().all(|reach| is.contains(reach)) {
+        // As sets: what stands twice on one side must not hide what is new on the other.
+        if was.iter().all(|reach| is.contains(reach)) && is.iter().all(|reach| was.contains(reach)) {
             continue;
         }
         let beyond = |reaches: &[Reach], others: &[Reach]| -> Vec<Reach> {
@@ -44,10 +45,10 @@ fn list<'a>(reaches: &'a Reaches, subject: &str) -> &'a [Reach] {
     reaches.get(subject).map_or(&[], Vec::as_slice)
 }
 
-fn collect(side: Side<'_>) -> Reaches {
+fn collect(side: Side<'_>, other: Side<'_>) -> Reaches {
     let mut reaches = Reaches::new();
     let Some(template) = side.template else { return reaches };
-    let resolve = |name: &str| side.value(name);
+    let resolve = |name: &str| side.shown_value(name, other);
     for (id, resource) in template.resources() {
         let condition = resource.attribute("Condition").and_then(Value::as_str);
         if condition.is_none_or(|name| side.condition(name) != Some(false)) {
@@ -87,17 +88,21 @@ fn of_resource(id: &str, resource: Resource<'_>, resolve: Resolve<'_>, reaches: 
             add("security group", &group, rules(kind, &rule, resolve));
         }
         "AWS::EKS::Cluster" => add("cluster", id, endpoint(resource, resolve)),
-        "AWS::EC2::Subnet" if is(resource.at("MapPublicIpOnLaunch"), "true") => {
-            add("subnet", id, vec![Reach::open("public addresses")]);
+        "AWS::EC2::Subnet" => {
+            let setting = resource.at("MapPublicIpOnLaunch").unwrap_or(&Value::Bool(false));
+            let found = Reach::opened_by("public addresses", setting, |text| text == "true", resolve);
+            add("subnet", id, found.into_iter().collect());
         }
-        "AWS::ApiGatewayV2::Route" if resource.at("AuthorizationType").is_none_or(|value| is(Some(value), "NONE")) => {
-            add("route", id, vec![Reach::open("calls without an authorizer")]);
-        }
-        "AWS::ApiGateway::Method" if is(resource.at("AuthorizationType"), "NONE") => {
-            add("method", id, vec![Reach::open("calls without an authorizer")]);
-        }
-        "AWS::Lambda::Url" if is(resource.at("AuthType"), "NONE") => {
-            add("function URL", id, vec![Reach::open("calls without an authorizer")]);
+        "AWS::ApiGatewayV2::Route" | "AWS::ApiGateway::Method" | "AWS::Lambda::Url" => {
+            let (what, property) = match resource.type_name() {
+                "AWS::ApiGatewayV2::Route" => ("route", "AuthorizationType"),
+                "AWS::ApiGateway::Method" => ("method", "AuthorizationType"),
+                _ => ("function URL", "AuthType"),
+            };
+            let none = Value::from("NONE");
+            let setting = resource.at(property).unwrap_or(&none);
+            let found = Reach::opened_by("calls without an authorizer", setting, |text| text == "NONE", resolve);
+            add(what, id, found.into_iter().collect());
         }
         "AWS::S3::Bucket" => {
             const BLOCKS: [(&str, &str); 4] = [
@@ -106,18 +111,16 @@ fn of_resource(id: &str, resource: Resource<'_>, resolve: Resolve<'_>, reaches: 
                 ("IgnorePublicAcls", "access by public ACLs"),
                 ("RestrictPublicBuckets", "access by public policies"),
             ];
-            // Without the settings AWS blocks everything by itself.
-            if let Some(settings) = resource.at("PublicAccessBlockConfiguration") {
-                let open = BLOCKS.iter().filter(|(name, _)| !is(settings.get(name), "true"));
-                add("bucket", id, open.map(|(_, kind)| Reach::open(kind)).collect());
-            }
+            // AWS blocks a new bucket by itself, but to take the settings away opens one that is there.
+            let settings = resource.at("PublicAccessBlockConfiguration").unwrap_or(&Value::Null);
+            let found = BLOCKS.iter().filter_map(|(name, kind)| {
+                let setting = settings.get(name).unwrap_or(&Value::Bool(false));
+                Reach::opened_by(kind, setting, |text| text != "true", resolve)
+            });
+            add("bucket", id, found.collect());
         }
         _ => {}
     }
-}
-
-fn is(value: Option<&Value>, text: &str) -> bool {
-    value.and_then(crate::pieces::scalar_text).is_some_and(|value| value == text)
 }
 
 /// The group that a rule belongs to.

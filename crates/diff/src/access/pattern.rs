@@ -1,14 +1,17 @@
 //! Texts with wildcards, and which of them contain which.
 
 use std::fmt;
+use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::pieces::{Piece, Resolve, pieces};
+use crate::pieces::{Piece, Resolve, SubPart, pieces, sub_parts};
 
 /// A text with `*` and `?`, in which a value that isn't known here is one sign that equals only itself.
+///
+/// Shared, because a statement's every action goes with its every resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Pattern(Vec<Token>);
+pub(crate) struct Pattern(Rc<[Token]>);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Token {
@@ -24,12 +27,12 @@ enum Token {
 impl Pattern {
     /// A value of a template; wildcards count.
     pub(crate) fn of(value: &Value, resolve: Resolve<'_>) -> Self {
-        Self(tokens(value, resolve, true))
+        Self(tokens(value, resolve, true).into())
     }
 
     /// A value of a template in which `*` is a star.
     pub(crate) fn literal(value: &Value, resolve: Resolve<'_>) -> Self {
-        Self(tokens(value, resolve, false))
+        Self(tokens(value, resolve, false).into())
     }
 
     pub(crate) fn text(text: &str) -> Self {
@@ -38,21 +41,21 @@ impl Pattern {
 
     /// Something that has a name and no text.
     pub(crate) fn unknown(name: &str) -> Self {
-        Self(vec![Token::Unknown(name.to_owned())])
+        Self(Rc::new([Token::Unknown(name.to_owned())]))
     }
 
     /// `prefix` before all of it.
-    pub(crate) fn after(self, prefix: &str) -> Self {
-        Self(prefix.chars().map(Token::Char).chain(self.0).collect())
+    pub(crate) fn after(&self, prefix: &str) -> Self {
+        Self(prefix.chars().map(Token::Char).chain(self.0.iter().cloned()).collect())
     }
 
     /// In lower case, for what is compared so.
-    pub(crate) fn lower(self) -> Self {
-        let lower = |token| match token {
+    fn lower(&self) -> Self {
+        let lower = |token: &Token| match token {
             Token::Char(char) => Token::Char(char.to_ascii_lowercase()),
-            other => other,
+            other => other.clone(),
         };
-        Self(self.0.into_iter().map(lower).collect())
+        Self(self.0.iter().map(lower).collect())
     }
 
     /// Whether it is everything.
@@ -132,7 +135,7 @@ impl Token {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for token in &self.0 {
+        for token in self.0.iter() {
             match token {
                 Token::Char(char) => write!(f, "{char}")?,
                 Token::One => f.write_str("?")?,
@@ -148,14 +151,24 @@ fn tokens(value: &Value, resolve: Resolve<'_>, wildcards: bool) -> Vec<Token> {
     let mut tokens = Vec::new();
     for piece in pieces(value, resolve) {
         match piece {
-            Piece::Literal(text) if wildcards => tokens.extend(text.chars().map(wildcard)),
-            Piece::Literal(text) => tokens.extend(text.chars().map(Token::Char)),
+            Piece::Literal(text) if wildcards => literal(&text, wildcard, &mut tokens),
+            Piece::Literal(text) => literal(&text, Token::Char, &mut tokens),
             Piece::Reference(target, Some(name)) => tokens.push(Token::Unknown(format!("{target}.{name}"))),
             Piece::Reference(target, None) => tokens.push(Token::Unknown(target.to_owned())),
             Piece::Opaque(text) => tokens.push(Token::Unknown(text)),
         }
     }
     tokens
+}
+
+/// A text, in which a variable of the policy (`${aws:username}`) can be anything.
+fn literal(text: &str, token: fn(char) -> Token, tokens: &mut Vec<Token>) {
+    for part in sub_parts(text) {
+        match part {
+            SubPart::Literal(text) => tokens.extend(text.chars().map(token)),
+            SubPart::Variable(name) => tokens.push(Token::Unknown(name.to_owned())),
+        }
+    }
 }
 
 fn wildcard(char: char) -> Token {
@@ -174,6 +187,14 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
+    /// In lower case, for what is compared so.
+    pub(crate) fn lower(&self) -> Self {
+        match self {
+            Self::Of(pattern) => Self::Of(pattern.lower()),
+            Self::Except(patterns) => Self::Except(patterns.iter().map(Pattern::lower).collect()),
+        }
+    }
+
     /// Whether every text of `other` is in this one. `false` also where that can't be shown.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
@@ -253,5 +274,8 @@ mod tests {
             assert_eq!(Pattern::text(left).is_apart(&Pattern::text(right)), expected, "{left} {right}");
         }
         assert!(!Pattern::unknown("Q").is_apart(&Pattern::text("s3:get")));
+        let user = Pattern::of(&serde_json::json!("${aws:username}/x"), &crate::pieces::unresolved);
+        assert!(!user.is_apart(&Pattern::text("bob/x")) && user.is_apart(&Pattern::text("bob/y")));
+        assert!(Pattern::text("*/x").covers(&user) && !Pattern::text("bob/x").covers(&user));
     }
 }

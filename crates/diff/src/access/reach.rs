@@ -25,6 +25,8 @@ pub(crate) struct Reach {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     Addresses(Cidr, String),
+    /// Whoever there is, where that isn't a matter of addresses.
+    Everybody,
     /// A group, a prefix list, or what only CloudFormation knows: equals only itself.
     Opaque(String),
 }
@@ -41,17 +43,37 @@ impl Reach {
             }
             && match (&self.peer, &other.peer) {
                 (Peer::Addresses(outer, _), Peer::Addresses(inner, _)) => outer.covers(*inner),
+                (Peer::Everybody, _) => true,
                 (left, right) => left == right,
             }
     }
 
+    /// Whether the whole internet gets in.
     pub(crate) fn is_world(&self) -> bool {
-        matches!(&self.peer, Peer::Addresses(cidr, _) if cidr.is_world())
+        match &self.peer {
+            Peer::Addresses(cidr, _) => self.kind != "egress" && cidr.is_world(),
+            Peer::Everybody => true,
+            Peer::Opaque(_) => false,
+        }
     }
 
     /// Something that is open to everybody.
     pub(crate) fn open(kind: &'static str) -> Self {
-        Self { kind, protocol: None, ports: None, peer: Peer::addresses("0.0.0.0/0") }
+        Self { kind, protocol: None, ports: None, peer: Peer::Everybody }
+    }
+
+    /// Something that a setting opens to everybody. One that only a deployment knows may.
+    pub(crate) fn opened_by(
+        kind: &'static str,
+        setting: &Value,
+        opens: impl Fn(&str) -> bool,
+        resolve: Resolve<'_>,
+    ) -> Option<Self> {
+        let setting = Pattern::literal(setting, resolve);
+        match setting.as_text() {
+            Some(text) => opens(&text).then(|| Self::open(kind)),
+            None => Some(Self { kind, protocol: None, ports: None, peer: Peer::Opaque(setting.to_string()) }),
+        }
     }
 }
 
@@ -81,6 +103,7 @@ impl fmt::Display for Reach {
         }
         match &self.peer {
             Peer::Addresses(_, text) | Peer::Opaque(text) => write!(f, ", {}", code(text)),
+            Peer::Everybody => Ok(()),
         }
     }
 }

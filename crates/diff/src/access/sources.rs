@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -229,8 +230,9 @@ impl Source<'_> {
                     effect: Effect::Allow,
                     principal: all(),
                     action: all(),
+                    action_text: "*".into(),
                     resource: all(),
-                    conditions: Vec::new(),
+                    conditions: Rc::new([]),
                     opaque: None,
                 }]
             }
@@ -259,15 +261,17 @@ fn of_permission(permission: Resource<'_>, resolve: Resolve<'_>) -> Atom {
         demand("StringEquals", "lambda:EventSourceToken", "EventSourceToken"),
         demand("Bool", "lambda:InvokedViaFunctionUrl", "InvokedViaFunctionUrl"),
     ];
+    let action = Scope::Of(pattern("Action").unwrap_or_else(|| Pattern::text("lambda:*")));
     let mut conditions: Vec<Demand> = conditions.into_iter().flatten().collect();
     conditions.sort_unstable();
     Atom {
         effect: Effect::Allow,
         principal: Scope::Of(principal),
-        action: Scope::Of(pattern("Action").unwrap_or_else(|| Pattern::text("lambda:*")).lower()),
+        action: action.lower(),
+        action_text: action.to_string().into(),
         // The function is the subject; a version or alias of it is told apart by its name.
         resource: Scope::Of(pattern("FunctionName").unwrap_or_else(|| Pattern::unknown("itself"))),
-        conditions,
+        conditions: conditions.into(),
         opaque: None,
     }
 }
@@ -276,6 +280,7 @@ fn of_bus_permission(permission: Resource<'_>, resolve: Resolve<'_>) -> Atom {
     let pattern = |property: &str| permission.at(property).map(|value| Pattern::of(value, resolve));
     let principal = pattern("Principal").unwrap_or_else(|| Pattern::text("*"));
     let principal = if principal.is_any() { principal } else { principal.after("AWS:") };
+    let action = Scope::Of(pattern("Action").unwrap_or_else(|| Pattern::text("events:*")));
     let conditions = permission.at("Condition").filter(|condition| condition["Key"].is_string());
     let conditions = conditions.map(|condition| {
         let value = Pattern::of(&condition["Value"], resolve);
@@ -288,7 +293,8 @@ fn of_bus_permission(permission: Resource<'_>, resolve: Resolve<'_>) -> Atom {
     Atom {
         effect: Effect::Allow,
         principal: Scope::Of(principal),
-        action: Scope::Of(pattern("Action").unwrap_or_else(|| Pattern::text("events:*")).lower()),
+        action: action.lower(),
+        action_text: action.to_string().into(),
         resource: Scope::Of(Pattern::unknown("itself")),
         conditions: conditions.into_iter().collect(),
         opaque: None,

@@ -1,6 +1,7 @@
 //! Statements of policies, taken apart into what can be compared.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use super::condition::{Demand, demands};
 use super::pattern::{Pattern, Scope};
 use super::sources::Kind;
 use crate::model::{Flag, code};
-use crate::pieces::{Resolve, canonical, is_intrinsic};
+use crate::pieces::{Resolve, canonical, is_intrinsic, is_no_value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Effect {
@@ -22,10 +23,13 @@ pub(crate) struct Atom {
     pub(crate) effect: Effect,
     /// Whom it is about; of an identity's own policy, the holder.
     pub(crate) principal: Scope,
+    /// In lower case: IAM doesn't tell cases apart.
     pub(crate) action: Scope,
+    /// The action as it is written.
+    pub(crate) action_text: Rc<str>,
     pub(crate) resource: Scope,
     /// All of them have to hold.
-    pub(crate) conditions: Vec<Demand>,
+    pub(crate) conditions: Rc<[Demand]>,
     /// Something that can't be read here; then it equals only itself, and nothing else counts.
     pub(crate) opaque: Option<String>,
 }
@@ -54,8 +58,9 @@ impl Atom {
             effect,
             principal: nothing(),
             action: nothing(),
+            action_text: "".into(),
             resource: nothing(),
-            conditions: Vec::new(),
+            conditions: Rc::new([]),
             opaque: Some(text),
         }
     }
@@ -68,7 +73,7 @@ impl Atom {
         self.effect == other.effect
             && self.action.covers(&other.action)
             && self.resource.covers(&other.resource)
-            && self.principal.covers(&other.principal)
+            && covers_principal(&self.principal, &other.principal)
             && self.conditions.iter().all(|weak| other.conditions.iter().any(|strong| strong.implies(weak)))
     }
 
@@ -88,7 +93,7 @@ impl Atom {
             flags.push(Flag::ByExclusion);
         }
         let demands =
-            |keys: &[&str]| self.conditions.iter().any(|demand| demand.is_positive() && keys.contains(&demand.key()));
+            |keys: &[&str]| self.conditions.iter().any(|demand| demand.is_positive() && demand.is_about(keys));
         if matches!(&self.principal, Scope::Of(principal) if principal.is_any()) && !demands(&NARROWING) {
             flags.push(Flag::PublicPrincipal);
         }
@@ -102,6 +107,11 @@ impl Atom {
         }
         flags
     }
+}
+
+/// As [`Scope::covers`], but nobody is outside of an exclusion for sure: an account's root stands for its roles too.
+fn covers_principal(outer: &Scope, inner: &Scope) -> bool {
+    outer == inner || (!matches!((outer, inner), (Scope::Except(_), Scope::Of(_))) && outer.covers(inner))
 }
 
 /// Takes a statement apart.
@@ -127,27 +137,30 @@ pub(crate) fn atoms(statement: &Value, kind: Kind, resolve: Resolve<'_>) -> Vec<
         (None, None) => vec![Scope::Of(absent)],
     };
     let texts = |value: &Value| list(value).map(|value| Pattern::of(value, resolve)).collect();
-    let actions = |value: &Value| list(value).map(|value| Pattern::of(value, resolve).lower()).collect();
     let whom = |value: &Value| principals(value, resolve);
     let subject = if kind == Kind::Identity { "the holder" } else { "nobody" };
     let principals = lists("Principal", "NotPrincipal", Pattern::unknown(subject), &whom);
-    let actions = lists("Action", "NotAction", Pattern::unknown("no action"), &actions);
+    let actions = lists("Action", "NotAction", Pattern::unknown("no action"), &texts);
     let resources = lists("Resource", "NotResource", Pattern::unknown("itself"), &texts);
-    let conditions = map.get("Condition").map(|condition| demands(condition, resolve)).unwrap_or_default();
-    let is_unread = map.get("Condition").is_some_and(is_intrinsic);
-    if is_unread {
+    let condition = map.get("Condition").filter(|condition| !is_no_value(condition));
+    let conditions = condition.map(|condition| demands(condition, resolve)).unwrap_or_default();
+    if condition.is_some_and(is_unread) {
         return vec![Atom::opaque(effect, canonical(statement, resolve).to_string())];
     }
+    let conditions: Rc<[Demand]> = conditions.into();
+    let actions: Vec<(Scope, Rc<str>)> =
+        actions.iter().map(|action| (action.lower(), Rc::from(action.to_string()))).collect();
     let mut atoms = Vec::with_capacity(principals.len() * actions.len() * resources.len());
     for principal in &principals {
-        for action in &actions {
+        for (action, text) in &actions {
             for resource in &resources {
                 atoms.push(Atom {
                     effect,
                     principal: principal.clone(),
                     action: action.clone(),
+                    action_text: Rc::clone(text),
                     resource: resource.clone(),
-                    conditions: conditions.clone(),
+                    conditions: Rc::clone(&conditions),
                     opaque: None,
                 });
             }
@@ -156,12 +169,18 @@ pub(crate) fn atoms(statement: &Value, kind: Kind, resolve: Resolve<'_>) -> Vec<
     atoms
 }
 
+/// Whether a condition, or what one of its operators is about, is only known to CloudFormation.
+fn is_unread(condition: &Value) -> bool {
+    is_intrinsic(condition) || condition.as_object().is_none_or(|map| map.values().any(is_intrinsic))
+}
+
 /// One value or a list of them.
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    match value {
-        Value::Array(items) => items.iter(),
-        one => std::slice::from_ref(one).iter(),
-    }
+    let items = match value {
+        Value::Array(items) => items.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    items.iter().filter(|item| !is_no_value(item))
 }
 
 /// Principals with their kind before them; `*` is everybody.
@@ -198,12 +217,15 @@ fn account(pattern: Pattern) -> Pattern {
     }
 }
 
+/// What atoms of one matter have in common: principal, resource, conditions, or something that can't be read.
+type Matter<'a> = (&'a Scope, &'a Scope, &'a [Demand], Option<&'a str>);
+
 /// Says what atoms are about, with the actions of one matter together.
 pub(crate) fn describe(atoms: &[Atom], verb: &str) -> Vec<String> {
-    let mut grouped: BTreeMap<(&Scope, &Scope, &[Demand], Option<&str>), Vec<String>> = BTreeMap::new();
+    let mut grouped: BTreeMap<Matter<'_>, Vec<String>> = BTreeMap::new();
     for atom in atoms {
-        let key = (&atom.principal, &atom.resource, atom.conditions.as_slice(), atom.opaque.as_deref());
-        grouped.entry(key).or_default().push(code(&atom.action.to_string()));
+        let key = (&atom.principal, &atom.resource, &*atom.conditions, atom.opaque.as_deref());
+        grouped.entry(key).or_default().push(code(&atom.action_text));
     }
     let mut texts = Vec::new();
     for ((principal, resource, conditions, opaque), mut actions) in grouped {

@@ -47,7 +47,7 @@ impl Comparison<'_> {
             return true;
         }
         let property = self.description.and_then(|description| description.property(&path.schema()));
-        property.is_some_and(|schema| schema.is_unordered())
+        property.is_some_and(cfn::Schema::is_unordered)
     }
 
     /// Items that are told apart by a key.
@@ -127,8 +127,8 @@ impl Comparison<'_> {
             None => true,
         });
         // Sorted, so that the result doesn't depend on an order that means nothing.
-        old.sort_by_key(|(_, item)| item.to_string());
-        fresh.sort_by_key(|(_, item)| item.to_string());
+        old.sort_by_cached_key(|(_, item)| item.to_string());
+        fresh.sort_by_cached_key(|(_, item)| item.to_string());
         for at in 0..old.len().max(fresh.len()) {
             let (old, new) = (old.get(at), fresh.get(at));
             let label = at.to_string();

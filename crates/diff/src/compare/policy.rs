@@ -43,7 +43,7 @@ impl Comparison<'_> {
         self.align(list(before), list(after), &path.property("Statement"), found);
     }
 
-    /// Statements with the same Sid are compared; of the others those count that have no equal.
+    /// Statements with the same Sid are compared, and those without one that are most alike; equal ones are left out.
     fn align<'a>(&self, before: &'a [Value], after: &'a [Value], path: &Path<'_>, found: &mut Vec<Difference<'a>>) {
         let mut new: BTreeMap<String, Vec<&'a Value>> = BTreeMap::new();
         for statement in after {
@@ -57,10 +57,13 @@ impl Comparison<'_> {
             }
         }
         let mut fresh: Vec<&'a Value> = new.into_values().flatten().collect();
-        old.sort_by_key(|statement| self.statement_text(statement, Side::Before));
+        old.sort_by_cached_key(|statement| self.statement_text(statement, Side::Before));
         for (at, statement) in old.into_iter().enumerate() {
             let sid = statement.get("Sid").and_then(Value::as_str);
-            let partner = sid.and_then(|sid| fresh.iter().position(|other| other["Sid"] == *sid));
+            let partner = match sid {
+                Some(sid) => fresh.iter().position(|other| other["Sid"] == *sid),
+                None => self.most_alike(statement, &fresh),
+            };
             let place = at.to_string();
             let label = label(sid.unwrap_or(&place));
             let item = path.item(&label);
@@ -77,6 +80,22 @@ impl Comparison<'_> {
             let label = label(statement.get("Sid").and_then(Value::as_str).unwrap_or(&place));
             found.push(difference(None, Some(statement), &path.item(&label)));
         }
+    }
+
+    /// The statement without a Sid that shares the most fields, of those that do the same and share something else.
+    fn most_alike(&self, statement: &Value, others: &[&Value]) -> Option<usize> {
+        let shared = |other: &Value| {
+            let fields = statement.as_object().into_iter().flatten();
+            let same = fields.filter(|(name, value)| {
+                let field = other.get(name.as_str()).map(|other| self.field_text(other, Side::After));
+                field == Some(self.field_text(value, Side::Before))
+            });
+            same.count()
+        };
+        let is_candidate = |other: &Value| other.get("Sid").is_none() && other["Effect"] == statement["Effect"];
+        let candidates = others.iter().enumerate().filter(|(_, other)| is_candidate(other));
+        let best = candidates.map(|(at, other)| (shared(other), std::cmp::Reverse(at))).max()?;
+        (best.0 > 1).then_some(best.1.0)
     }
 
     /// Field by field, with lists as sets.
@@ -118,7 +137,7 @@ fn as_sets(value: &Value) -> Value {
         Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), as_sets(value))).collect(),
         Value::Array(items) => {
             let mut texts: Vec<Value> = items.iter().map(single).collect();
-            texts.sort_by_key(Value::to_string);
+            texts.sort_by_cached_key(Value::to_string);
             texts.dedup();
             Value::Array(texts)
         }

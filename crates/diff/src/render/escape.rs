@@ -41,12 +41,23 @@ pub(crate) fn html(sentence: &str) -> String {
 
 /// Signs that mean something to Markdown, HTML or GitHub as entities. Within code GitHub links no mention and no issue.
 fn entities(text: &str, html: &mut String) {
-    for char in visible(text).chars() {
-        if char.is_ascii_punctuation() && !matches!(char, '-' | ',' | '/' | '(' | ')' | '=') {
+    let visible = visible(text);
+    let mut before = ' ';
+    let mut chars = visible.chars().peekable();
+    while let Some(char) = chars.next() {
+        let is_markup = match char {
+            '!' | '#' | '$' | '&' | '*' | '<' | '>' | '@' | '[' | '\\' | ']' | '_' | '`' | '|' | '~' => true,
+            // `www.` and `http://` would become links.
+            '.' => before.eq_ignore_ascii_case(&'w'),
+            ':' => chars.peek() == Some(&'/'),
+            _ => false,
+        };
+        if is_markup {
             let _ = write!(html, "&#{};", u32::from(char));
         } else {
             html.push(char);
         }
+        before = char;
     }
 }
 
@@ -79,8 +90,9 @@ mod tests {
             ("`@team #12`", "<code>&#64;team &#35;12</code>"),
             ("`**x**_y_`", "<code>&#42;&#42;x&#42;&#42;&#95;y&#95;</code>"),
             ("a`b", "a&#96;b"),
-            ("&amp;", "&#38;amp&#59;"),
-            ("`\u{1b}[31m`", "<code>&#92;u&#123;1b&#125;&#91;31m</code>"),
+            ("&amp;", "&#38;amp;"),
+            ("`http://www.x.y`", "<code>http&#58;//www&#46;x.y</code>"),
+            ("`\u{1b}[31m`", "<code>&#92;u{1b}&#91;31m</code>"),
         ] {
             assert_eq!(html(text), expected);
         }

@@ -92,14 +92,17 @@ pub fn human(diff: &Diff) -> Text {
     Text { lines }
 }
 
-/// A stack or alike stacks, and what happens to them as a whole.
-pub(super) fn heading(group: &Group, all_regions: usize) -> String {
-    let fate = match group.stack.fate {
+fn heading(group: &Group, all_regions: usize) -> String {
+    format!("{} ({}){}", group.name, group.place(all_regions), fate(group.stack.fate))
+}
+
+/// What happens to a stack as a whole, after its name.
+pub(super) fn fate(fate: StackFate) -> &'static str {
+    match fate {
         StackFate::Created => ", created",
         StackFate::Stays => "",
         StackFate::Deleted => ", deleted",
-    };
-    format!("{} ({}){fate}", group.name, group.place(all_regions))
+    }
 }
 
 /// What it comes to, in one line.

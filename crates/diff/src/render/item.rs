@@ -112,7 +112,7 @@ fn resource(resource: &ResourceDiff) -> Item {
     };
     let mut text = format!("{} ({}) {}", code(&resource.logical_id), code(&resource.resource_type), resource.class);
     if resource.is_stateful && resource.class.is_destructive() {
-        text.push_str(", holds data");
+        text.push_str(" (holds data)");
     }
     if !resource.because.is_empty() {
         text.push_str(&format!(" because {}", resource.because.join("; ")));

@@ -9,8 +9,8 @@
 //! }
 //! ```
 //!
-//! `stacks` is [`Diff::stacks`], field by field. Everything is in a fixed order, so equal diffs are equal texts. A field
-//! may be added within a version; none goes or changes its meaning.
+//! `stacks` is [`Diff::stacks`], field by field. Everything is in a fixed order, so equal diffs are equal texts. A
+//! field may be added within a version; none goes or changes its meaning.
 
 use serde::{Deserialize, Serialize};
 

@@ -4,10 +4,10 @@
 //! transitions and broadened access are the last to go.
 
 use super::escape::html;
-use super::human::{heading, short, total};
+use super::human::{fate, short, total};
 use super::item::{Danger, Item, Topic, count, items, sign};
 use crate::group::{Group, groups, regions};
-use crate::model::{Diff, code};
+use crate::model::{Class, Diff, code};
 use crate::summary::ChangeClass;
 
 /// How to write a comment.
@@ -40,17 +40,17 @@ pub fn markdown(diff: &Diff, options: &MarkdownOptions) -> String {
         let of_danger: Vec<usize> = (0..kept.len()).filter(|at| page.entries[*at].danger == danger).collect();
         of_danger.iter().for_each(|at| kept[*at] = false);
         if page.write(&kept, true).len() <= options.cap {
-            return page.fill(kept, &of_danger, options.cap, true);
+            return page.fill(&kept, &of_danger, options.cap, true);
         }
         // With everything folded left out, the stacks' own lines may be what doesn't fit.
         if danger < Danger::Grave && !page.entries.iter().zip(&kept).any(|(entry, kept)| *kept && entry.is_folded) {
             let short = page.write(&kept, false);
             if short.len() <= options.cap {
-                return page.fill(kept, &of_danger, options.cap, false);
+                return page.fill(&kept, &of_danger, options.cap, false);
             }
         }
         if danger == Danger::Grave && page.write(&kept, false).len() <= options.cap {
-            return page.fill(kept, &of_danger, options.cap, false);
+            return page.fill(&kept, &of_danger, options.cap, false);
         }
     }
     let short = page.shortest();
@@ -95,7 +95,8 @@ impl Page {
     fn of(diff: &Diff, options: &MarkdownOptions) -> Self {
         let marker: String =
             options.marker.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '-').collect();
-        let marker = marker.trim_matches('-').replace("--", "-");
+        // Two dashes would end the comment.
+        let marker = marker.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
         let classes = diff.summary().classes;
         let title = match classes.last() {
             None => "No infrastructure change",
@@ -137,7 +138,7 @@ impl Page {
         let section = self.sections.len();
         let mut number = 0;
         for (group, items) in groups {
-            let place = format!("{} ({})", code(&group.name), group.place(all_regions));
+            let place = place(group, all_regions);
             for item in items.iter().filter(|item| item.topic == topic && item.danger == Danger::Grave) {
                 number += 1;
                 self.push(section, item, &place, false);
@@ -159,7 +160,7 @@ impl Page {
             self.push(section, item, "", true);
         }
         let mut counts: Vec<String> = Vec::new();
-        let mut classes: Vec<_> = group.stack.resources.iter().map(|resource| resource.class).collect();
+        let mut classes: Vec<Class> = rest.iter().filter_map(|item| item.class).collect();
         classes.sort_unstable_by(|left, right| right.cmp(left));
         for class in classes.chunk_by(|left, right| left == right) {
             counts.push(format!("{} {}", class.len(), short(class[0])));
@@ -168,9 +169,8 @@ impl Page {
         if others > 0 {
             counts.push(count(others, "other line"));
         }
-        let heading = heading(group, all_regions);
-        let heading = heading.strip_prefix(group.name.as_str()).unwrap_or_default();
-        let summary = html(&format!("{}{heading}: {}", code(&group.name), counts.join(", ")));
+        let (place, fate) = (place(group, all_regions), fate(group.stack.fate));
+        let summary = html(&format!("{place}{fate}: {}", counts.join(", ")));
         let title = format!("<details><summary>{summary}</summary>\n\n");
         self.sections.push(Section { title, noun: "line", is_folded: true });
     }
@@ -197,9 +197,9 @@ impl Page {
     }
 
     /// As many of the candidates as fit, in their order.
-    fn fill(&self, kept: Vec<bool>, candidates: &[usize], cap: usize, with_stacks: bool) -> String {
+    fn fill(&self, kept: &[bool], candidates: &[usize], cap: usize, with_stacks: bool) -> String {
         let with = |number: usize| {
-            let mut kept = kept.clone();
+            let mut kept = kept.to_vec();
             candidates[..number].iter().for_each(|at| kept[*at] = true);
             self.write(&kept, with_stacks)
         };
@@ -265,4 +265,12 @@ impl Page {
         }
         text
     }
+}
+
+/// The name of a stack, or of alike stacks, with their regions. All of it is code, where GitHub sees no mention.
+fn place(group: &Group, all_regions: usize) -> String {
+    let place = group.place(all_regions);
+    let is_listed = place == group.regions.join(", ");
+    let regions: Vec<String> = group.regions.iter().map(|region| code(region)).collect();
+    format!("{} ({})", code(&group.name), if is_listed { regions.join(", ") } else { place })
 }

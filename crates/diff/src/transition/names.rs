@@ -19,7 +19,9 @@ pub(super) fn names_are_free(context: &Context<'_>, found: &mut Vec<Found>) {
         {
             continue;
         }
-        let (Some(old), Some(new)) = (context.old(&diff.logical_id), context.new(&diff.logical_id)) else { continue };
+        let (Some(old), Some(new)) = (context.deployed(&diff.logical_id), context.latest(&diff.logical_id)) else {
+            continue;
+        };
         let Some(description) = cfn::describe(&diff.resource_type) else { continue };
         let name_property = description.create_only.iter().find(|name| is_name(name, &diff.resource_type));
         let Some(property) = name_property.filter(|_| old.type_name() == new.type_name()) else { continue };

@@ -1,7 +1,7 @@
 //! Properties whose change is dangerous by itself, in a table.
 
 use super::{Context, Found};
-use crate::model::{Class, Provenance, Severity, code};
+use crate::model::{Class, PropertyChange, Provenance, Replacement, Severity, code};
 
 /// A property that is dangerous to change.
 struct Dangerous {
@@ -25,7 +25,7 @@ const DANGEROUS: &[Dangerous] = &[
         resource_type: "AWS::Lambda::EventSourceMapping",
         properties: &["EventSourceArn", "StartingPosition", "StartingPositionTimestamp"],
         may_be_set: false,
-        what: "the new mapping is made before the old one goes, and Lambda answers 409 where function and source are mapped already",
+        what: "the new mapping is made before the old one goes, and Lambda answers 409 if function and source are mapped",
         safe_path: "remove the mapping in one deployment and add it in the next, or map an alias of the function",
     },
     Dangerous {
@@ -44,7 +44,7 @@ const DANGEROUS: &[Dangerous] = &[
         properties: &["EncryptionConfig", "Name", "RoleArn"],
         may_be_set: false,
         what: "the cluster is made anew, with everything that runs in it",
-        safe_path: "give the existing role what it needs; for another name or key make a second cluster and move the load",
+        safe_path: "give the existing role what it needs; for another name or key move the load to a second cluster",
     },
     Dangerous {
         rule: "event-bus-renamed",
@@ -142,10 +142,15 @@ const DANGEROUS: &[Dangerous] = &[
         resource_type: "AWS::EC2::Subnet",
         properties: &["AvailabilityZone", "AvailabilityZoneId", "CidrBlock"],
         may_be_set: false,
-        what: "another subnet is made before the old one goes, so the blocks must not overlap, and what is in it has to move",
+        what: "another subnet is made before the old one goes: blocks must not overlap, and what is in it has to move",
         safe_path: "add a subnet with a free block, move what uses the old one, then remove that",
     },
 ];
+
+/// The names of the table's rules.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    DANGEROUS.iter().map(|entry| entry.rule)
+}
 
 /// Looks every change of a property up in the table.
 pub(super) fn check(context: &Context<'_>, report: &mut dyn FnMut(&'static str, Found)) {
@@ -158,7 +163,10 @@ pub(super) fn check(context: &Context<'_>, report: &mut dyn FnMut(&'static str, 
             let mut changes = diff.properties.iter().filter(|change| {
                 let is_live = change.sources == [Provenance::Live];
                 let is_harmless = entry.may_be_set && change.before.is_none();
-                !is_live && !is_harmless && concerns(change.path.split('/').next().unwrap_or_default())
+                !is_live
+                    && !is_harmless
+                    && !is_denied(&diff.resource_type, change)
+                    && concerns(change.path.split('/').next().unwrap_or_default())
             });
             let Some(first) = changes.next() else { continue };
             let is_sure = !first.is_possible || changes.any(|change| !change.is_possible);
@@ -179,6 +187,12 @@ pub(super) fn check(context: &Context<'_>, report: &mut dyn FnMut(&'static str, 
             );
         }
     }
+}
+
+/// Whether the schema says that the change may replace the resource, and the change set that it doesn't.
+fn is_denied(resource_type: &str, change: &PropertyChange) -> bool {
+    let by_schema = cfn::describe(resource_type).map(|description| description.replacement(&change.path));
+    change.replacement == Replacement::Never && by_schema.is_some_and(|by_schema| by_schema != cfn::Replacement::Never)
 }
 
 #[cfg(test)]

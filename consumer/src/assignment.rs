@@ -101,8 +101,10 @@ impl Assignment {
             if !drained.clean {
                 tracing::warn!("given_up_undone");
             }
+            // Not waited for, because fetching rests meanwhile: librdkafka sends it before it lets the partitions go, and says
+            // afterwards what has become of it.
             if drained.offsets.count() > 0
-                && let Err(error) = consumer.commit(&drained.offsets, CommitMode::Sync)
+                && let Err(error) = consumer.commit(&drained.offsets, CommitMode::Async)
             {
                 tracing::warn!(error = error.to_string(), "commit_failed");
             }

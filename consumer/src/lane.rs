@@ -1,6 +1,6 @@
 //! One partition's work: decode, apply, and know what is done.
 //!
-//! A lane is a task that owns everything about its partition, so lanes share nothing on the way of a message but the limit of writes.
+//! A lane is a task that owns everything about its partition, so lanes share little on the way of a message: schemas, the limit of writes, and what tells the pipeline of them.
 //! Its bounds: the inbox and the messages in work together hold what [`Limits`] allow, then the pipeline pauses the partition, and that one only.
 //! A message that waits for its next attempt holds up its own key and nothing else.
 
@@ -71,7 +71,7 @@ impl Lane {
     /// Hands over messages, in their order, all of which were announced by [`Self::expect`].
     ///
     /// # Errors
-    /// When the lane's task is gone, which only a panic can cause.
+    /// When the lane's task is gone: it has panicked, or was cut off with its owner's authority.
     pub fn hand_over(&self, messages: Vec<OwnedMessage>) -> Result<(), LaneGone> {
         self.inbox.send(HandedOver::new(messages, &self.signals)).map_err(|_| LaneGone)
     }

@@ -21,9 +21,10 @@ use consumer::clock::RuntimeClock;
 use consumer::credentials::{Credentials, CredentialsError, both};
 use consumer::dead_letter::DeadLetterTopic;
 use consumer::lane::{Limits, Tools};
+use consumer::lanes::{GIVE_UP_DEADLINE, Lanes};
 use consumer::limiter::Limiter;
 use consumer::ownership::Tenure;
-use consumer::pipeline::{Complete, Pipeline, Status, StopReason};
+use consumer::pipeline::{Complete, Pipeline, StopReason};
 use consumer::presence::Presence;
 use consumer::registry::Registry;
 use consumer::signals::{INTERRUPTED, Termination};
@@ -43,6 +44,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const FENCED: u8 = 3;
 /// How long the parts may take to go after authority was lost at once. Then the process goes: it must not write.
 const FENCED_LIMIT: Duration = Duration::from_millis(500);
+/// What is being given up isn't cut off with the rest, so it must be over by then.
+const _: () = assert!(GIVE_UP_DEADLINE.as_millis() < FENCED_LIMIT.as_millis());
 /// The longest that one write may take. It is tried once: the lanes try again, and a limiter must hear of each refusal at once.
 const WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a change of only some columns waits for its row.
@@ -109,7 +112,7 @@ async fn run() -> Result<End, Box<dyn Error>> {
     // Only now: whoever is a member of the group gets partitions.
     let pipeline = Pipeline::start(&member, config.settings.drain_deadline, tools)?;
     let watched = authority.watch(tenure);
-    tokio::spawn(end_when_fenced(watched.clone(), pipeline.status()));
+    tokio::spawn(end_when_fenced(watched.clone(), pipeline.lanes()));
     let ended = serve(pipeline, watched, presence, async move { shutdown.notified().await }).await;
     closing.notify_one();
     // A client that keeps its connection open must not hold the process up.
@@ -182,9 +185,9 @@ async fn watch_signals(mut signals: Termination, shutdown: Arc<Notify>) {
 }
 
 /// Ends the process soon after authority was lost at once, whatever its parts are doing: a rebalance may hold them up.
-async fn end_when_fenced(mut watched: Watched, status: Arc<Status>) {
+async fn end_when_fenced(mut watched: Watched, lanes: Arc<Lanes>) {
     let reason = watched.stopped().await;
-    status.cut_off();
+    lanes.abort_all();
     tokio::time::sleep(FENCED_LIMIT).await;
     tracing::error!(reason = reason.to_string(), "fenced");
     end_at_once(FENCED.into())

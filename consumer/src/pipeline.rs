@@ -115,11 +115,6 @@ pub struct Status {
 }
 
 impl Status {
-    /// Cuts off whatever lanes do, even while the pipeline is held up by a rebalance; one that is being drained goes on.
-    pub fn cut_off(&self) {
-        self.lanes.abort_all();
-    }
-
     /// How many partitions are assigned now.
     pub fn partitions(&self) -> usize {
         self.lanes.all().len()
@@ -164,6 +159,11 @@ impl<M: Source> Pipeline<Consuming, M> {
     /// What the outside may know.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.parts.status)
+    }
+
+    /// The lanes, for whoever must cut them off even while a rebalance holds the pipeline up.
+    pub fn lanes(&self) -> Arc<Lanes> {
+        Arc::clone(&self.parts.lanes)
     }
 
     /// Takes messages in until `shutdown` is done or the pipeline must stop.

@@ -9,7 +9,7 @@
 //! Announcements live in this process only: one that starts knows none, and its partitions begin behind the metadata messages
 //! of before. Messages that refer to those become dead letters (`schema_missing`), until Replicate announces the schema anew.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -41,6 +41,9 @@ const ABSENCE_TTL: Duration = Duration::from_secs(5);
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// How many absences are remembered; corrupt messages may name any id.
 const MAX_ABSENCES: usize = 1024;
+/// How long an id counts as one that nobody announces: long enough that a partition full of such messages isn't held up by each,
+/// short enough that one whose announcement is only late loses little to the dead-letter topic.
+const UNANNOUNCED_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Fetches and keeps writer schemas.
 pub struct Registry {
@@ -50,8 +53,8 @@ pub struct Registry {
     schemas: RwLock<HashMap<SchemaId, Arc<WriterSchema>>>,
     absences: Mutex<HashMap<SchemaId, Instant>>,
     announcements: Announcements,
-    /// Ids that were waited for in vain.
-    unannounced: Mutex<HashSet<String>>,
+    /// Ids that were waited for in vain, and when.
+    unannounced: Mutex<HashMap<String, Instant>>,
     embedded: EmbeddedSchemas,
 }
 
@@ -166,19 +169,20 @@ impl Registry {
         absences.insert(id, Instant::now());
     }
 
-    /// Whether this id was waited for in vain before; see [`Self::believe_unannounced`].
+    /// Whether this id was waited for in vain lately; see [`Self::believe_unannounced`].
     pub fn is_unannounced(&self, id: &str) -> bool {
-        self.unannounced.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+        let unannounced = self.unannounced.lock().unwrap_or_else(PoisonError::into_inner);
+        unannounced.get(id).is_some_and(|since| since.elapsed() < UNANNOUNCED_LIFETIME)
     }
 
-    /// Remembers that nobody announces this id, so that each of many messages needn't wait for it anew. An announcement that comes
-    /// after all counts all the same.
+    /// Remembers for a while that nobody announces this id, so that each of many messages needn't wait for it anew. An announcement
+    /// that comes after all counts at once.
     pub fn believe_unannounced(&self, id: &str) {
         let mut unannounced = self.unannounced.lock().unwrap_or_else(PoisonError::into_inner);
         if unannounced.len() >= MAX_ABSENCES {
             unannounced.clear();
         }
-        unannounced.insert(id.to_owned());
+        unannounced.insert(id.to_owned(), Instant::now());
     }
 
     /// Keeps what a metadata message announced. False when it is too large to be kept.

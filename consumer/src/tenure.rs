@@ -1,7 +1,7 @@
 //! Ownership carried out: reading the record of authority, waiting for the region's turn, and serving while it lasts.
 //!
-//! What is decided is in [`crate::ownership`]. Reading is a task of its own, since a rebalance may hold the pipeline's task up
-//! for a whole drain, and the end of a lease waits for nothing.
+//! What is decided is in [`crate::ownership`]. Reading is a task of its own, since a rebalance may hold the pipeline's task up,
+//! and the end of a lease waits for nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

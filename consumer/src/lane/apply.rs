@@ -131,7 +131,7 @@ pub(super) async fn moved<S: Sink, D: DeadLetterSink>(
             }
         }
         if let Some(((half, refusal), others)) = refusals.split_first() {
-            // One letter tells of both halves; the log of each.
+            // The message is one, so there is one letter, about the first half; the log tells of each.
             others.iter().for_each(|(half, refusal)| tell_of_refusal(message, half, refusal));
             bury(entity, &tools, message, half, refusal, &stop).await?;
         }

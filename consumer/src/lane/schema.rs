@@ -54,7 +54,7 @@ pub(super) async fn fetch_schema<S, D>(
 
 /// Waits until a metadata message has announced a schema. It comes in another partition or not at all:
 /// what lies behind a message in its own partition isn't read before the message is done.
-/// What was waited for in vain once isn't waited for again.
+/// What was waited for in vain isn't waited for again for a minute.
 pub(super) async fn await_announcement<S, D>(
     tools: &Tools<S, D>,
     id: String,
@@ -62,8 +62,11 @@ pub(super) async fn await_announcement<S, D>(
 ) -> Result<Result<(), Unfetched>, Stopped> {
     let (first_seen, since) = (Timestamp::now(), tools.clock.now());
     while tools.registry.announced(&id).is_none() {
-        if tools.registry.is_unannounced(&id) || tools.clock.now().duration_since(since) >= tools.row_wait {
+        let is_over = tools.clock.now().duration_since(since) >= tools.row_wait;
+        if is_over {
             tools.registry.believe_unannounced(&id);
+        }
+        if is_over || tools.registry.is_unannounced(&id) {
             let (error, attempts) = (FetchError::Unannounced(Poison::Unannounced(id)), patience.attempt());
             return Ok(Err(Unfetched { error, attempts, first_seen }));
         }

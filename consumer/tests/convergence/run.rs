@@ -19,7 +19,8 @@ use tokio::task::JoinHandle;
 use crate::history::{ENTITY, History, Meaning, Message, PARTITIONS, SCHEMA_ID, partition_of};
 use crate::network::{Fate, Flaw, Membership, Network, Seen};
 
-/// Shorter waits end by themselves once nothing disturbs any more; a write's limit and the drain deadline are longer.
+/// Shorter waits end by themselves once nothing disturbs any more, but the deadline of what is given up; a write's limit and the
+/// drain deadline are longer.
 const SHORT: Duration = Duration::from_secs(15);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
 /// Consumers that run at once.

@@ -12,34 +12,53 @@ use tokio::sync::Mutex;
 /// How long before their end credentials are renewed: more than a request and the clocks of two machines need, and more than the
 /// ten seconds of the SDK's own clients, so that these get fresh ones.
 const EARLY: Duration = Duration::from_secs(60);
+/// How long a renewal may take while the kept ones are good. Whoever asks has a limit of its own, often of a few seconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a renewal that failed isn't tried again while the kept ones are good.
+const REST: Duration = Duration::from_secs(5);
 
 /// A provider whose answers are kept.
 #[derive(Debug)]
 pub(crate) struct Kept<P> {
     provider: P,
-    last: Mutex<Option<Credentials>>,
+    last: Mutex<Last>,
     now: fn() -> SystemTime,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    credentials: Option<Credentials>,
+    /// No renewal before this time.
+    rests_until: Option<SystemTime>,
 }
 
 impl<P: ProvideCredentials> Kept<P> {
     pub(crate) fn new(provider: P) -> Self {
-        Self { provider, last: Mutex::new(None), now: SystemTime::now }
+        Self { provider, last: Mutex::default(), now: SystemTime::now }
     }
 
-    /// One question at a time: who asks meanwhile gets the same answer.
+    /// One question at a time: who asks meanwhile waits for its answer.
     async fn get(&self) -> Result<Credentials, CredentialsError> {
         let mut last = self.last.lock().await;
         let now = (self.now)();
-        if let Some(credentials) = last.as_ref().filter(|credentials| is_good(credentials, now + EARLY)) {
-            return Ok(credentials.clone());
+        let Some(kept) = last.credentials.clone().filter(|credentials| is_good(credentials, now)) else {
+            let credentials = self.provider.provide_credentials().await?;
+            *last = Last { credentials: Some(credentials.clone()), rests_until: None };
+            return Ok(credentials);
+        };
+        if is_good(&kept, now + EARLY) || last.rests_until.is_some_and(|until| now < until) {
+            return Ok(kept);
         }
-        match self.provider.provide_credentials().await {
-            Ok(credentials) => {
-                *last = Some(credentials.clone());
+        // What is good for a few seconds still is better than nothing, and than an answer that comes too late.
+        match tokio::time::timeout(PATIENCE, self.provider.provide_credentials()).await {
+            Ok(Ok(credentials)) => {
+                *last = Last { credentials: Some(credentials.clone()), rests_until: None };
                 Ok(credentials)
             }
-            // What is good for a few seconds still is better than nothing.
-            Err(error) => last.as_ref().filter(|credentials| is_good(credentials, now)).cloned().ok_or(error),
+            Ok(Err(_)) | Err(_) => {
+                last.rests_until = Some(now + REST);
+                Ok(kept)
+            }
         }
     }
 }
@@ -62,7 +81,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// Each answer is good for an hour from the time that the number of its question, in minutes, says; the fourth fails.
+    /// The answer to question n, from 0, is good until n + 1 hours after the beginning; the fourth fails, the sixth never comes.
     #[derive(Debug, Default)]
     struct Numbered(AtomicU64);
 
@@ -73,9 +92,12 @@ mod tests {
         {
             let number = self.0.fetch_add(1, Ordering::SeqCst);
             let expiry = SystemTime::UNIX_EPOCH + Duration::from_secs(3_600 * (number + 1));
-            future::ProvideCredentials::ready(match number {
-                3 => Err(CredentialsError::not_loaded("the role isn't lent")),
-                _ => Ok(Credentials::new(format!("key-{number}"), "secret", None, Some(expiry), "test")),
+            future::ProvideCredentials::new(async move {
+                match number {
+                    3 => Err(CredentialsError::not_loaded("the role isn't lent")),
+                    5 => std::future::pending().await,
+                    _ => Ok(Credentials::new(format!("key-{number}"), "secret", None, Some(expiry), "test")),
+                }
             })
         }
     }
@@ -86,25 +108,43 @@ mod tests {
         let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.load(Ordering::SeqCst));
         let kept = Kept { now, ..Kept::new(Numbered::default()) };
         for (second, key) in [
-            (0, Some("key-0")),
-            (3_000, Some("key-0")),
-            (3_540, Some("key-1")),
-            (7_100, Some("key-1")),
-            (7_150, Some("key-2")),
-            // Renewing fails, and they are good for half a minute still; the next question is answered.
-            (10_770, Some("key-2")),
-            (10_771, Some("key-4")),
+            (0, "key-0"),
+            (3_000, "key-0"),
+            (3_540, "key-1"),
+            (7_100, "key-1"),
+            (7_150, "key-2"),
+            // Renewing fails, and they are good for half a minute still; after a rest the next question is answered.
+            (10_770, "key-2"),
+            (10_774, "key-2"),
+            (10_775, "key-4"),
+            // No answer comes, and nobody waits for it.
+            (17_950, "key-4"),
+            (17_954, "key-4"),
+            (17_955, "key-6"),
         ] {
             NOW.store(second, Ordering::SeqCst);
-            let given = kept.provide_credentials().await.ok();
-            assert_eq!(given.as_ref().map(Credentials::access_key_id), key, "at {second} s");
+            let asked = tokio::time::timeout(Duration::from_secs(2), kept.provide_credentials());
+            let given = asked.await.expect("soon").expect("credentials");
+            assert_eq!(given.access_key_id(), key, "at {second} s");
         }
     }
 
     #[tokio::test]
-    async fn a_provider_that_fails_is_asked_again() {
-        let kept = Kept::new(Numbered(AtomicU64::new(3)));
+    async fn expired_credentials_are_never_given() {
+        static NOW: AtomicU64 = AtomicU64::new(0);
+        let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.load(Ordering::SeqCst));
+        let kept = Kept { now, ..Kept::new(Numbered(AtomicU64::new(2))) };
+        kept.provide_credentials().await.expect("good for three hours");
+        NOW.store(3 * 3_600, Ordering::SeqCst);
         kept.provide_credentials().await.expect_err("the role isn't lent");
         kept.provide_credentials().await.expect("it is now");
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_are_one_question() {
+        let kept = Kept { now: || SystemTime::UNIX_EPOCH, ..Kept::new(Numbered::default()) };
+        let given = futures::future::join_all((0..20).map(|_| kept.provide_credentials())).await;
+        assert!(given.into_iter().all(|given| given.expect("credentials").access_key_id() == "key-0"));
+        assert_eq!(kept.provider.0.load(Ordering::SeqCst), 1);
     }
 }

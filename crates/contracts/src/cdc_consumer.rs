@@ -62,7 +62,8 @@ program! {
             when_unread: WhenUnread = "AUTHORITY_UNREAD", WhenUnread::FailStatic, WhenUnread::FailStatic..=WhenUnread::FailSafe(Duration::from_secs(3600));
             /// What a consumer does while nobody has made a record.
             without_record: WithoutRecord = "AUTHORITY_ABSENT", WithoutRecord::StandBy, WithoutRecord::StandBy..=WithoutRecord::Own;
-            /// How long before the end of a lease writing stops: more than the clocks of two machines may disagree.
+            /// How long before the end of a lease writing stops: more than the clocks of two machines may disagree, and more than the
+            /// half second that a consumer may take to end.
             lease_margin: Duration = "LEASE_MARGIN", Duration::from_secs(5), Duration::from_secs(1)..=Duration::from_secs(60);
             /// Writes under way at once; changes of one key are always written in order.
             shards: u16 = "SHARDS", 64, 1..=1024;
@@ -72,7 +73,7 @@ program! {
             in_flight_per_partition: u32 = "IN_FLIGHT_PER_PARTITION", 1000, 1..=100_000;
             /// How long a tombstone is kept; at least as long as anything can be redelivered.
             tombstone_retention: Duration = "TOMBSTONE_RETENTION", Duration::from_secs(30 * 86_400), Duration::from_secs(86_400)..=Duration::from_secs(365 * 86_400);
-            /// The longest that draining may take on revocation and on SIGTERM.
+            /// The longest that draining may take on SIGTERM; partitions that are given up are drained for 400 ms at most.
             drain_deadline: Duration = "DRAIN_DEADLINE", Duration::from_secs(20), Duration::from_secs(1)..=Duration::from_secs(29);
             /// Port of `/health`, `/ready` and `/metrics`; 0 takes a free one.
             http_port: u16 = "HTTP_PORT", 9090, 0..=u16::MAX;

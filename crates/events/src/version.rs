@@ -57,7 +57,7 @@ impl FromStr for ChangeSequence {
 
     fn from_str(text: &str) -> Result<Self, InvalidChangeSequence> {
         let is_number = text.len() == Self::DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
-        // Nothing would ever get past a row with this one.
+        // Nothing would ever get past a row with the sequence that ends a generation.
         if is_number && !is_end(text) {
             Ok(Self(text.to_owned()))
         } else {
@@ -68,12 +68,12 @@ impl FromStr for ChangeSequence {
 
 /// Whether a version with these digits ends its generation; see [`Version::end_of`].
 fn is_end(digits: &str) -> bool {
-    digits.bytes().all(|byte| byte == b'9')
+    digits.len() == ChangeSequence::DIGITS && digits.bytes().all(|byte| byte == b'9')
 }
 
 /// A text that is no change sequence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no change sequence; expected 35 digits that begin with a date")]
+#[error("`{0}` is no change sequence; expected 35 digits, not all of them 9")]
 pub struct InvalidChangeSequence(String);
 
 /// The version of a row: `{generation:010}|{phase}|{changeSequence}`.
@@ -106,7 +106,7 @@ impl Version {
     /// The version that ends a generation: above all others of it, and below all of later ones.
     ///
     /// A sweep gives it to rows that a reload no longer had. It has the form of a captured change, so that every reader knows
-    /// it, and no change has it: a sequence begins with a date, and these digits are none, so such a change is refused.
+    /// it, and no change has it: a sequence begins with a date, so nobody misses the one of nines, which is refused.
     pub fn end_of(generation: u32) -> Self {
         Self(format!("{generation:010}|1|{}", "9".repeat(ChangeSequence::DIGITS)))
     }
@@ -149,7 +149,7 @@ impl FromStr for Version {
         let generation: u32 = generation.parse().map_err(|_| invalid())?;
         match phase {
             "0" if sequence.is_empty() => Ok(Self::refresh(generation)),
-            "1" if sequence.len() == ChangeSequence::DIGITS && is_end(sequence) => Ok(Self::end_of(generation)),
+            "1" if is_end(sequence) => Ok(Self::end_of(generation)),
             "1" => Ok(Self::cdc(generation, &sequence.parse().map_err(|_| invalid())?)),
             _ => Err(invalid()),
         }

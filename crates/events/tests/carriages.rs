@@ -9,7 +9,7 @@ use apache_avro::Schema;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use events::qlik::encode::{
-    Carriage, ENVELOPE_SCHEMA, Encoder, Record, SchemaIds, Written, sample_columns, schema_json,
+    Carriage, ENVELOPE_SCHEMA, Encoder, Record, SchemaIds, Written, flat_schema_json, sample_columns, schema_json,
 };
 use events::qlik::{
     Announcement, Announcements, Change, DecodeError, Decoded, Image, SchemaId, SchemaLookup, WriterSchema, decode,
@@ -256,4 +256,38 @@ fn columns_that_may_be_flattened_or_bare_are_no_row() {
     assert!(refused(&format!(r#"{{{headers},"customer_id":"7","data":{{"x":1}}}}"#)));
     assert!(!refused(&format!(r#"{{{headers},"customer_id":"7","name":"A"}}"#)));
     assert!(!refused(&format!(r#"{{{headers},"data_customer_id":"7","data_name":"A"}}"#)));
+}
+
+/// A registry whose flattened schema has one more field, behind the others.
+struct Extended(Known, Arc<WriterSchema>);
+
+impl Extended {
+    fn new() -> Self {
+        let mut schema: serde_json::Value = serde_json::from_str(&flat_schema_json(ENTITY)).expect("JSON");
+        let field = serde_json::json!({"name": "source", "type": "string"});
+        schema["fields"].as_array_mut().expect("a record").push(field);
+        Self(Known::default(), Arc::new(WriterSchema::parse(&schema.to_string()).expect("a schema")))
+    }
+}
+
+impl SchemaLookup for Extended {
+    fn schema(&self, id: u32) -> Option<Arc<WriterSchema>> {
+        if id == FLAT { Some(Arc::clone(&self.1)) } else { self.0.schema(id) }
+    }
+
+    fn announced(&self, id: &str) -> Option<Arc<Announcement>> {
+        self.0.announced(id)
+    }
+}
+
+#[test]
+fn nor_are_they_in_avro() {
+    let columns = sample_columns(ENTITY, "C-1", 7);
+    let mut message = written(Carriage::FlatAvro, Operation::Insert, &columns, None, Some("C-1"));
+    assert_eq!(change(&Known::default(), &message).image, Image::Complete(columns));
+    message.value.as_mut().expect("a value").extend(b"\x06crm");
+    match decode(&Extended::new(), &message.message(ENTITY)) {
+        Err(DecodeError::Poison(poison)) => assert_eq!(poison.class(), "record_shape"),
+        other => panic!("{other:?}"),
+    }
 }

@@ -200,6 +200,16 @@ async fn whoever_is_fenced_stops() {
     assert!(error.details()[0].starts_with("a row carries epoch 2"), "{}", error.render());
 }
 
+/// The segments of a table are worked on side by side, and one that knows of the new owner stops all.
+#[tokio::test]
+async fn no_segment_goes_on_when_one_is_fenced() {
+    let many = (0..400).map(|number| old(&format!("row-{number}")));
+    let (rows, report) = swept([old("fenced")].into_iter().chain(many).chain([loaded("1")]).collect()).await;
+    assert!(report.is_fenced);
+    let written = tombstones(&rows).len();
+    assert!(written < 100, "{written} rows were swept");
+}
+
 /// Cut off after each write in turn, then run again: everything is swept in the end, and nothing twice.
 #[tokio::test]
 async fn a_killed_run_is_finished_by_the_next_one() {

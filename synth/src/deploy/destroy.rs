@@ -376,6 +376,7 @@ mod tests {
             tags: BTreeMap::new(),
             termination_protection: true,
             role: Some(format!("arn:aws:iam::000000000000:role/tandem-test-cfn-{name}")),
+            bake: None,
         }
     }
 

@@ -187,10 +187,11 @@ mod tests {
     use crate::error::Kind;
     use crate::ui::Format;
 
-    /// A bucket, and a clock that goes on while somebody sleeps.
-    #[derive(Clone, Default)]
+    /// A bucket, and a clock that goes a thousand times too fast.
+    #[derive(Clone, Debug, Default)]
     struct Bucket(Arc<Mutex<State>>);
 
+    #[derive(Debug)]
     struct State {
         object: Option<(Held, u32)>,
         start: tokio::time::Instant,
@@ -227,61 +228,63 @@ mod tests {
 
         fn now(&self) -> Timestamp {
             let start: Timestamp = "2026-12-01T10:00:00Z".parse().unwrap();
-            start + SignedDuration::try_from(self.0.lock().unwrap().start.elapsed()).unwrap()
+            start + SignedDuration::try_from(self.0.lock().unwrap().start.elapsed() * FASTER).unwrap()
         }
 
         async fn sleep(&self, wait: Duration) {
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(wait / FASTER).await;
         }
     }
+
+    const FASTER: u32 = 1_000;
 
     async fn take(bucket: &Bucket, who: &str, wait: u64) -> Result<Lease<Bucket>, Error> {
         let (ui, _) = Ui::buffered(Format::Human);
         Lease::take(&ui, bucket.clone(), who.to_owned(), "synth deploy", Duration::from_secs(wait)).await
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_second_waits_and_is_told_who_is_first() {
         let bucket = Bucket::default();
         let first = take(&bucket, "ann", 0).await.unwrap();
         let error = take(&bucket, "bob", 0).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
-        assert!(error.to_string().contains("by ann (`synth deploy`, since 2026-12-01T10:00:00Z)"), "{error}");
+        assert!(error.to_string().contains("by ann (`synth deploy`, since 2026-12-01T10:00:0"), "{error}");
         let waiting = tokio::spawn({
             let bucket = bucket.clone();
             async move { take(&bucket, "bob", 600).await.map(drop) }
         });
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_secs(60) / FASTER).await;
         assert!(!waiting.is_finished());
         first.release().await;
         waiting.await.unwrap().unwrap();
         assert_eq!(bucket.0.lock().unwrap().object.as_ref().unwrap().0.holder, "bob");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_killed_run_holds_it_for_minutes_and_a_living_one_for_as_long_as_it_lives() {
         let bucket = Bucket::default();
         // Dropped without a word, as by a kill.
         drop(take(&bucket, "ann", 0).await.unwrap());
         let bob = take(&bucket, "bob", 11 * 60).await.unwrap();
-        tokio::time::sleep(HELD_FOR * 3).await;
+        tokio::time::sleep(HELD_FOR * 3 / FASTER).await;
         assert!(take(&bucket, "eve", 0).await.is_err(), "it is renewed");
         bob.release().await;
         take(&bucket, "eve", 0).await.unwrap();
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_can_not_renew_it_stops() {
         let bucket = Bucket::default();
         let lease = take(&bucket, "ann", 0).await.unwrap();
         bucket.0.lock().unwrap().is_down = true;
-        let error = tokio::time::timeout(HELD_FOR * 2, lease.lost()).await.expect("it is noticed");
+        let error = tokio::time::timeout(HELD_FOR * 2 / FASTER, lease.lost()).await.expect("it is noticed");
         assert_eq!(error.kind(), Kind::Refused);
 
         let bucket = Bucket::default();
         let lease = take(&bucket, "ann", 0).await.unwrap();
         bucket.0.lock().unwrap().object.as_mut().unwrap().1 = 77;
-        tokio::time::timeout(RENEWED_EVERY * 2, lease.lost()).await.expect("it is noticed");
+        tokio::time::timeout(RENEWED_EVERY * 4 / FASTER, lease.lost()).await.expect("it is noticed");
         lease.release().await;
         assert_eq!(bucket.0.lock().unwrap().object.as_ref().unwrap().1, 77, "the other's is left alone");
     }

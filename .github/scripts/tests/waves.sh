@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# The waves that follow from a list of stacks, and what a release does with them.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$(dirname "$0")/lib.sh"
+
+# stacks <stack@region needed needed...> ...: the list that the tool would give.
+stacks() {
+  printf '%s\n' "$@" | jq --raw-input --slurp '{environments: [{stacks: [split("\n")[] | select(. != "") | split(" ")
+    | {stack: (.[0] | split("@")[0]), region: (.[0] | split("@")[1]), depends_on: .[1:]}]}]}'
+}
+
+start=(access@west 'keys@west access@west' 'keys@east keys@west access@west' 'network@west keys@west' 'network@east keys@east' 'data@west keys@west keys@east')
+together=("${start[@]}"
+  'events@west data@west access@west' 'api@west events@west' 'cluster@west events@west network@west'
+  'events@east data@west access@west' 'api@east events@east' 'cluster@east events@east network@east'
+  'routing@west api@west api@east')
+after=("${start[@]}"
+  'events@east data@west access@west' 'api@east events@east' 'cluster@east events@east network@east'
+  'events@west data@west events@east api@east' 'api@west events@west events@east' 'cluster@west events@west network@west events@east'
+  'routing@west api@west api@east')
+
+one=$(stacks "${together[@]}" | "$scripts/waves.sh")
+same 'regions of one wave go together' '[{"name":"west and east","last":true}]' "$(jq --compact-output '[.[] | {name, last}]' <<<"$one")"
+two=$(stacks "${after[@]}" | "$scripts/waves.sh")
+same 'a later region has a wave of its own' '[{"name":"east","last":false},{"name":"west","last":true}]' "$(jq --compact-output '[.[] | {name, last}]' <<<"$two")"
+same 'what the first needs comes before it' '["keys","network","data"]' "$(jq --compact-output '.[0].before' <<<"$two")"
+same 'its own stacks are those of each region' '["events","api","cluster"]' "$(jq --compact-output '.[0].stacks' <<<"$two")"
+stacks access@west | ends 'no stack to release' 5 "$scripts/waves.sh"
+printf '{"environments": []}' | ends 'no environment' 5 "$scripts/waves.sh"
+
+pretend synth <<'END'
+printf '%s\n' "$*" >>asked
+mkdir -p synth.out && printf timeline >synth.out/timeline.html
+exit "$(<code)"
+END
+export GITHUB_OUTPUT=$scratch/github_output
+# release <code of the tool> <wave>
+release() {
+  rm -rf asked "$GITHUB_OUTPUT" timelines
+  touch "$GITHUB_OUTPUT"
+  printf '%d' "$1" >code
+  ends "release that ends with $1" "$3" "$scripts/release.sh" staging "$2" plan.json artifacts timelines
+}
+common='deploy --env staging --plan plan.json --from-artifacts artifacts --yes'
+release 0 "$(jq .[0] <<<"$two")" 0
+same 'the first wave is only itself' "$common --stack keys --stack network --stack data
+$common --stack events --stack api --stack cluster --region east" "$(<asked)"
+same 'each run has its timeline' 'staging-wave-1-1.html staging-wave-1-2.html' "$(cd timelines && echo ./* | sed 's|\./||g')"
+release 0 "$(jq .[1] <<<"$two")" 0
+same 'the last wave is all that is left' "$common" "$(<asked)"
+release 5 "$(jq .[0] <<<"$two")" 0
+same 'a stale plan is told' stale=true "$(<"$GITHUB_OUTPUT")"
+same 'and nothing more is begun' 1 "$(wc -l <asked)"
+release 1 "$(jq .[0] <<<"$two")" 1
+same 'nor after a failure' 1 "$(wc -l <asked)"
+same 'a failure is not stale' '' "$(<"$GITHUB_OUTPUT")"

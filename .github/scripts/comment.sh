@@ -8,7 +8,7 @@
 set -euo pipefail
 
 environment=$1 file=$2
-marker="<!-- tandem-diff:$environment -->"
+marker="<!-- tandem-diff-$environment -->"
 [[ $PULL_REQUEST =~ ^[0-9]+$ ]]
 if [[ $(head -n 1 "$file") != "$marker" ]]; then
   printf '::error::the diff of %s does not begin with %s\n' "$environment" "$marker"

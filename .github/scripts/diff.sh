@@ -15,7 +15,7 @@ printf '%d\n' "$code" >"$folder/$environment.code"
 case $code in
   0 | 2 | 3 | 4) exit 0 ;;
 esac
-printf '<!-- tandem-diff:%s -->\n### %s: the diff failed\n\nThe tool ended with %d; its messages are in the log of the run.\n' \
+printf '<!-- tandem-diff-%s -->\n### %s: the diff failed\n\nThe tool ended with %d; its messages are in the log of the run.\n' \
   "$environment" "$environment" "$code" >"$folder/$environment.md"
 printf '::error::synth diff for %s ended with %d\n' "$environment" "$code"
 exit 1

@@ -17,11 +17,13 @@ mod draft;
 mod failure;
 mod follow;
 mod graph;
+pub(crate) mod guard;
 mod hints;
 mod inputs;
 mod lease;
 mod lock;
 mod outcome;
+pub(crate) mod pins;
 mod plan;
 mod platform;
 mod progress;
@@ -52,6 +54,7 @@ use apply::{Applied, Rules};
 use cloud::{StackRef, Stacks as _};
 use lease::Lease;
 use lock::DeployLock;
+use pins::PlanFile;
 use plan::{Approved, Drafted, Planned};
 use progress::Board;
 
@@ -59,6 +62,7 @@ pub use changes::Changes;
 pub use cloud::{Change, ChangeKind, Status};
 pub use draft::{Missing, Selection, stacks_of};
 pub use failure::{FailedResource, RootCause};
+pub use guard::Consent;
 pub use outcome::{Outcome, StackResult};
 pub(crate) use sdk::describe;
 pub use sdk::{Clouds, Endpoint};
@@ -75,6 +79,10 @@ pub struct Options {
     pub from_artifacts: Option<PathBuf>,
     /// How long to wait while another run changes the environment.
     pub wait: Duration,
+    /// A reviewed plan, to be carried out or nothing.
+    pub plan: Option<PathBuf>,
+    /// What may be destroyed, and why.
+    pub consents: Vec<Consent>,
     /// Which stacks to deploy.
     pub selection: Selection,
     /// Ports that the local platform must use, when that is the target.
@@ -166,6 +174,7 @@ async fn released(
     clouds: &Clouds,
     artifacts: &Artifacts,
 ) -> Result<Outcome, Error> {
+    let is_reviewed = reviewed(environment, options, &stacks, clouds).await?;
     let planned = planned(clouds, stacks, &options.selection, artifacts).await?;
     let question = format!(
         "change account {} ({}) for environment `{}`?",
@@ -173,11 +182,32 @@ async fn released(
         environment.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         environment.environment_name()
     );
-    let approved = approved(ui, clouds, planned, options.assume_yes, &question).await?;
+    let approved = approved(ui, clouds, planned, options.assume_yes || is_reviewed, &question).await?;
     let applied = carried_out(ui, clouds, approved, artifacts, Rules { refuse_unapproved_harm: true }).await?;
     let mut outcome = Outcome::of(environment, &applied);
     outcome.functions = verified(clouds, &applied, artifacts).await?;
     Ok(outcome)
+}
+
+/// Whether the plan that was given still holds; without one, false. In both cases nothing that is refused is in the change.
+async fn reviewed(
+    environment: &Environment,
+    options: &Options,
+    stacks: &[system::Stack],
+    clouds: &Clouds,
+) -> Result<bool, Error> {
+    let (name, account) = (environment.environment_name(), environment.account().as_str());
+    let plan = options.plan.as_deref().map(|path| PlanFile::read(path, name, account)).transpose()?;
+    let surveyed = survey::read(clouds, stacks.to_vec()).await?;
+    if let Some(plan) = &plan {
+        plan.check(&surveyed, &options.selection)?;
+    }
+    let consents: Vec<Consent> =
+        plan.iter().flat_map(|plan| &plan.consents).chain(&options.consents).cloned().collect();
+    if environment.target() == EnvironmentTarget::Aws {
+        guard::check(&survey::compared(&surveyed)?, &options.selection, &consents)?;
+    }
+    Ok(plan.is_some())
 }
 
 async fn run_local(
@@ -248,6 +278,9 @@ async fn run_on(
     };
     let placeholders = types.iter().flat_map(|types| outcome::placeholders(&stacks, types)).collect();
 
+    if options.plan.is_some() {
+        reviewed(environment, options, &stacks, &clouds).await?;
+    }
     let planned = planned(&clouds, stacks, &options.selection, &artifacts).await?;
     for line in outcome::plan_table(&planned) {
         ui.status(&line);

@@ -6,7 +6,7 @@ source "$(dirname "$0")/lib.sh"
 
 pretend synth <<'END'
 printf '%s\n' "$*" >asked
-[[ $ENDS == 1 ]] || printf '<!-- tandem-diff:staging -->\nthe diff\n'
+[[ $ENDS == 1 ]] || printf '<!-- tandem-diff-staging -->\nthe diff\n'
 exit "$ENDS"
 END
 
@@ -18,4 +18,4 @@ done
 same 'options are handed on' 'diff --env staging --format markdown --out plan.json' "$(<asked)"
 ENDS=1 ends 'an error is none' 1 "$scripts/diff.sh" staging out
 same 'an error is kept' 1 "$(<out/staging.code)"
-same 'an error has a text' '<!-- tandem-diff:staging -->' "$(head -n 1 out/staging.md)"
+same 'an error has a text' '<!-- tandem-diff-staging -->' "$(head -n 1 out/staging.md)"

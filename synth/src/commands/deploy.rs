@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Checkout, Ended, local, wait_for};
-use crate::deploy::{self, Options, Selection};
+use crate::deploy::{self, Consent, Options, Selection};
 use crate::exit_code;
 use crate::ui::Ui;
 
@@ -31,25 +31,35 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "FOLDER")]
     from_artifacts: Option<PathBuf>,
 
-    /// Only stacks of this name
-    #[arg(long, value_name = "STACK")]
-    stack: Option<String>,
+    /// Carry out this plan of `synth diff --out`, or nothing when anything has moved since
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
 
-    /// Only stacks in this region
+    /// Let a resource that holds data be replaced or removed, and say why; may be given several times
+    #[arg(long, value_name = "LOGICAL_ID:REASON")]
+    allow: Vec<Consent>,
+
+    /// Only stacks of this name; may be given several times
+    #[arg(long, value_name = "STACK")]
+    stack: Vec<String>,
+
+    /// Only stacks in this region; may be given several times
     #[arg(long, value_name = "REGION")]
-    region: Option<String>,
+    region: Vec<String>,
 }
 
 pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> Ended {
     let checkout = Checkout::find()?;
     let environment = checkout.deployable_environment(environments)?;
-    let DeployArgs { yes, wait, from_artifacts, stack, region } = arguments;
+    let DeployArgs { yes, wait, from_artifacts, plan, allow, stack, region } = arguments;
     let options = Options {
         checkout: checkout.root().to_owned(),
         assume_yes: *yes,
         wait: *wait,
         from_artifacts: from_artifacts.clone(),
-        selection: Selection { stack: stack.clone(), region: region.clone() },
+        plan: plan.clone(),
+        consents: allow.clone(),
+        selection: Selection { stacks: stack.clone(), regions: region.clone() },
         ports: local::fixed_ports(&environment)?,
     };
     let outcome = wait_for(deploy::run(ui, &environment, &options))?;

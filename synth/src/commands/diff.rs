@@ -8,7 +8,8 @@ use diff::render::{MarkdownOptions, Role, human, json, markdown};
 use diff::{ChangeClass, Diff, StackChange, StackKey};
 
 use super::{Checkout, Ended, wait_for};
-use crate::deploy::survey;
+use crate::deploy::pins::PlanFile;
+use crate::deploy::{Consent, survey};
 use crate::error::Error;
 use crate::exit_code;
 use crate::offline::{self, Side};
@@ -32,13 +33,21 @@ pub(crate) struct DiffArgs {
     #[arg(long, value_name = "PATH", requires = "from")]
     to: Option<PathBuf>,
 
+    /// Write a plan for `synth deploy --plan` to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    out: Option<PathBuf>,
+
+    /// In the plan, let a resource that holds data be replaced or removed, and say why; may be given several times
+    #[arg(long, value_name = "LOGICAL_ID:REASON", requires = "out")]
+    allow: Vec<Consent>,
+
     /// Where all of it is, for readers of Markdown that had to be cut short
     #[arg(long, value_name = "WORDS", default_value = "the artifacts of this run")]
     artifact: String,
 }
 
 pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DiffArgs) -> Ended {
-    let DiffArgs { from, to, artifact } = arguments;
+    let DiffArgs { from, to, out, allow, artifact } = arguments;
     let (name, diff) = match (from, to) {
         (Some(from), Some(to)) => {
             let name = only(environments)?;
@@ -56,8 +65,15 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DiffArgs) -> End
             let checkout = Checkout::find()?;
             let environment = checkout.deployable_environment(environments)?;
             let surveyed = wait_for(survey::survey(&environment, checkout.root()))?;
-            let changes: Vec<StackChange<'_>> = surveyed.iter().map(survey::Surveyed::change).collect();
-            (environment.environment_name().to_owned(), diff::diff(&changes).map_err(broken)?)
+            let (name, account) = (environment.environment_name(), environment.account().as_str());
+            if let Some(path) = out {
+                PlanFile::of(name, account, &surveyed, allow.clone()).write(path)?;
+                ui.status(&format!(
+                    "the plan is in {}; deploy it with `synth deploy --env {name} --plan {0}`",
+                    path.display()
+                ));
+            }
+            (name.to_owned(), survey::compared(&surveyed)?)
         }
     };
     show(ui, &name, &diff, artifact);

@@ -11,22 +11,22 @@ use crate::error::Error;
 /// The stacks that a command is about.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Only stacks of this name; all when none is given.
-    pub stack: Option<String>,
-    /// Only stacks in this region; all when none is given.
-    pub region: Option<String>,
+    /// Only stacks of these names; all when none is given.
+    pub stacks: Vec<String>,
+    /// Only stacks in these regions; all when none is given.
+    pub regions: Vec<String>,
 }
 
 impl Selection {
     /// Whether the stack is meant.
     pub fn includes(&self, key: &StackKey) -> bool {
-        self.stack.as_ref().is_none_or(|name| *name == key.name)
-            && self.region.as_ref().is_none_or(|region| *region == key.region)
+        (self.stacks.is_empty() || self.stacks.contains(&key.name))
+            && (self.regions.is_empty() || self.regions.contains(&key.region))
     }
 
     /// Whether nothing is left out.
     pub fn is_everything(&self) -> bool {
-        self.stack.is_none() && self.region.is_none()
+        self.stacks.is_empty() && self.regions.is_empty()
     }
 
     /// Makes sure that it selects something among `stacks`.

@@ -121,7 +121,8 @@ impl Clouds {
             client: self.clients_of(region)?.s3.clone(),
             region: region.to_owned(),
             bucket: bucket.to_owned(),
-            key: format!("locks/{environment}.json"),
+            // Where every deployment may write.
+            key: format!("templates/locks/{environment}.json"),
         })
     }
 

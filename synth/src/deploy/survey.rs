@@ -27,6 +27,19 @@ pub(crate) struct Surveyed {
 }
 
 impl Surveyed {
+    /// The values of parameters that are known now.
+    pub(crate) fn known_parameters(&self) -> BTreeMap<String, String> {
+        let known = self.parameters.iter().filter(|(name, _)| {
+            // The code is pinned by whoever builds it.
+            !matches!(self.stack.inputs.get(*name), Some(Source::CodeKey { .. }))
+        });
+        let known = known.filter_map(|(name, value)| match value {
+            ParameterValue::Known(value) => Some((name.clone(), value.clone())),
+            ParameterValue::KnownAfterApply => None,
+        });
+        known.collect()
+    }
+
     /// What the comparison needs.
     pub(crate) fn change(&self) -> StackChange<'_> {
         let reads = self.stack.inputs.values().filter_map(|source| match source {
@@ -43,6 +56,15 @@ impl Surveyed {
             ..StackChange::new(key_of(&self.stack.key), self.before.as_ref(), Some(&self.after))
         }
     }
+}
+
+/// Compares what was surveyed.
+///
+/// # Errors
+/// A rule of the tool's own is broken.
+pub(crate) fn compared(surveyed: &[Surveyed]) -> Result<diff::Diff, Error> {
+    let changes: Vec<StackChange<'_>> = surveyed.iter().map(Surveyed::change).collect();
+    diff::diff(&changes).map_err(|error| Error::internal("the stacks can't be compared").caused_by(error))
 }
 
 fn key_of(key: &StackKey) -> diff::StackKey {

@@ -6,10 +6,13 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
+use super::Selection;
 use super::apply::{Applied, Done, Progress, Rules, StackError, StackOutcome, apply};
 use super::cloud::{ChangeKind, Event};
 use super::fake::FakeCloud;
+use super::pins::PlanFile;
 use super::plan::{Action, Drafted, Planned, plan};
+use super::survey::{self, Surveyed};
 use super::system::{Source, Stack, StackKey, Template};
 use crate::artifacts::{Artifact, Artifacts};
 
@@ -536,4 +539,107 @@ async fn a_selected_stack_needs_the_others_deployed() {
     let planned = plan(&bench.cloud, Drafted { stacks: vec![events(EAST)], context, code_keys }).await.unwrap();
     assert_eq!(summary(&bench.apply(planned).await), "created");
     assert_eq!(bench.cloud.status(&key("events@us-west-2")), None);
+}
+
+/// The system with one more queue in the stack of the data.
+fn changed_system() -> Vec<Stack> {
+    let mut stacks = system();
+    let mut document = stacks[2].template.document().clone();
+    document["Resources"]["More"] = json!({ "Type": "AWS::SQS::Queue" });
+    stacks[2].template = Template::parse(document.to_string(), BTreeMap::new()).unwrap();
+    stacks
+}
+
+async fn plan_of(bench: &Bench, stacks: Vec<Stack>) -> (PlanFile, Vec<Surveyed>) {
+    let surveyed = survey::read(&bench.cloud, stacks).await.unwrap();
+    (PlanFile::of("test", "000000000000", &surveyed, Vec::new()), surveyed)
+}
+
+#[tokio::test]
+async fn a_comparison_only_reads() {
+    let bench = Bench::deployed().await;
+    let surveyed = survey::read(&bench.cloud, changed_system()).await.unwrap();
+    let diff = survey::compared(&surveyed).unwrap();
+    let data = diff.stack(&diff::StackKey::new("data", WEST)).unwrap();
+    assert_eq!(data.resource("More").unwrap().class, diff::Class::Added);
+    // What its inputs will be isn't known before the data's stack is deployed, and nothing else of it changes.
+    let changing: Vec<String> =
+        diff.stacks.iter().filter(|stack| !stack.is_empty()).map(|stack| stack.key.to_string()).collect();
+    assert_eq!(changing, ["data@us-west-2"], "{}", diff::render::human(&diff));
+    assert_eq!(bench.cloud.writes(), []);
+    let calls = bench.cloud.calls.borrow().len();
+    assert!(calls <= 2 * 5 + 2, "{calls} calls");
+
+    // Before anything is deployed, everything is new.
+    let empty = FakeCloud::default();
+    let diff = survey::compared(&survey::read(&empty, system()).await.unwrap()).unwrap();
+    assert!(diff.stacks.iter().all(|stack| stack.fate == diff::StackFate::Created));
+    assert_eq!(empty.writes(), []);
+}
+
+#[tokio::test]
+async fn a_plan_holds_until_something_moves() {
+    let bench = Bench::deployed().await;
+    let (plan, surveyed) = plan_of(&bench, changed_system()).await;
+    plan.check(&surveyed, &Selection::default()).unwrap();
+
+    // Another template in the checkout.
+    let error = plan.check(&plan_of(&bench, system()).await.1, &Selection::default()).unwrap_err();
+    assert_eq!(error.kind(), crate::error::Kind::Refused);
+    assert_eq!(error.details(), ["data@us-west-2: the checkout's template is another one"]);
+
+    // Somebody else has deployed; it doesn't matter to who deploys the rest.
+    bench.cloud.stacks.borrow_mut().get_mut("us-east-1/tandem-test-delivery").unwrap().template =
+        json!({ "Resources": { "Bucket": { "Type": "AWS::S3::Bucket", "Properties": {} } } }).to_string();
+    let surveyed = plan_of(&bench, changed_system()).await.1;
+    let error = plan.check(&surveyed, &Selection::default()).unwrap_err();
+    assert_eq!(error.details(), ["delivery@us-east-1: it has been changed meanwhile, at a time unknown"]);
+    let west = Selection { regions: vec![WEST.to_owned()], ..Selection::default() };
+    plan.check(&surveyed, &west).unwrap();
+
+    // What is gone is told too.
+    bench.cloud.stacks.borrow_mut().remove("us-east-1/tandem-test-events").unwrap();
+    let error = plan.check(&plan_of(&bench, changed_system()).await.1, &Selection::default()).unwrap_err();
+    assert!(
+        error.details().contains(&"events@us-east-1: it has been deleted meanwhile".to_owned()),
+        "{}",
+        error.render()
+    );
+}
+
+#[tokio::test]
+async fn a_plan_that_was_carried_out_in_part_or_whole_still_holds() {
+    let bench = Bench::deployed().await;
+    let (plan, _) = plan_of(&bench, changed_system()).await;
+    let applied = bench.deploy(changed_system()).await;
+    assert_eq!(summary(&applied), "unchanged unchanged updated unchanged unchanged");
+    plan.check(&plan_of(&bench, changed_system()).await.1, &Selection::default()).unwrap();
+
+    let nothing = Bench::new();
+    let (plan, _) = plan_of(&nothing, system()).await;
+    nothing.deploy(vec![delivery(WEST), delivery(EAST)]).await;
+    plan.check(&plan_of(&nothing, system()).await.1, &Selection::default()).unwrap();
+}
+
+#[test]
+fn a_plan_is_for_one_environment_and_one_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.json");
+    let plan = PlanFile::of("test", "000000000000", &[], vec!["Table:moved".parse().unwrap()]);
+    plan.write(&path).unwrap();
+    assert_eq!(PlanFile::read(&path, "test", "000000000000").unwrap(), plan);
+    let error = |environment: &str, account: &str| PlanFile::read(&path, environment, account).unwrap_err().render();
+    assert!(error("other", "000000000000").contains("is for `test` in account 000000000000"));
+    assert!(error("test", "111111111111").contains("is for `test` in account 000000000000"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    for (wrong, expected) in [
+        (text.replace("\"version\": 1", "\"version\": 2"), "has version 2, and this tool reads version 1"),
+        (text.replace("\"consents\"", "\"consent\""), "is no plan"),
+        ("plan".to_owned(), "is no plan"),
+    ] {
+        std::fs::write(&path, wrong).unwrap();
+        assert!(error("test", "000000000000").contains(expected), "{}", error("test", "000000000000"));
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(error("test", "000000000000").contains("can't be read"));
 }

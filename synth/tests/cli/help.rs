@@ -12,6 +12,8 @@ fn every_command_teaches() {
         "roles",
         "parity",
         "graph",
+        "diff",
+        "build",
         "deploy",
         "status",
         "destroy",

@@ -3,6 +3,7 @@
 //! Nothing here needs network, an AWS account or the local platform.
 
 mod diagrams;
+mod diffs;
 mod environments;
 mod errors;
 mod help;

@@ -164,9 +164,9 @@ fn deploying(scope: &Scope<'_>) -> Vec<Statement> {
         Statement::allow(
             "WriteArtifacts",
             ["s3:GetObject", "s3:PutObject"],
-            artifacts(scope, &["/functions/*", "/locks/*", "/templates/*"]),
+            artifacts(scope, &["/functions/*", "/templates/*"]),
         )
-        .because("hands over the functions' code and templates that are too large for a call, and keeps others out meanwhile"),
+        .because("hands over the functions' code, and templates that are too large for a call"),
         Statement::allow("ListArtifacts", ["s3:ListBucket"], artifacts(scope, &[""]))
             .because("tells an artifact that isn't there from one that may not be seen"),
         encrypt_artifacts(scope),

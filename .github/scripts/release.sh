@@ -1,31 +1,26 @@
 #!/usr/bin/env bash
-# Executes a plan for one wave: release.sh <environment> <wave of waves.sh, as JSON> <plan> <folder of artifacts> <folder for timelines>
+# Executes a plan for one wave: release.sh <environment> <wave of waves.sh, as JSON> <plan> <folder of artifacts>
 #
-# Ends with the tool's exit code, but for 5: the plan is stale, which is no failure. The output `stale` says so, and whoever
-# called makes a new plan and has it approved.
+# Ends with the tool's exit code, but for a stale plan, which is no failure: the output `stale` says so, and whoever called
+# makes a new plan and has it approved. Other refusals (a missing consent, another run) end with 5 as well, and are failures.
 set -euo pipefail
 
-environment=$1 wave=$2 plan=$3 artifacts=$4 timelines=$5
-mkdir -p "$timelines"
-count=0
+environment=$1 wave=$2 plan=$3 artifacts=$4
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
 
 deploy() {
   local code=0
-  count=$((count + 1))
   printf '\n== synth deploy %s\n' "${*:-(everything that is left)}"
-  synth deploy --env "$environment" --plan "$plan" --from-artifacts "$artifacts" --yes "$@" || code=$?
-  if [[ -f synth.out/timeline.html ]]; then
-    mv synth.out/timeline.html "$timelines/$environment-wave-$(jq .wave <<<"$wave")-$count.html"
+  synth deploy --env "$environment" --plan "$plan" --from-artifacts "$artifacts" --yes "$@" 2> >(tee "$said" >&2) || code=$?
+  # Whoever writes to the file may be a moment behind.
+  wait
+  if ((code == 5)) && grep --quiet '^stale plan: ' "$said"; then
+    printf '::warning::the plan of %s is stale: something has changed since it was made\n' "$environment"
+    printf 'stale=true\n' >>"$GITHUB_OUTPUT"
+    exit 0
   fi
-  case $code in
-    0) ;;
-    5)
-      printf '::warning::the plan of %s is stale: what is deployed has changed since it was made\n' "$environment"
-      printf 'stale=true\n' >>"$GITHUB_OUTPUT"
-      exit 0
-      ;;
-    *) exit "$code" ;;
-  esac
+  ((code == 0)) || exit "$code"
 }
 
 if jq --exit-status .last <<<"$wave" >/dev/null; then

@@ -36,6 +36,11 @@ if (($(stat --format %s "$plan") > 20000000)) || ! jq --exit-status 'type == "ob
   printf '::warning::what run %s kept as plan of %s is none\n' "$run" "$environment"
   exit 0
 fi
+# Consent to lose data comes from who deploys, never from a branch.
+if ! jq --exit-status '.consents == []' "$plan" >/dev/null; then
+  printf '::warning::the plan of %s of run %s holds consents, so it is not taken\n' "$environment" "$run"
+  exit 0
+fi
 mkdir -p "$folder"
 cp "$plan" "$folder/reviewed.json"
 printf 'the plan of %s is from run %s, of %s\n' "$environment" "$run" "$head"

@@ -174,7 +174,7 @@ async fn released(
     clouds: &Clouds,
     artifacts: &Artifacts,
 ) -> Result<Outcome, Error> {
-    let is_reviewed = reviewed(environment, options, &stacks, clouds).await?;
+    let is_reviewed = reviewed(ui, environment, options, &stacks, clouds).await?;
     let planned = planned(clouds, stacks, &options.selection, artifacts).await?;
     let question = format!(
         "change account {} ({}) for environment `{}`?",
@@ -191,6 +191,7 @@ async fn released(
 
 /// Whether the plan that was given still holds; without one, false. In both cases nothing that is refused is in the change.
 async fn reviewed(
+    ui: &Ui,
     environment: &Environment,
     options: &Options,
     stacks: &[system::Stack],
@@ -205,7 +206,9 @@ async fn reviewed(
     let consents: Vec<Consent> =
         plan.iter().flat_map(|plan| &plan.consents).chain(&options.consents).cloned().collect();
     if environment.target() == EnvironmentTarget::Aws {
-        guard::check(&survey::compared(&surveyed)?, &options.selection, &consents)?;
+        for agreed in guard::check(&survey::compared(&surveyed)?, &options.selection, &consents)? {
+            ui.notice(&agreed);
+        }
     }
     Ok(plan.is_some())
 }
@@ -279,7 +282,7 @@ async fn run_on(
     let placeholders = types.iter().flat_map(|types| outcome::placeholders(&stacks, types)).collect();
 
     if options.plan.is_some() {
-        reviewed(environment, options, &stacks, &clouds).await?;
+        reviewed(ui, environment, options, &stacks, &clouds).await?;
     }
     let planned = planned(&clouds, stacks, &options.selection, &artifacts).await?;
     for line in outcome::plan_table(&planned) {

@@ -17,6 +17,8 @@ pub enum Kind {
     Configuration,
     /// The tool refuses, because going on would do harm.
     Refused,
+    /// A plan that was reviewed isn't what would be done any more.
+    Stale,
     /// AWS, the local platform or Kafka failed or refused.
     Remote,
     /// A broken invariant of the tool.
@@ -30,6 +32,7 @@ impl Kind {
             Self::Usage => "usage",
             Self::Configuration => "configuration",
             Self::Refused => "refused",
+            Self::Stale => "stale",
             Self::Remote => "remote",
             Self::Internal => "internal",
         }
@@ -41,6 +44,7 @@ impl Kind {
             Self::Usage => "usage error",
             Self::Configuration => "configuration error",
             Self::Refused => "refused",
+            Self::Stale => "stale plan",
             Self::Remote => "remote error",
             Self::Internal => "internal error",
         }
@@ -49,7 +53,7 @@ impl Kind {
     /// The exit code of a run that ended with such an error.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Refused => exit_code::REFUSED,
+            Self::Refused | Self::Stale => exit_code::REFUSED,
             Self::Usage | Self::Configuration | Self::Remote | Self::Internal => exit_code::ERROR,
         }
     }
@@ -222,7 +226,7 @@ mod tests {
 
     #[test]
     fn only_a_refusal_has_its_own_exit_code() {
-        assert_eq!(Kind::Refused.exit_code(), 5);
+        assert_eq!((Kind::Refused.exit_code(), Kind::Stale.exit_code()), (5, 5));
         for kind in [Kind::Usage, Kind::Configuration, Kind::Remote, Kind::Internal] {
             assert_eq!(kind.exit_code(), 1, "{kind:?}");
         }

@@ -33,28 +33,6 @@ ends 'no registry' 1 "$scripts/push-image.sh" staging us-east-1 layout
 printf '%s\n' "$uri" >uri && printf '{"manifests": [1, 2]}' >layout/index.json
 ends 'not one image' 5 "$scripts/push-image.sh" staging us-east-1 layout
 
-export REPOSITORY=example/tandem GITHUB_OUTPUT=$scratch/github_output
-cat >runs.json <<'END'
-{"workflow_runs": [
-  {"id": 9, "head_sha": "a", "head_branch": "main", "event": "push", "head_repository": {"full_name": "stranger/tandem"}},
-  {"id": 8, "head_sha": "b", "head_branch": "main", "event": "push", "head_repository": {"full_name": "example/tandem"}},
-  {"id": 7, "head_sha": "c", "head_branch": "main", "event": "workflow_dispatch", "head_repository": {"full_name": "example/tandem"}}]}
-END
-pretend gh <<'END'
-case "$*" in
-  *deploy.yml/runs*) cat runs.json ;;
-  'run download'*) printf '%s\n' "$3" >>asked && [[ $3 == "$(<kept)" ]] ;;
-esac
-END
-printf 7 >kept && rm -f asked
-ends 'the last tool that is left' 0 "$scripts/released-tool.sh" tool
-same 'of this repository' $'8\n7' "$(<asked)"
-same 'and its commit' commit=c "$(<"$GITHUB_OUTPUT")"
-printf 0 >kept
-ends 'no tool is left' 1 "$scripts/released-tool.sh" tool
-printf '{"workflow_runs": []}' >runs.json
-ends 'no release at all' 1 "$scripts/released-tool.sh" tool
-
 mkdir environments
 printf '[[regions]]\nname = "us-west-2"\n[[regions]]\nname = "us-east-1"\n[domain]\nname = "example.com"\n' >environments/staging.toml
 printf '[[regions]]\nname = "us-west-2"\n' >environments/sandbox.toml

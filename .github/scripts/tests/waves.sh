@@ -31,24 +31,28 @@ printf '{"environments": []}' | ends 'no environment' 5 "$scripts/waves.sh"
 
 pretend synth <<'END'
 printf '%s\n' "$*" >>asked
-mkdir -p synth.out && printf timeline >synth.out/timeline.html
+cat said >&2
 exit "$(<code)"
 END
 export GITHUB_OUTPUT=$scratch/github_output
 # release <code of the tool> <wave>
 release() {
-  rm -rf asked "$GITHUB_OUTPUT" timelines
+  rm -rf asked "$GITHUB_OUTPUT"
   touch "$GITHUB_OUTPUT"
   printf '%d' "$1" >code
-  ends "release that ends with $1" "$3" "$scripts/release.sh" staging "$2" plan.json artifacts timelines
+  ends "release that ends with $1" "$3" "$scripts/release.sh" staging "$2" plan.json artifacts
 }
+printf 'progress\n' >said
 common='deploy --env staging --plan plan.json --from-artifacts artifacts --yes'
 release 0 "$(jq .[0] <<<"$two")" 0
 same 'the first wave is only itself' "$common --stack keys --stack network --stack data
 $common --stack events --stack api --stack cluster --region east" "$(<asked)"
-same 'each run has its timeline' 'staging-wave-1-1.html staging-wave-1-2.html' "$(cd timelines && echo ./* | sed 's|\./||g')"
 release 0 "$(jq .[1] <<<"$two")" 0
 same 'the last wave is all that is left' "$common" "$(<asked)"
+printf 'refused: another run has it\n' >said
+release 5 "$(jq .[0] <<<"$two")" 5
+same 'a refusal is not stale' '' "$(<"$GITHUB_OUTPUT")"
+printf 'stale plan: what was reviewed is not what would be done\n' >said
 release 5 "$(jq .[0] <<<"$two")" 0
 same 'a stale plan is told' stale=true "$(<"$GITHUB_OUTPUT")"
 same 'and nothing more is begun' 1 "$(wc -l <asked)"

@@ -13,8 +13,9 @@ const LONGEST: Duration = Duration::from_secs(180 * 60);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RolloutSettings {
-    /// How long a region is watched after its update, before the next wave: whole minutes up to 180. An alarm for the whole
-    /// region that rings meanwhile undoes the update. Nothing is watched when it is zero.
+    /// How long the region's alarm is watched after each update of a stack of `events`, `api` and `cluster`: whole minutes up
+    /// to 180. If it rings meanwhile, CloudFormation undoes that stack's update, and what depends on it isn't tried. Nothing is
+    /// watched when it is zero.
     pub bake: Duration,
 }
 

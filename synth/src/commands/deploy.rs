@@ -35,8 +35,9 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
 
-    /// Let a resource that holds data be replaced or removed, and say why; may be given several times
-    #[arg(long, value_name = "LOGICAL_ID:REASON")]
+    /// Agree that what a resource holds or is known by may be lost, and say why: `Orders:moved`, or of one stack
+    /// `data@us-west-2/Orders:moved`; may be given several times
+    #[arg(long, value_name = "RESOURCE:REASON")]
     allow: Vec<Consent>,
 
     /// Only stacks of this name; may be given several times

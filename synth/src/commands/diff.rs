@@ -37,8 +37,9 @@ pub(crate) struct DiffArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     out: Option<PathBuf>,
 
-    /// In the plan, let a resource that holds data be replaced or removed, and say why; may be given several times
-    #[arg(long, value_name = "LOGICAL_ID:REASON", requires = "out")]
+    /// Agree in the plan that what a resource holds or is known by may be lost, and say why: `Orders:moved`, or of one
+    /// stack `data@us-west-2/Orders:moved`; may be given several times
+    #[arg(long, value_name = "RESOURCE:REASON", requires = "out")]
     allow: Vec<Consent>,
 
     /// Where all of it is, for readers of Markdown that had to be cut short

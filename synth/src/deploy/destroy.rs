@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use infra::environment::{Environment, Target};
@@ -25,6 +26,9 @@ use super::{connect, endpoint_of};
 use crate::error::Error;
 use crate::local::{self, Platform};
 use crate::ui::Ui;
+
+/// How long it waits while another run changes the environment.
+const WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// How to take an environment down.
 #[derive(Clone, Debug)]
@@ -107,11 +111,15 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
             refuse_unknown(&stacks, &options.allow_data)?;
             let clouds = connect(environment, Endpoint::Aws).await;
             clouds.check_account(environment.account().as_str()).await?;
-            let deployed = observe(&clouds, stacks).await;
-            let deployed = deployed.map_err(|error| call_error("what is deployed can't be read", error))?;
-            refuse_protected(&deployed, &options.allow_data)?;
-            agree(ui, environment, &deployed, options.assume_yes)?;
-            destroy(ui, &clouds, deployed, Protections::Keep).await
+            let work = async {
+                let deployed = observe(&clouds, stacks).await;
+                let deployed = deployed.map_err(|error| call_error("what is deployed can't be read", error))?;
+                refuse_protected(&deployed, &options.allow_data)?;
+                agree(ui, environment, &deployed, options.assume_yes)?;
+                destroy(ui, &clouds, deployed, Protections::Keep).await
+            };
+            // The bucket with the lock stays: it holds data.
+            super::alone(ui, environment, &clouds, WAIT, "synth destroy", work).await
         }
     }
 }

@@ -26,12 +26,13 @@ const IMPOSSIBLE: [&str; 11] = [
     "too-many-resources",
 ];
 
-/// The consent to destroy one resource.
+/// The consent to lose what one resource holds or is known by: `Orders:moved to another table`, or with the stack in front
+/// `data@us-west-2/Orders:…`, so that the same resource of another region is left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consent {
-    /// The resource, in whatever stack it is.
-    pub logical_id: String,
+    /// The resource: its logical id, in one stack or in any.
+    pub resource: String,
     /// Why.
     pub reason: String,
 }
@@ -40,56 +41,91 @@ impl FromStr for Consent {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (logical_id, reason) = text.split_once(':').ok_or("write a logical id, a colon and the reason")?;
-        let is_id = !logical_id.is_empty() && logical_id.chars().all(|c| c.is_ascii_alphanumeric());
+        let (resource, reason) = text.split_once(':').ok_or("write a logical id, a colon and the reason")?;
+        let id = match resource.split_once('/') {
+            Some((stack, id))
+                if stack.split_once('@').is_some_and(|(name, region)| !name.is_empty() && !region.is_empty()) =>
+            {
+                id
+            }
+            Some(_) => return Err(format!("`{resource}` is no `<stack>@<region>/<logical id>`")),
+            None => resource,
+        };
+        let is_id = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric());
         match (is_id, reason.trim()) {
-            (false, _) => Err(format!("`{logical_id}` is no logical id")),
+            (false, _) => Err(format!("`{id}` is no logical id")),
             (true, "") => Err("say why after the colon".to_owned()),
-            (true, reason) => Ok(Self { logical_id: logical_id.to_owned(), reason: reason.to_owned() }),
+            (true, reason) => Ok(Self { resource: resource.to_owned(), reason: reason.to_owned() }),
         }
     }
 }
 
-/// Makes sure that nothing is destroyed without consent, and that the way there is safe.
+impl Consent {
+    fn is_for(&self, stack: &StackKey, logical_id: &str) -> bool {
+        match self.resource.split_once('/') {
+            Some((key, id)) => key == stack.to_string() && id == logical_id,
+            None => self.resource == logical_id,
+        }
+    }
+}
+
+/// Makes sure that nothing is destroyed without consent, and that the way there is safe. Gives what was agreed to, for the record.
 ///
 /// # Errors
-/// All that stands against it, each with the way out.
-pub(crate) fn check(diff: &Diff, selection: &Selection, consents: &[Consent]) -> Result<(), Error> {
+/// All that stands against it, each with the way out; or a consent that nothing needs.
+pub(crate) fn check(diff: &Diff, selection: &Selection, consents: &[Consent]) -> Result<Vec<String>, Error> {
     let mut against: Vec<String> = Vec::new();
-    let mut without_consent: BTreeSet<&str> = BTreeSet::new();
-    let is_allowed = |id: &str| consents.iter().any(|consent| consent.logical_id == id);
+    let mut without_consent: BTreeSet<String> = BTreeSet::new();
+    let mut agreed: Vec<String> = Vec::new();
+    let mut used: BTreeSet<&str> = BTreeSet::new();
     for stack in &diff.stacks {
         let key = StackKey::new(stack.key.name.clone(), stack.key.region.clone());
         if !selection.includes(&key) {
             continue;
         }
-        let severe = || stack.findings.iter().filter(|finding| finding.severity > Severity::Warning);
-        for finding in severe() {
+        // Each harm: the resource, what happens, the way out, and whether anybody can agree to it.
+        let severe = stack.findings.iter().filter(|finding| finding.severity > Severity::Warning);
+        let severe = severe.map(|finding| {
             let subject = finding.subject.as_deref().unwrap_or_default();
-            let is_impossible = IMPOSSIBLE.contains(&finding.rule.as_str());
-            if is_impossible || !is_allowed(subject) {
-                against.push(format!("{key}: {}; {}", finding.message, finding.safe_path));
-                without_consent.extend((!is_impossible && !subject.is_empty()).then_some(subject));
-            }
-        }
-        let told: BTreeSet<&str> = severe().filter_map(|finding| finding.subject.as_deref()).collect();
-        for resource in &stack.resources {
+            let can_be = !subject.is_empty() && !IMPOSSIBLE.contains(&finding.rule.as_str());
+            (subject, format!("{}; {}", finding.message, finding.safe_path), can_be)
+        });
+        let mut harms: Vec<(&str, String, bool)> = severe.collect();
+        for resource in stack.resources.iter().filter(|one| one.is_stateful && one.class.is_destructive()) {
             let id = resource.logical_id.as_str();
-            if resource.is_stateful && resource.class.is_destructive() && !is_allowed(id) && !told.contains(id) {
+            if !harms.iter().any(|(subject, _, can_be)| *subject == id && *can_be) {
                 let because = resource.because.first().map(|because| format!(" because {because}")).unwrap_or_default();
-                against.push(format!("{key}: `{id}` ({}) {}{because}", resource.resource_type, resource.class));
-                without_consent.insert(id);
+                harms.push((id, format!("`{id}` ({}) {}{because}", resource.resource_type, resource.class), true));
+            }
+        }
+        for (subject, harm, can_be_agreed_to) in harms {
+            let consent = consents.iter().find(|consent| can_be_agreed_to && consent.is_for(&key, subject));
+            match consent {
+                Some(consent) => {
+                    used.insert(&consent.resource);
+                    agreed.push(format!("agreed to ({}): {key}: {harm}", consent.reason));
+                }
+                None => {
+                    against.push(format!("{key}: {harm}"));
+                    without_consent.extend(can_be_agreed_to.then(|| format!("{key}/{subject}")));
+                }
             }
         }
     }
-    if against.is_empty() {
-        return Ok(());
+    if !against.is_empty() {
+        let error = Error::refused("the change is not safe, so nothing was changed");
+        let error = against.into_iter().fold(error, Error::detail);
+        return Err(without_consent.into_iter().fold(error, |error, resource| {
+            error.hint(format!("if that may be lost, say so with `--allow {resource}:<reason>`"))
+        }));
     }
-    let error = Error::refused("the change is not safe, so nothing was changed");
-    let error = against.into_iter().fold(error, Error::detail);
-    Err(without_consent
-        .into_iter()
-        .fold(error, |error, id| error.hint(format!("if the data may go, say so with `--allow {id}:<reason>`"))))
+    let unused = consents.iter().filter(|consent| !used.contains(consent.resource.as_str()));
+    let unused: Vec<&str> = unused.map(|consent| consent.resource.as_str()).collect();
+    if unused.is_empty() {
+        return Ok(agreed);
+    }
+    Err(Error::usage(format!("nothing needs consent to lose `{}`", unused.join("`, `")))
+        .hint("leave it out, or correct the logical id; `synth diff` says what is lost"))
 }
 
 #[cfg(test)]
@@ -104,7 +140,7 @@ mod tests {
         let key = diff::StackKey::new("data", "us-west-2");
         let diff = diff::diff(&[StackChange::new(key, Some(&before), Some(&after))]).unwrap();
         let consents: Vec<Consent> = consents.iter().map(|text| text.parse().unwrap()).collect();
-        check(&diff, &Selection::default(), &consents).map_err(|error| error.render())
+        check(&diff, &Selection::default(), &consents).map(drop).map_err(|error| error.render())
     }
 
     const QUEUE: &str = r#""Work": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "work"}}"#;
@@ -115,14 +151,20 @@ mod tests {
         let both = format!("{QUEUE}, {RULE}");
         assert_eq!(checked(&both, &both, &[]), Ok(()));
         assert_eq!(checked(&both, QUEUE, &[]), Ok(()), "a rule holds nothing");
-        let refused = checked(&both, RULE, &["Other:gone"]).unwrap_err();
+        let refused = checked(&both, RULE, &[]).unwrap_err();
         assert!(refused.contains("data@us-west-2: `Work` (`AWS::SQS::Queue`) is to be removed"), "{refused}");
-        assert!(refused.contains("`--allow Work:<reason>`"), "{refused}");
+        assert!(refused.contains("`--allow data@us-west-2/Work:<reason>`"), "{refused}");
         assert_eq!(refused.matches("data@us-west-2").count(), 1, "{refused}");
-        assert_eq!(checked(&both, RULE, &["Work:drained on Monday"]), Ok(()));
+        for consent in ["Work:drained on Monday", "data@us-west-2/Work:drained on Monday"] {
+            assert_eq!(checked(&both, RULE, &[consent]), Ok(()));
+        }
+        for consent in ["Other:gone", "data@us-east-1/Work:drained"] {
+            assert!(checked(&both, RULE, &[consent]).unwrap_err().contains("is to be removed"), "{consent}");
+        }
+        assert!(checked(&both, &both, &["Work:drained"]).unwrap_err().contains("nothing needs consent to lose `Work`"));
         let fifo =
             r#""Work": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "work.fifo", "FifoQueue": true}}"#;
-        assert!(checked(QUEUE, fifo, &[]).unwrap_err().contains("`--allow Work:<reason>`"));
+        assert!(checked(QUEUE, fifo, &[]).unwrap_err().contains("/Work:<reason>`"));
         assert_eq!(checked(QUEUE, fifo, &["Work:drained"]), Ok(()));
     }
 
@@ -151,8 +193,18 @@ mod tests {
 
     #[test]
     fn consents_have_a_reason() {
-        assert_eq!("Table: moved ".parse(), Ok(Consent { logical_id: "Table".to_owned(), reason: "moved".to_owned() }));
-        for bad in ["Table", "Table:", "Table: ", ":why", "Ta ble:why"] {
+        assert_eq!("Table: moved ".parse(), Ok(Consent { resource: "Table".to_owned(), reason: "moved".to_owned() }));
+        assert!("data@us-west-2/Table:why".parse::<Consent>().is_ok());
+        for bad in [
+            "data/Table:why",
+            "@us-west-2/Table:why",
+            "data@us-west-2/:why",
+            "Table",
+            "Table:",
+            "Table: ",
+            ":why",
+            "Ta ble:why",
+        ] {
             assert!(bad.parse::<Consent>().is_err(), "{bad}");
         }
     }

@@ -20,6 +20,10 @@ use crate::ui::Ui;
 const HELD_FOR: Duration = Duration::from_secs(10 * 60);
 /// How often a run renews it.
 const RENEWED_EVERY: Duration = Duration::from_secs(2 * 60);
+/// How soon a renewal that failed is tried again.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How long before others may take it a run that couldn't renew it stops: time to stop in, and what clocks disagree.
+const MARGIN: Duration = Duration::from_secs(2 * 60);
 /// How often one that waits looks.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
 
@@ -30,6 +34,8 @@ pub(crate) struct Held {
     pub(crate) holder: String,
     /// What is done, such as `synth deploy`.
     pub(crate) command: String,
+    /// Tells two runs of one holder apart, and one's own write whose answer was lost from another's.
+    pub(crate) run: String,
     pub(crate) since: Timestamp,
     pub(crate) until: Timestamp,
 }
@@ -76,19 +82,20 @@ impl<S: LeaseStore> Lease<S> {
     pub(crate) async fn take(ui: &Ui, store: S, holder: String, command: &str, wait: Duration) -> Result<Self, Error> {
         let unusable =
             |error| Error::remote("it can't be told whether someone else changes the environment").caused_by(error);
-        let since = store.now();
+        let (since, run) = (store.now(), uuid::Uuid::new_v4().to_string());
         let mut waits_for = None;
         loop {
             let now = store.now();
             let found = store.read().await.map_err(unusable)?;
             let is_free = found.as_ref().is_none_or(|(held, _)| held.until <= now);
             if is_free {
-                let held = Held { holder: holder.clone(), command: command.to_owned(), since: now, until: later(now) };
-                let version = found.as_ref().map(|(_, version)| version);
-                if let Some(version) = store.write(&held, version).await.map_err(unusable)? {
+                let (holder, command) = (holder.clone(), command.to_owned());
+                let held = Held { holder, command, run: run.clone(), since: now, until: later(now) };
+                let over = found.as_ref().map(|(_, version)| version);
+                // Otherwise another run was faster.
+                if let Some(version) = written(&store, &held, over).await.map_err(unusable)? {
                     return Ok(Self::renewed(store, held, version));
                 }
-                // Another run was faster.
                 continue;
             }
             let Some((other, _)) = found else { continue };
@@ -115,22 +122,28 @@ impl<S: LeaseStore> Lease<S> {
         let (sender, state) = watch::channel(Some((held, version)));
         let renewing = Arc::clone(&store);
         let renewal = tokio::spawn(async move {
+            let mut pause = RENEWED_EVERY;
             loop {
-                renewing.sleep(RENEWED_EVERY).await;
                 let Some((held, version)) = sender.borrow().clone() else { return };
-                let now = renewing.now();
-                let next = Held { until: later(now), ..held.clone() };
-                match renewing.write(&next, Some(&version)).await {
-                    Ok(Some(version)) => {
+                // A run must have stopped when others may begin, whatever a renewal is waiting for.
+                let end = held.until.duration_since(renewing.now()).try_into().unwrap_or(Duration::ZERO);
+                let renewal = async {
+                    renewing.sleep(pause).await;
+                    let next = Held { until: later(renewing.now()), ..held.clone() };
+                    let written = written(&*renewing, &next, Some(&version)).await;
+                    (next, written)
+                };
+                let outcome = tokio::select! {
+                    outcome = renewal => Some(outcome),
+                    () = renewing.sleep(end.saturating_sub(MARGIN)) => None,
+                };
+                match outcome {
+                    Some((next, Ok(Some(version)))) => {
                         sender.send_replace(Some((next, version)));
+                        pause = RENEWED_EVERY;
                     }
-                    Ok(None) => {
-                        sender.send_replace(None);
-                        return;
-                    }
-                    // It is tried again before others may take it.
-                    Err(_) if now < held.until => {}
-                    Err(_) => {
+                    Some((_, Err(_))) => pause = TRIED_AGAIN_AFTER,
+                    Some((_, Ok(None))) | None => {
                         sender.send_replace(None);
                         return;
                     }
@@ -158,6 +171,19 @@ impl<S: LeaseStore> Lease<S> {
             let _ = self.store.write(&free, Some(&version)).await;
         }
     }
+}
+
+/// Writes it, and knows its own write when only the answer was lost: a repeated one finds its object changed, by itself.
+async fn written(
+    store: &impl LeaseStore,
+    held: &Held,
+    over: Option<&ObjectVersion>,
+) -> Result<Option<ObjectVersion>, CallError> {
+    if let Some(version) = store.write(held, over).await? {
+        return Ok(Some(version));
+    }
+    let found = store.read().await?;
+    Ok(found.filter(|(found, _)| found.run == held.run && found.until == held.until).map(|(_, version)| version))
 }
 
 fn later(now: Timestamp) -> Timestamp {
@@ -196,12 +222,14 @@ mod tests {
         object: Option<(Held, u32)>,
         start: tokio::time::Instant,
         is_down: bool,
+        /// The next write is done, and its answer says otherwise, as a repeated request's.
+        loses_answer: bool,
         writes: u32,
     }
 
     impl Default for State {
         fn default() -> Self {
-            Self { object: None, start: tokio::time::Instant::now(), is_down: false, writes: 0 }
+            Self { object: None, start: tokio::time::Instant::now(), is_down: false, loses_answer: false, writes: 0 }
         }
     }
 
@@ -223,6 +251,9 @@ mod tests {
             state.writes += 1;
             let version = state.writes;
             state.object = Some((held.clone(), version));
+            if std::mem::take(&mut state.loses_answer) {
+                return Ok(None);
+            }
             Ok(Some(ObjectVersion(version.to_string())))
         }
 
@@ -278,8 +309,9 @@ mod tests {
         let bucket = Bucket::default();
         let lease = take(&bucket, "ann", 0).await.unwrap();
         bucket.0.lock().unwrap().is_down = true;
-        let error = tokio::time::timeout(HELD_FOR * 2 / FASTER, lease.lost()).await.expect("it is noticed");
+        let error = tokio::time::timeout(HELD_FOR / FASTER, lease.lost()).await.expect("before others may take it");
         assert_eq!(error.kind(), Kind::Refused);
+        assert!(take(&bucket, "bob", 0).await.is_err(), "it is held still");
 
         let bucket = Bucket::default();
         let lease = take(&bucket, "ann", 0).await.unwrap();
@@ -287,6 +319,16 @@ mod tests {
         tokio::time::timeout(RENEWED_EVERY * 4 / FASTER, lease.lost()).await.expect("it is noticed");
         lease.release().await;
         assert_eq!(bucket.0.lock().unwrap().object.as_ref().unwrap().1, 77, "the other's is left alone");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_lost_loses_nothing() {
+        let bucket = Bucket::default();
+        bucket.0.lock().unwrap().loses_answer = true;
+        let lease = take(&bucket, "ann", 0).await.unwrap();
+        bucket.0.lock().unwrap().loses_answer = true;
+        tokio::time::timeout(RENEWED_EVERY * 3 / FASTER, lease.lost()).await.expect_err("its own write is no other's");
+        lease.release().await;
     }
 
     #[test]

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Selection;
-use super::cloud::Standing;
 use super::guard::Consent;
 use super::survey::Surveyed;
+use super::system::{Bake, Stack};
 use crate::artifacts::hex_sha256;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 /// The form of [`PlanFile`].
 const VERSION: u32 = 1;
@@ -40,6 +40,8 @@ pub(crate) struct PlanFile {
 struct Pin {
     /// SHA-256 of the new template.
     template: String,
+    /// SHA-256 of what else the stack gets: tags, protection, role, the alarm that undoes an update.
+    settings: String,
     /// Inputs that were known; others are decided by stacks that go before.
     parameters: BTreeMap<String, String>,
     /// What was deployed; nothing if the stack was yet to be made.
@@ -116,7 +118,7 @@ impl PlanFile {
         if moved.is_empty() {
             return Ok(());
         }
-        let error = Error::refused("the plan is stale: what was reviewed is not what would be done");
+        let error = Error::new(Kind::Stale, "what was reviewed is not what would be done");
         let error = moved.into_iter().fold(error, Error::detail);
         Err(error
             .hint(format!("make a new plan with `synth diff --env {} --out <file>` and look at it", self.environment)))
@@ -127,6 +129,7 @@ impl Pin {
     fn of(one: &Surveyed) -> Self {
         Self {
             template: digest_of(one.stack.template.document()),
+            settings: settings_of(&one.stack),
             parameters: one.known_parameters(),
             deployed: one.deployed.as_ref().map(|deployed| DeployedPin {
                 stack_id: deployed.observed.id.clone(),
@@ -142,32 +145,53 @@ impl Pin {
         if now.template != self.template {
             return Some("the checkout's template is another one".to_owned());
         }
-        // What the plan wants is there already, by an earlier run of it.
-        let is_done = one.deployed.as_ref().is_some_and(|deployed| {
-            deployed.observed.status.standing() == Standing::Good
-                && deployed.template.as_deref().map(digest_of_text).as_ref() == Some(&self.template)
+        if now.settings != self.settings {
+            return Some("the checkout's tags, protection, role or alarm are others".to_owned());
+        }
+        // One that wasn't known then is decided by a stack of the same plan.
+        let input = self.parameters.iter().find_map(|(name, then)| match now.parameters.get(name) {
+            Some(now) if now == then => None,
+            Some(now) => Some(format!("input `{name}` is `{now}` now, and was `{then}`")),
+            None => Some(format!("input `{name}` was `{then}`, and another stack has to be deployed now to know it")),
         });
-        if is_done {
+        if input.is_some() {
+            return input;
+        }
+        // What the plan wants is there already, by an earlier run of it as a rule.
+        if one.is_current {
             return None;
         }
         match (&self.deployed, &now.deployed) {
-            (None, Some(_)) => return Some("it has been made meanwhile".to_owned()),
-            (Some(_), None) => return Some("it has been deleted meanwhile".to_owned()),
+            (None, Some(_)) => Some("it has been made meanwhile".to_owned()),
+            (Some(_), None) => Some("it has been deleted meanwhile".to_owned()),
             (Some(then), Some(now)) if then.stack_id != now.stack_id => {
-                return Some("it has been deleted and made anew meanwhile".to_owned());
+                Some("it has been deleted and made anew meanwhile".to_owned())
             }
             (Some(then), Some(now)) if then != now => {
                 let at = now.changed_at.as_deref().unwrap_or("a time unknown");
-                return Some(format!("it has been changed meanwhile, at {at}"));
+                Some(format!("it has been changed meanwhile, at {at}"))
             }
-            _ => {}
-        }
-        // An input that wasn't known then is decided by a stack of the same plan.
-        self.parameters.iter().find_map(|(name, then)| match now.parameters.get(name) {
-            Some(now) if now != then => Some(format!("input `{name}` is `{now}` now, and was `{then}`")),
             _ => None,
-        })
+        }
     }
+}
+
+/// Destructured, so that a stack that gets something more has it pinned.
+fn settings_of(stack: &Stack) -> String {
+    let Stack {
+        key: _,
+        cloudformation_name,
+        template: _,
+        inputs: _,
+        depends_on: _,
+        tags,
+        termination_protection,
+        role,
+        bake,
+    } = stack;
+    let bake = bake.as_ref().map(|Bake { watched_by, alarm, minutes }| (watched_by, alarm, minutes));
+    let settings = serde_json::json!([cloudformation_name, tags, termination_protection, role, bake]);
+    digest_of(&settings)
 }
 
 /// Layout and order of keys don't count.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diff::{OutputRead, ParameterValue, StackChange, Template};
+use diff::{OutputRead, ParameterValue, SectionChange, Shown, StackChange, Template};
 use futures::future::try_join_all;
 use infra::environment::{Environment, Target};
 
@@ -24,6 +24,8 @@ pub(crate) struct Surveyed {
     before: Option<Template>,
     after: Template,
     parameters: BTreeMap<String, ParameterValue>,
+    /// Whether a deployment would leave it alone, but for code that is yet to be built.
+    pub(crate) is_current: bool,
 }
 
 impl Surveyed {
@@ -38,6 +40,31 @@ impl Surveyed {
             ParameterValue::KnownAfterApply => None,
         });
         known.collect()
+    }
+
+    /// What changes beside the template: tags, which CloudFormation hands on to the resources, and protection.
+    fn settings(&self) -> Vec<SectionChange> {
+        let Some(Deployed { observed, .. }) = &self.deployed else { return Vec::new() };
+        let shown = |value: &str| Shown::Value(value.into());
+        let names: BTreeSet<&String> = observed.tags.keys().chain(self.stack.tags.keys()).collect();
+        let tags = names.into_iter().filter_map(|name| {
+            let (before, after) = (observed.tags.get(name), self.stack.tags.get(name));
+            (before != after).then(|| SectionChange {
+                section: "Tags".to_owned(),
+                name: name.clone(),
+                before: before.map(|value| shown(value)),
+                after: after.map(|value| shown(value)),
+            })
+        });
+        let on = |is_on: bool| Some(shown(if is_on { "on" } else { "off" }));
+        let (before, after) = (observed.termination_protection, self.stack.termination_protection);
+        let protection = (before != after).then(|| SectionChange {
+            section: "Stack".to_owned(),
+            name: "TerminationProtection".to_owned(),
+            before: on(before),
+            after: on(after),
+        });
+        tags.chain(protection).collect()
     }
 
     /// What the comparison needs.
@@ -64,7 +91,13 @@ impl Surveyed {
 /// A rule of the tool's own is broken.
 pub(crate) fn compared(surveyed: &[Surveyed]) -> Result<diff::Diff, Error> {
     let changes: Vec<StackChange<'_>> = surveyed.iter().map(Surveyed::change).collect();
-    diff::diff(&changes).map_err(|error| Error::internal("the stacks can't be compared").caused_by(error))
+    let broken = |error| Error::internal("the stacks can't be compared").caused_by(error);
+    let mut diff = diff::diff(&changes).map_err(broken)?;
+    for stack in &mut diff.stacks {
+        let Some(one) = surveyed.iter().find(|one| key_of(&one.stack.key) == stack.key) else { continue };
+        stack.sections.extend(one.settings());
+    }
+    Ok(diff)
 }
 
 fn key_of(key: &StackKey) -> diff::StackKey {
@@ -146,7 +179,14 @@ pub(crate) async fn read(cloud: &impl Cloud, stacks: Vec<Stack>) -> Result<Vec<S
             };
             (name, value)
         });
-        surveyed.push(Surveyed { parameters: parameters.collect(), stack, deployed, before, after });
+        surveyed.push(Surveyed {
+            parameters: parameters.collect(),
+            is_current: is_same,
+            stack,
+            deployed,
+            before,
+            after,
+        });
     }
     Ok(surveyed)
 }

@@ -585,7 +585,7 @@ async fn a_plan_holds_until_something_moves() {
 
     // Another template in the checkout.
     let error = plan.check(&plan_of(&bench, system()).await.1, &Selection::default()).unwrap_err();
-    assert_eq!(error.kind(), crate::error::Kind::Refused);
+    assert_eq!((error.kind(), error.kind().exit_code()), (crate::error::Kind::Stale, 5));
     assert_eq!(error.details(), ["data@us-west-2: the checkout's template is another one"]);
 
     // Somebody else has deployed; it doesn't matter to who deploys the rest.
@@ -605,6 +605,32 @@ async fn a_plan_holds_until_something_moves() {
         "{}",
         error.render()
     );
+}
+
+/// Also of a stack that the plan leaves alone: it would be updated with what nobody has looked at.
+#[tokio::test]
+async fn a_plan_pins_inputs_tags_and_protection() {
+    let bench = Bench::deployed().await;
+    let (plan, _) = plan_of(&bench, system()).await;
+    let error = |surveyed: &[Surveyed]| plan.check(surveyed, &Selection::default()).unwrap_err().details().join("; ");
+
+    bench.cloud.stacks.borrow_mut().get_mut("us-west-2/tandem-test-data").unwrap().template =
+        data().template.text().replace("arn:orders", "arn:others");
+    let found = error(&plan_of(&bench, system()).await.1);
+    assert!(found.contains("events@us-east-1: input `Table`"), "{found}");
+
+    let bench = Bench::deployed().await;
+    let mut stacks = system();
+    stacks[0].tags.insert("Owner".to_owned(), "somebody".to_owned());
+    stacks[1].termination_protection = true;
+    let surveyed = plan_of(&bench, stacks).await.1;
+    let found = error(&surveyed);
+    for stack in ["delivery@us-west-2", "delivery@us-east-1"] {
+        assert!(found.contains(&format!("{stack}: the checkout's tags, protection")), "{found}");
+    }
+    // And both are in the comparison, though no template differs.
+    let text = diff::render::human(&survey::compared(&surveyed).unwrap()).to_string();
+    assert!(text.contains("Owner") && text.contains("TerminationProtection"), "{text}");
 }
 
 #[tokio::test]

@@ -156,8 +156,8 @@ impl Run {
                 match self.ended(process.task).await? {
                     Some(Complete { reason: StopReason::Shutdown, clean }) if clean || !is_member => {}
                     Some(complete) => return Err(TestCaseError::fail(format!("{complete:?}"))),
-                    // It had died just before.
-                    None => {}
+                    // It had died just before, and the group finds out.
+                    None => self.forget(id),
                 }
             }
         }
@@ -241,15 +241,19 @@ impl Run {
                     other => return Err(TestCaseError::fail(format!("a consumer ends by itself: {other:?}"))),
                 }
             }
-            let mut state = self.network.state();
-            state.expel(id);
-            state.members.remove(&id);
-            drop(state);
+            self.forget(id);
             if self.processes.is_empty() {
                 self.start();
             }
         }
         Ok(())
+    }
+
+    /// A member is dead, and the group doesn't count on it any more.
+    fn forget(&self, id: usize) {
+        let mut state = self.network.state();
+        state.expel(id);
+        state.members.remove(&id);
     }
 
     fn look(&self) -> Result<(), TestCaseError> {

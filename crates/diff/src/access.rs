@@ -3,10 +3,11 @@
 //! What a template allows is taken apart into atoms. More is possible when an atom of the new template isn't covered by
 //! one of the old, less when it is the other way round. Covering is proven or counts as not covered, so what can't be
 //! proven narrower counts as broadened; a covered union is not looked for. A value that only a deployment knows counts
-//! as the same on both sides where it is written alike.
+//! as the same on both sides where it is written alike, and hangs on no mapping, condition or parameter that differs.
 
 mod cidr;
 mod condition;
+mod marks;
 mod network;
 mod pattern;
 mod reach;
@@ -18,6 +19,7 @@ use std::collections::BTreeSet;
 use crate::model::{AccessChange, Direction, Flag};
 use crate::parameters::Side;
 
+pub(crate) use marks::marked;
 pub(crate) use network::network;
 pub(crate) use sources::Kind;
 
@@ -25,7 +27,7 @@ use statement::{Atom, Effect};
 
 /// Changes of permissions between two templates, in order of subject.
 ///
-/// `same_values` says that no parameter changes, so that equal sources are equal in meaning.
+/// `same_values` says that no parameter, condition or mapping changes, so that equal sources are equal in meaning.
 pub(crate) fn permissions(before: Side<'_>, after: Side<'_>, same_values: bool) -> Vec<AccessChange> {
     let (old, new) = (sources::collect(before), sources::collect(after));
     let mut changes = Vec::new();

@@ -46,6 +46,7 @@
 
 mod access;
 mod compare;
+mod differs;
 mod draft;
 mod group;
 mod input;
@@ -133,6 +134,9 @@ fn stack_diff(stack: &StackChange<'_>, reads: &[(&StackKey, &OutputRead)], impor
         imports,
     };
     let findings = transition::findings(&context);
+    let (marked_before, marked_after) = (access::marked(before, after), access::marked(after, before));
+    let (shown_before, shown_after) =
+        (before.with_template(marked_before.as_ref()), after.with_template(marked_after.as_ref()));
     let same_values = stack.parameters_before == stack.parameters_after && parameters::same_defaults(before, after);
     StackDiff {
         key: stack.key.clone(),
@@ -142,8 +146,8 @@ fn stack_diff(stack: &StackChange<'_>, reads: &[(&StackKey, &OutputRead)], impor
             _ => StackFate::Stays,
         },
         sections: sections::sections(before, after, &draft.resources),
-        permissions: access::permissions(before, after, same_values),
-        network: access::network(before, after),
+        permissions: access::permissions(shown_before, shown_after, same_values),
+        network: access::network(shown_before, shown_after),
         findings,
         metadata_only: draft.metadata_only,
         notes,

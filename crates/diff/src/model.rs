@@ -64,6 +64,8 @@ impl StackDiff {
     /// Whether nothing changes, metadata included.
     pub fn is_empty(&self) -> bool {
         self.resources.is_empty()
+            && self.permissions.is_empty()
+            && self.network.is_empty()
             && self.sections.is_empty()
             && self.metadata_only == 0
             && self.fate == StackFate::Stays

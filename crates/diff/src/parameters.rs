@@ -37,7 +37,17 @@ impl<'a> Side<'a> {
         Self { template: stack.after, values: &stack.parameters_after, region: &stack.key.region, word: "new" }
     }
 
-    fn declaration(self, name: &str) -> Option<&'a Value> {
+    /// The same side with another form of its template.
+    pub(crate) fn with_template(self, template: Option<&'a Template>) -> Self {
+        Self { template, ..self }
+    }
+
+    /// What this side is called.
+    pub(crate) fn word(self) -> &'static str {
+        self.word
+    }
+
+    pub(crate) fn declaration(self, name: &str) -> Option<&'a Value> {
         self.template?.section("Parameters").get(name)
     }
 
@@ -68,7 +78,7 @@ impl<'a> Side<'a> {
         differs.then(|| format!("({} value of {name})", self.word))
     }
 
-    fn is_known_later(self, name: &str) -> bool {
+    pub(crate) fn is_known_later(self, name: &str) -> bool {
         self.values.get(name) == Some(&ParameterValue::KnownAfterApply)
     }
 
@@ -112,7 +122,8 @@ impl<'a> Side<'a> {
         (!results.contains(&None)).then_some(!deciding)
     }
 
-    fn text(self, value: &Value) -> Option<String> {
+    /// A value as text, where it is known.
+    pub(crate) fn text(self, value: &Value) -> Option<String> {
         match pieces(value, &|name| self.value(name)).as_slice() {
             [Piece::Literal(text)] => Some(text.to_string()),
             _ => None,
@@ -144,13 +155,13 @@ pub(crate) fn value_change(before: Side<'_>, after: Side<'_>, name: &str) -> Opt
     }
 }
 
-/// Whether parameters and conditions are declared alike, so that equal values mean the same.
+/// Whether parameters, conditions and mappings are declared alike, so that equal values mean the same.
 pub(crate) fn same_defaults(before: Side<'_>, after: Side<'_>) -> bool {
     let same = |section| match (before.template, after.template) {
         (Some(before), Some(after)) => before.section(section) == after.section(section),
         _ => false,
     };
-    same("Parameters") && same("Conditions")
+    same("Parameters") && same("Conditions") && same("Mappings")
 }
 
 #[cfg(test)]

@@ -176,6 +176,11 @@ pub(crate) fn canonical(value: &Value, resolve: Resolve<'_>) -> Value {
         }
         Value::Object(map) => match intrinsic(value) {
             Some(("Ref" | "Fn::Sub" | "Fn::Join" | "Fn::GetAtt", _)) => written(value, resolve),
+            // Which of a function's arguments is no value makes a difference.
+            Some((name, Value::Array(arguments))) => {
+                let arguments = arguments.iter().map(|argument| canonical(argument, resolve)).collect();
+                Value::Object([(name.to_owned(), Value::Array(arguments))].into_iter().collect())
+            }
             _ => {
                 let entries = map.iter().filter(|(_, value)| !is_no_value(value));
                 Value::Object(entries.map(|(name, value)| (name.clone(), canonical(value, resolve))).collect())
@@ -252,6 +257,14 @@ mod tests {
         ] {
             assert_ne!(pieces(&left, &unresolved), pieces(&right, &unresolved));
         }
+    }
+
+    #[test]
+    fn no_value_is_nothing_in_a_list_but_something_to_a_function() {
+        let none = json!({"Ref": "AWS::NoValue"});
+        let choice = |yes: &Value, no: &Value| canonical(&json!({"Fn::If": ["C", yes, no]}), &unresolved);
+        assert_ne!(choice(&json!("a"), &none), choice(&none, &json!("a")));
+        assert_eq!(canonical(&json!(["a", none]), &unresolved), json!(["a"]));
     }
 
     #[test]

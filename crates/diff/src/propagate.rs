@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::differs::condition_differs;
 use crate::draft::{Draft, replacement, settle};
 use crate::model::{Class, PropertyChange, Provenance, ResourceDiff, Shown, code};
 use crate::parameters::{Side, value_change};
@@ -80,10 +81,10 @@ fn outside<'a>(before: Side<'_>, after: Side<'a>) -> VecDeque<Cause<'a>> {
             causes.push_back(Cause { target: Target::Mapping(name), attribute: None, is_possible: true, because });
         }
     }
-    for (name, condition) in new.section("Conditions") {
+    for name in new.section("Conditions").keys() {
         let (was, is) = (before.condition(name), after.condition(name));
         let is_possible = was.is_none() || is.is_none();
-        if if is_possible { differs("Conditions", name, condition) } else { was != is } {
+        if old.section("Conditions").contains_key(name) && condition_differs(before, after, name) {
             let because = format!("condition {} {}", code(name), if is_possible { "changes" } else { "turns" });
             causes.push_back(Cause { target: Target::Condition(name), attribute: None, is_possible, because });
         }

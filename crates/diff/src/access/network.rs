@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::direction;
-use super::reach::{Peer, Reach, endpoint, rules};
+use super::reach::{Peer, Ports, Reach, endpoint, rules};
 use crate::model::{AccessChange, Flag, code};
 use crate::parameters::Side;
-use crate::pieces::{Piece, Resolve, pieces, unresolved};
+use crate::pieces::{Piece, Resolve, is_intrinsic, is_no_value, pieces, unresolved};
 use crate::template::Resource;
 
 /// Changes of reachability between two templates, in order of subject.
@@ -23,7 +23,7 @@ pub(crate) fn network(before: Side<'_>, after: Side<'_>) -> Vec<AccessChange> {
             continue;
         }
         let beyond = |reaches: &[Reach], others: &[Reach]| -> Vec<Reach> {
-            reaches.iter().filter(|reach| !others.iter().any(|other| other.covers(reach))).cloned().collect()
+            reaches.iter().filter(|reach| !covers(others, reach)).cloned().collect()
         };
         let (gained, lost) = (beyond(is, was), beyond(was, is));
         let flags = if gained.iter().any(Reach::is_world) { vec![Flag::OpenToWorld] } else { Vec::new() };
@@ -37,6 +37,16 @@ pub(crate) fn network(before: Side<'_>, after: Side<'_>) -> Vec<AccessChange> {
     }
     changes.sort_by(|left, right| left.subject.cmp(&right.subject));
     changes
+}
+
+/// Whether one way covers it, or all addresses of both families do.
+fn covers(reaches: &[Reach], reach: &Reach) -> bool {
+    let everywhere = |all: &str| {
+        let all = Reach { peer: Peer::addresses(all), ..reach.clone() };
+        reaches.iter().any(|reach| reach.covers(&all))
+    };
+    reaches.iter().any(|one| one.covers(reach))
+        || (matches!(reach.peer, Peer::Opaque(_)) && everywhere("0.0.0.0/0") && everywhere("::/0"))
 }
 
 type Reaches = BTreeMap<String, Vec<Reach>>;
@@ -67,16 +77,18 @@ fn of_resource(id: &str, resource: Resource<'_>, resolve: Resolve<'_>, reaches: 
     match resource.type_name() {
         "AWS::EC2::SecurityGroup" => {
             let inline = |property: &str, kind| {
-                resource
-                    .at(property)
-                    .and_then(Value::as_array)
-                    .map(|items| items.iter().flat_map(|rule| rules(kind, rule, resolve)).collect::<Vec<_>>())
+                resource.at(property).map(|value| {
+                    // What isn't a list is one rule, or can't be read.
+                    let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+                    let items = items.iter().filter(|rule| !is_no_value(rule));
+                    items.flat_map(|rule| rules(kind, rule, resolve)).collect::<Vec<_>>()
+                })
             };
             add("security group", id, inline("SecurityGroupIngress", "ingress").unwrap_or_default());
             // Without a rule of its own a group lets everything out.
             let egress = inline("SecurityGroupEgress", "egress").unwrap_or_else(|| {
                 ["0.0.0.0/0", "::/0"]
-                    .map(|all| Reach { kind: "egress", protocol: None, ports: None, peer: Peer::addresses(all) })
+                    .map(|all| Reach { kind: "egress", protocol: None, ports: Ports::All, peer: Peer::addresses(all) })
                     .to_vec()
             });
             add("security group", id, egress);
@@ -114,7 +126,8 @@ fn of_resource(id: &str, resource: Resource<'_>, resolve: Resolve<'_>, reaches: 
             // AWS blocks a new bucket by itself, but to take the settings away opens one that is there.
             let settings = resource.at("PublicAccessBlockConfiguration").unwrap_or(&Value::Null);
             let found = BLOCKS.iter().filter_map(|(name, kind)| {
-                let setting = settings.get(name).unwrap_or(&Value::Bool(false));
+                let setting = if is_intrinsic(settings) { Some(settings) } else { settings.get(name) };
+                let setting = setting.unwrap_or(&Value::Bool(false));
                 Reach::opened_by(kind, setting, |text| text != "true", resolve)
             });
             add("bucket", id, found.collect());

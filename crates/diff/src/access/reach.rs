@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::cidr::Cidr;
 use super::pattern::Pattern;
 use crate::model::code;
-use crate::pieces::Resolve;
+use crate::pieces::{Resolve, canonical, is_intrinsic, is_no_value};
 use crate::template::Resource;
 
 /// One way in or out.
@@ -17,9 +17,17 @@ pub(crate) struct Reach {
     pub(crate) kind: &'static str,
     /// None for all protocols.
     pub(crate) protocol: Option<String>,
-    /// None for all ports.
-    pub(crate) ports: Option<(i64, i64)>,
+    pub(crate) ports: Ports,
     pub(crate) peer: Peer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ports {
+    All,
+    /// From, to. Of ICMP a type and a code.
+    Range(i64, i64),
+    /// What only CloudFormation knows: equals only itself.
+    Opaque(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,16 +44,23 @@ impl Reach {
     pub(crate) fn covers(&self, other: &Self) -> bool {
         self.kind == other.kind
             && (self.protocol.is_none() || self.protocol == other.protocol)
-            && match (self.ports, other.ports) {
-                (None, _) => true,
-                (Some(_), None) => false,
-                (Some((from, to)), Some((other_from, other_to))) => from <= other_from && other_to <= to,
+            && match (&self.ports, &other.ports) {
+                (Ports::All, _) => true,
+                (Ports::Range(from, to), Ports::Range(other_from, other_to)) if !self.is_icmp() => {
+                    from <= other_from && other_to <= to
+                }
+                (left, right) => left == right,
             }
             && match (&self.peer, &other.peer) {
                 (Peer::Addresses(outer, _), Peer::Addresses(inner, _)) => outer.covers(*inner),
                 (Peer::Everybody, _) => true,
                 (left, right) => left == right,
             }
+    }
+
+    /// Whether ports are types and codes, which are no range.
+    fn is_icmp(&self) -> bool {
+        self.protocol.as_deref().is_some_and(|protocol| protocol.starts_with("icmp"))
     }
 
     /// Whether the whole internet gets in.
@@ -59,7 +74,7 @@ impl Reach {
 
     /// Something that is open to everybody.
     pub(crate) fn open(kind: &'static str) -> Self {
-        Self { kind, protocol: None, ports: None, peer: Peer::Everybody }
+        Self { kind, protocol: None, ports: Ports::All, peer: Peer::Everybody }
     }
 
     /// Something that a setting opens to everybody. One that only a deployment knows may.
@@ -72,7 +87,7 @@ impl Reach {
         let setting = Pattern::literal(setting, resolve);
         match setting.as_text() {
             Some(text) => opens(&text).then(|| Self::open(kind)),
-            None => Some(Self { kind, protocol: None, ports: None, peer: Peer::Opaque(setting.to_string()) }),
+            None => Some(Self { kind, protocol: None, ports: Ports::All, peer: Peer::Opaque(setting.to_string()) }),
         }
     }
 }
@@ -85,6 +100,11 @@ impl Peer {
         }
     }
 
+    /// What can't be read.
+    fn opaque(value: &Value, resolve: Resolve<'_>) -> Self {
+        Self::Opaque(canonical(value, resolve).to_string())
+    }
+
     fn of(value: &Value, resolve: Resolve<'_>) -> Self {
         Self::addresses(&Pattern::literal(value, resolve).to_string())
     }
@@ -93,13 +113,14 @@ impl Peer {
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind)?;
-        if self.protocol.is_some() || self.ports.is_some() {
+        if self.protocol.is_some() || self.ports != Ports::All {
             write!(f, " {}", self.protocol.as_deref().map_or_else(|| "any protocol".to_owned(), code))?;
         }
-        match self.ports {
-            Some((from, to)) if from == to => write!(f, " port {from}")?,
-            Some((from, to)) => write!(f, " ports {from}-{to}")?,
-            None => {}
+        match &self.ports {
+            Ports::Range(from, to) if from == to => write!(f, " port {from}")?,
+            Ports::Range(from, to) => write!(f, " ports {from}-{to}")?,
+            Ports::Opaque(text) => write!(f, " ports {}", code(text))?,
+            Ports::All => {}
         }
         match &self.peer {
             Peer::Addresses(_, text) | Peer::Opaque(text) => write!(f, ", {}", code(text)),
@@ -110,7 +131,8 @@ impl fmt::Display for Reach {
 
 /// A rule of a security group, as a value or as a resource's properties.
 pub(crate) fn rules(kind: &'static str, rule: &Value, resolve: Resolve<'_>) -> Vec<Reach> {
-    let text = |name: &str| rule.get(name).map(|value| Pattern::literal(value, resolve).to_string());
+    let given = |name: &str| rule.get(name).filter(|value| !is_no_value(value));
+    let text = |name: &str| given(name).map(|value| Pattern::literal(value, resolve).to_string());
     let protocol = text("IpProtocol").unwrap_or_else(|| "-1".to_owned()).to_ascii_lowercase();
     let protocol = match protocol.as_str() {
         "-1" | "all" => None,
@@ -120,13 +142,7 @@ pub(crate) fn rules(kind: &'static str, rule: &Value, resolve: Resolve<'_>) -> V
         "58" => Some("icmpv6".to_owned()),
         other => Some(other.to_owned()),
     };
-    let port = |name: &str| text(name).and_then(|text| text.parse::<i64>().ok());
-    let ports = match (port("FromPort"), port("ToPort")) {
-        _ if protocol.is_none() => None,
-        (Some(-1), _) | (None, _) => None,
-        (Some(0), Some(65_535)) => None,
-        (Some(from), to) => Some((from, to.unwrap_or(from))),
-    };
+    let ports = if protocol.is_none() { Ports::All } else { ports(text("FromPort"), text("ToPort")) };
     const PEERS: [&str; 7] = [
         "CidrIp",
         "CidrIpv6",
@@ -136,27 +152,57 @@ pub(crate) fn rules(kind: &'static str, rule: &Value, resolve: Resolve<'_>) -> V
         "DestinationPrefixListId",
         "DestinationSecurityGroupId",
     ];
-    let peers = PEERS.iter().filter_map(|name| rule.get(*name)).map(|value| Peer::of(value, resolve));
-    let mut rules: Vec<Reach> = peers.map(|peer| Reach { kind, protocol: protocol.clone(), ports, peer }).collect();
+    let peers = PEERS.iter().filter_map(|name| given(name)).map(|value| Peer::of(value, resolve));
+    let mut rules: Vec<Reach> =
+        peers.map(|peer| Reach { kind, protocol: protocol.clone(), ports: ports.clone(), peer }).collect();
     if rules.is_empty() {
         // What can't be read equals only itself.
-        rules.push(Reach { kind, protocol, ports, peer: Peer::Opaque(rule.to_string()) });
+        rules.push(Reach { kind, protocol, ports, peer: Peer::opaque(rule, resolve) });
     }
     rules
 }
 
+fn ports(from: Option<String>, to: Option<String>) -> Ports {
+    let Some(from) = from else { return Ports::All };
+    let to = to.unwrap_or_else(|| from.clone());
+    match (from.parse(), to.parse()) {
+        (Ok(-1), Ok(_)) | (Ok(0), Ok(65_535)) => Ports::All,
+        (Ok(from), Ok(to)) => Ports::Range(from, to),
+        _ => Ports::Opaque(format!("{from}-{to}")),
+    }
+}
+
 /// Where a Kubernetes API answers the internet.
 pub(crate) fn endpoint(cluster: Resource<'_>, resolve: Resolve<'_>) -> Vec<Reach> {
-    let is_public = cluster
-        .at("ResourcesVpcConfig/EndpointPublicAccess")
-        .is_none_or(|value| Pattern::literal(value, resolve).to_string() != "false");
-    if !is_public {
-        return Vec::new();
-    }
     let reach =
-        |peer| Reach { kind: "public endpoint", protocol: Some("tcp".to_owned()), ports: Some((443, 443)), peer };
-    match cluster.at("ResourcesVpcConfig/PublicAccessCidrs").and_then(Value::as_array) {
-        Some(blocks) => blocks.iter().map(|block| reach(Peer::of(block, resolve))).collect(),
+        |peer| Reach { kind: "public endpoint", protocol: Some("tcp".to_owned()), ports: Ports::Range(443, 443), peer };
+    let config = cluster.at("ResourcesVpcConfig").unwrap_or(&Value::Null);
+    if is_intrinsic(config) {
+        return vec![reach(Peer::opaque(config, resolve))];
+    }
+    let given = |name: &str| config.get(name).filter(|value| !is_no_value(value));
+    let blocks = given("PublicAccessCidrs");
+    if let Some(setting) = given("EndpointPublicAccess") {
+        let setting = Pattern::literal(setting, resolve);
+        match setting.as_text() {
+            Some(text) if text == "false" => return Vec::new(),
+            Some(_) => {}
+            None => {
+                let blocks = canonical(blocks.unwrap_or(&Value::Null), resolve);
+                return vec![reach(Peer::Opaque(format!("{setting} {blocks}")))];
+            }
+        }
+    }
+    match blocks {
+        Some(Value::Array(blocks)) => {
+            let blocks = blocks.iter().filter(|block| !is_no_value(block));
+            blocks.map(|block| reach(Peer::of(block, resolve))).collect()
+        }
+        // A parameter's list is one text.
+        Some(blocks) => match Pattern::literal(blocks, resolve).as_text() {
+            Some(text) => text.split(',').map(|block| reach(Peer::addresses(block.trim()))).collect(),
+            None => vec![reach(Peer::opaque(blocks, resolve))],
+        },
         None => vec![reach(Peer::addresses("0.0.0.0/0"))],
     }
 }

@@ -11,7 +11,7 @@ use super::pattern::{Pattern, Scope};
 use super::statement::{self, Atom, Effect};
 use crate::model::code;
 use crate::parameters::Side;
-use crate::pieces::{Piece, Resolve, canonical, is_intrinsic, pieces, unresolved};
+use crate::pieces::{Piece, Resolve, canonical, is_intrinsic, is_no_value, pieces, unresolved};
 use crate::template::Resource;
 
 /// What a policy is the policy of.
@@ -57,8 +57,12 @@ pub(crate) enum Source<'a> {
     Permission(Resource<'a>),
     /// An `AWS::Events::EventBusPolicy` without a statement.
     BusPermission(Resource<'a>),
-    /// An access policy of a Kubernetes cluster.
-    Cluster(&'a Value),
+    /// An access policy or group of a Kubernetes cluster, given by an `AWS::EKS::AccessEntry`.
+    Cluster(Resource<'a>, &'a Value),
+    /// The role of an `AWS::EKS::PodIdentityAssociation`.
+    Pod(Resource<'a>, &'a Value),
+    /// What a group may do.
+    Member(&'a Value),
     /// An endpoint without a policy lets everything through.
     Everything,
 }
@@ -70,6 +74,7 @@ pub(crate) type Sources<'a> = BTreeMap<Subject, Vec<Source<'a>>>;
 const RESOURCE_POLICIES: &[(&str, &str, Option<&str>, &str)] = &[
     ("AWS::ApiGateway::RestApi", "Policy", None, "API"),
     ("AWS::DynamoDB::Table", "ResourcePolicy/PolicyDocument", None, "table"),
+    ("AWS::DynamoDB::Table", "StreamSpecification/ResourcePolicy/PolicyDocument", None, "table stream"),
     ("AWS::ECR::Repository", "RepositoryPolicyText", None, "repository"),
     ("AWS::EFS::FileSystem", "FileSystemPolicy", None, "file system"),
     ("AWS::Events::EventBus", "Policy", None, "event bus"),
@@ -124,6 +129,11 @@ fn of_resource<'a>(id: &'a str, resource: Resource<'a>, sources: &mut Sources<'a
             for managed in items(resource.at("ManagedPolicyArns")) {
                 add(Kind::Identity, what, id.to_owned(), Source::Managed(managed));
             }
+            if type_name == "AWS::IAM::User" {
+                for group in items(resource.at("Groups")) {
+                    add(Kind::Identity, what, id.to_owned(), Source::Member(group));
+                }
+            }
             if let Some(boundary) = resource.at("PermissionsBoundary") {
                 add(Kind::Identity, what, id.to_owned(), Source::Boundary(boundary));
             }
@@ -155,16 +165,49 @@ fn of_resource<'a>(id: &'a str, resource: Resource<'a>, sources: &mut Sources<'a
             add(Kind::Resource, "VPC endpoint", id.to_owned(), source);
         }
         "AWS::EKS::AccessEntry" => {
-            for policy in items(resource.at("AccessPolicies")) {
-                add(Kind::Identity, "access entry", id.to_owned(), Source::Cluster(policy));
+            for property in ["AccessPolicies", "KubernetesGroups", "Type"] {
+                for access in items(resource.at(property)).iter().filter(|access| *access != "STANDARD") {
+                    add(Kind::Identity, "access entry", id.to_owned(), Source::Cluster(resource, access));
+                }
             }
-            for group in items(resource.at("KubernetesGroups")) {
-                add(Kind::Identity, "access entry", id.to_owned(), Source::Cluster(group));
+        }
+        "AWS::EKS::PodIdentityAssociation" => {
+            for property in ["RoleArn", "TargetRoleArn"] {
+                if let Some(role) = resource.at(property) {
+                    add(Kind::Identity, "pod identity", id.to_owned(), Source::Pod(resource, role));
+                }
+            }
+            if let Some(policy) = resource.at("Policy") {
+                add(Kind::Identity, "pod identity", id.to_owned(), Source::Boundary(policy));
+            }
+        }
+        "AWS::IAM::UserToGroupAddition" => {
+            let Some(group) = resource.at("GroupName") else { return };
+            for user in items(resource.at("Users")) {
+                add(Kind::Identity, "user", name_of(user), Source::Member(group));
+            }
+        }
+        "AWS::DynamoDB::GlobalTable" => {
+            for replica in items(resource.at("Replicas")) {
+                let region = replica.get("Region").map(|region| Pattern::of(region, &unresolved).to_string());
+                let name = region.map_or_else(|| id.to_owned(), |region| format!("{id}/{region}"));
+                for (path, what) in [
+                    (&["ResourcePolicy", "PolicyDocument"] as &[&str], "table"),
+                    (&["ReplicaStreamSpecification", "ResourcePolicy", "PolicyDocument"], "table stream"),
+                ] {
+                    if let Some(document) = policy_in(replica, path) {
+                        add(Kind::Resource, what, name.clone(), Source::Document(document));
+                    }
+                }
             }
         }
         _ => {
             for (_, property, names, what) in RESOURCE_POLICIES.iter().filter(|(name, ..)| *name == type_name) {
-                let Some(document) = resource.at(property) else { continue };
+                let mut path = property.split('/');
+                let first = path.next().and_then(|first| resource.at(first));
+                let Some(document) = first.and_then(|first| policy_in(first, &path.collect::<Vec<_>>())) else {
+                    continue;
+                };
                 match names {
                     None => add(Kind::Resource, what, id.to_owned(), Source::Document(document)),
                     Some(names) => {
@@ -195,6 +238,19 @@ fn items(value: Option<&Value>) -> &[Value] {
     }
 }
 
+/// The policy at a path, or the function above it that hides one.
+fn policy_in<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    let mut value = value;
+    for part in path {
+        if is_intrinsic(value) {
+            // Most of what a function makes is no policy.
+            return value.to_string().contains("Policy").then_some(value);
+        }
+        value = value.get(part)?;
+    }
+    (!is_no_value(value)).then_some(value)
+}
+
 /// What a value names: the resource that it refers to, or its text.
 fn name_of(value: &Value) -> String {
     let parts = pieces(value, &unresolved);
@@ -221,9 +277,19 @@ impl Source<'_> {
             Self::Managed(arn) => vec![Atom::opaque(Effect::Allow, named("policy", arn))],
             Self::Attached(id) => vec![Atom::opaque(Effect::Allow, format!("policy ${{{id}}}"))],
             Self::Boundary(arn) => vec![Atom::opaque(Effect::Deny, named("all beyond boundary", arn))],
-            Self::Cluster(policy) => {
-                vec![Atom::opaque(Effect::Allow, format!("access {}", canonical(policy, resolve)))]
+            Self::Cluster(entry, access) => {
+                let given = |property: &str| Pattern::of(entry.at(property).unwrap_or(&Value::Null), resolve);
+                let (principal, cluster) = (given("PrincipalArn"), given("ClusterName"));
+                let access = canonical(access, resolve);
+                vec![Atom::opaque(Effect::Allow, format!("access {access} of {principal} to cluster {cluster}"))]
             }
+            Self::Pod(association, role) => {
+                let given = |property: &str| Pattern::of(association.at(property).unwrap_or(&Value::Null), resolve);
+                let (namespace, account, cluster) = (given("Namespace"), given("ServiceAccount"), given("ClusterName"));
+                let text = format!("{} by {namespace}/{account} of cluster {cluster}", named("role", role));
+                vec![Atom::opaque(Effect::Allow, text)]
+            }
+            Self::Member(group) => vec![Atom::opaque(Effect::Allow, named("all of group", group))],
             Self::Everything => {
                 let all = || Scope::Of(Pattern::text("*"));
                 vec![Atom {

@@ -154,7 +154,7 @@ mod tests {
         let refused = checked(&both, RULE, &[]).unwrap_err();
         assert!(refused.contains("data@us-west-2: `Work` (`AWS::SQS::Queue`) is to be removed"), "{refused}");
         assert!(refused.contains("`--allow data@us-west-2/Work:<reason>`"), "{refused}");
-        assert_eq!(refused.matches("data@us-west-2").count(), 1, "{refused}");
+        assert_eq!(refused.matches("data@us-west-2: ").count(), 1, "{refused}");
         for consent in ["Work:drained on Monday", "data@us-west-2/Work:drained on Monday"] {
             assert_eq!(checked(&both, RULE, &[consent]), Ok(()));
         }

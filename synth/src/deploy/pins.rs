@@ -148,6 +148,9 @@ impl Pin {
         if now.settings != self.settings {
             return Some("the checkout's tags, protection, role or alarm are others".to_owned());
         }
+        if self.deployed.is_some() && now.deployed.is_none() {
+            return Some("it has been deleted meanwhile".to_owned());
+        }
         // One that wasn't known then is decided by a stack of the same plan.
         let input = self.parameters.iter().find_map(|(name, then)| match now.parameters.get(name) {
             Some(now) if now == then => None,
@@ -163,7 +166,6 @@ impl Pin {
         }
         match (&self.deployed, &now.deployed) {
             (None, Some(_)) => Some("it has been made meanwhile".to_owned()),
-            (Some(_), None) => Some("it has been deleted meanwhile".to_owned()),
             (Some(then), Some(now)) if then.stack_id != now.stack_id => {
                 Some("it has been deleted and made anew meanwhile".to_owned())
             }

@@ -593,7 +593,13 @@ async fn a_plan_holds_until_something_moves() {
         json!({ "Resources": { "Bucket": { "Type": "AWS::S3::Bucket", "Properties": {} } } }).to_string();
     let surveyed = plan_of(&bench, changed_system()).await.1;
     let error = plan.check(&surveyed, &Selection::default()).unwrap_err();
-    assert_eq!(error.details(), ["delivery@us-east-1: it has been changed meanwhile, at a time unknown"]);
+    assert_eq!(
+        error.details(),
+        [
+            "delivery@us-east-1: it has been changed meanwhile, at a time unknown",
+            "events@us-east-1: input `Bucket` was `bucket-us-east-1`, and another stack has to be deployed now to know it"
+        ]
+    );
     let west = Selection { regions: vec![WEST.to_owned()], ..Selection::default() };
     plan.check(&surveyed, &west).unwrap();
 
@@ -614,10 +620,13 @@ async fn a_plan_pins_inputs_tags_and_protection() {
     let (plan, _) = plan_of(&bench, system()).await;
     let error = |surveyed: &[Surveyed]| plan.check(surveyed, &Selection::default()).unwrap_err().details().join("; ");
 
-    bench.cloud.stacks.borrow_mut().get_mut("us-west-2/tandem-test-data").unwrap().template =
-        data().template.text().replace("arn:orders", "arn:others");
-    let found = error(&plan_of(&bench, system()).await.1);
-    assert!(found.contains("events@us-east-1: input `Table`"), "{found}");
+    // Somebody has made the replica anew.
+    bench.cloud.tables.borrow_mut().insert("us-east-1/tandem-test-orders".to_owned(), 2);
+    assert_eq!(
+        error(&plan_of(&bench, system()).await.1),
+        "events@us-east-1: input `Stream` is `arn:us-east-1:tandem-test-orders:stream/2` now, and was \
+         `arn:us-east-1:tandem-test-orders:stream/1`"
+    );
 
     let bench = Bench::deployed().await;
     let mut stacks = system();

@@ -37,7 +37,7 @@ pub(crate) fn permissions(before: Side<'_>, after: Side<'_>, same_values: bool) 
         if was == is && same_values {
             continue;
         }
-        let atoms = |side: Side<'_>, other: Side<'_>, sources: Option<&Vec<sources::Source<'_>>>| -> Vec<Atom> {
+        let atoms = |side: Side<'_>, other: Side<'_>, sources: Option<&Vec<sources::Conditional<'_>>>| -> Vec<Atom> {
             let resolve = |name: &str| side.shown_value(name, other);
             sources.into_iter().flatten().flat_map(|source| source.atoms(subject.kind, &resolve)).collect()
         };

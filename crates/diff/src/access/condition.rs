@@ -29,6 +29,8 @@ struct Operator<'a> {
 enum Comparison {
     Texts,
     Patterns,
+    /// Patterns, compared between colons: there a `*` spans none.
+    Arns,
     Addresses,
     /// Only equal lists are comparable.
     Exactly,
@@ -41,7 +43,7 @@ pub(crate) fn demands(condition: &Value, resolve: Resolve<'_>) -> Vec<Demand> {
         for (key, values) in keys.as_object().into_iter().flatten() {
             let values: Vec<&Value> = values.as_array().map_or_else(|| vec![values], |list| list.iter().collect());
             let pattern = |value: &&Value| match comparison(split(operator).base) {
-                (Comparison::Patterns, _) => Pattern::of(value, resolve),
+                (Comparison::Patterns | Comparison::Arns, _) => Pattern::of(value, resolve),
                 _ => Pattern::literal(value, resolve),
             };
             demands.push(Demand::new(operator, key, values.iter().map(pattern).collect()));
@@ -67,7 +69,9 @@ impl Demand {
     pub(crate) fn is_positive(&self) -> bool {
         let operator = split(&self.operator);
         let (comparison, negated) = comparison(operator.base);
-        !negated && !operator.if_exists && comparison != Comparison::Exactly && !self.values.iter().any(Pattern::is_any)
+        // `ForAllValues` also holds where there is no value.
+        let needs_value = !operator.if_exists && !operator.set.eq_ignore_ascii_case("ForAllValues");
+        !negated && needs_value && comparison != Comparison::Exactly && !self.values.iter().any(Pattern::is_any)
     }
 
     /// Whether whatever fulfils this demand fulfils `other`. `false` also where that can't be shown.
@@ -80,7 +84,8 @@ impl Demand {
         if my_way == Comparison::Exactly || its_way == Comparison::Exactly {
             return mine.base == its.base && self.values == other.values;
         }
-        let same_kind = (my_way == Comparison::Addresses) == (its_way == Comparison::Addresses);
+        let same_kind =
+            [Comparison::Addresses, Comparison::Arns].iter().all(|way| (my_way == *way) == (its_way == *way));
         let same_case = (mine.base.ends_with("IgnoreCase")) == (its.base.ends_with("IgnoreCase"));
         if my_not != its_not || !same_kind || !same_case {
             return false;
@@ -110,9 +115,11 @@ fn comparison(base: &str) -> (Comparison, bool) {
     match base {
         "StringEquals" | "StringEqualsIgnoreCase" => (Comparison::Texts, false),
         "StringNotEquals" | "StringNotEqualsIgnoreCase" => (Comparison::Texts, true),
+        "StringLike" => (Comparison::Patterns, false),
+        "StringNotLike" => (Comparison::Patterns, true),
         // Both operators for ARNs take wildcards.
-        "StringLike" | "ArnLike" | "ArnEquals" => (Comparison::Patterns, false),
-        "StringNotLike" | "ArnNotLike" | "ArnNotEquals" => (Comparison::Patterns, true),
+        "ArnLike" | "ArnEquals" => (Comparison::Arns, false),
+        "ArnNotLike" | "ArnNotEquals" => (Comparison::Arns, true),
         "IpAddress" => (Comparison::Addresses, false),
         "NotIpAddress" => (Comparison::Addresses, true),
         _ => (Comparison::Exactly, false),
@@ -127,7 +134,7 @@ fn contains(way: Comparison, outer: &Pattern, inner: &Pattern) -> bool {
             _ => outer == inner,
         };
     }
-    outer.covers(inner)
+    if way == Comparison::Arns { outer.covers_arn(inner) } else { outer.covers(inner) }
 }
 
 #[cfg(test)]
@@ -155,9 +162,30 @@ mod tests {
             (json!({"Bool": {"k": "true"}}), json!({"Bool": {"k": "false"}}), false),
             (json!({"ArnLike": {"k": "arn:x:1"}}), json!({"ArnEquals": {"k": "arn:x:*"}}), true),
             (json!({"ForAllValues:StringEquals": {"k": "a"}}), json!({"StringEquals": {"k": "a"}}), false),
+            (json!({"ArnEquals": {"k": "arn:x:*"}}), json!({"ArnLike": {"k": "arn:x:*"}}), true),
+            (json!({"ArnLike": {"k": "arn:x:*"}}), json!({"StringLike": {"k": "arn:x:*"}}), false),
+            (json!({"StringLike": {"k": "arn:x:*"}}), json!({"ArnLike": {"k": "arn:x:*"}}), false),
+            (json!({"StringNotLike": {"k": "arn:x:*"}}), json!({"ArnNotLike": {"k": "arn:x:*"}}), false),
+            (json!({"ArnLike": {"k": "arn:a:b:c:1:d"}}), json!({"ArnLike": {"k": "arn:a:*:1:d"}}), false),
+            (json!({"ArnLike": {"k": "arn:a:b:c:1:d:e"}}), json!({"ArnLike": {"k": "arn:a:b:*:1:d*"}}), true),
         ] {
             let one = |value| demands(value, &crate::pieces::unresolved).remove(0);
             assert_eq!(one(&stronger).implies(&one(&weaker)), expected, "{stronger} {weaker}");
+        }
+    }
+
+    #[test]
+    fn a_demand_that_holds_without_a_value_lets_in_more_than_it_names() {
+        for (operator, expected) in [
+            ("StringEquals", true),
+            ("ArnLike", true),
+            ("ForAnyValue:StringEquals", true),
+            ("ForAllValues:StringEquals", false),
+            ("StringEqualsIfExists", false),
+            ("StringNotEquals", false),
+        ] {
+            let demand = Demand::new(operator, "aws:PrincipalOrgID", vec![Pattern::text("o-1")]);
+            assert_eq!(demand.is_positive(), expected, "{operator}");
         }
     }
 }

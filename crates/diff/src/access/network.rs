@@ -61,15 +61,18 @@ fn collect(side: Side<'_>, other: Side<'_>) -> Reaches {
     let resolve = |name: &str| side.shown_value(name, other);
     for (id, resource) in template.resources() {
         let condition = resource.attribute("Condition").and_then(Value::as_str);
-        if condition.is_none_or(|name| side.condition(name) != Some(false)) {
-            of_resource(id, resource, &resolve, &mut reaches);
+        let decided = condition.map(|name| (name, side.condition(name)));
+        let condition = decided.and_then(|(name, holds)| holds.is_none().then_some(name));
+        if !matches!(decided, Some((_, Some(false)))) {
+            of_resource(id, resource, condition, &resolve, &mut reaches);
         }
     }
     reaches
 }
 
-fn of_resource(id: &str, resource: Resource<'_>, resolve: Resolve<'_>, reaches: &mut Reaches) {
-    let mut add = |what: &str, name: &str, found: Vec<Reach>| {
+fn of_resource(id: &str, resource: Resource<'_>, condition: Option<&str>, resolve: Resolve<'_>, reaches: &mut Reaches) {
+    let mut add = |what: &str, name: &str, mut found: Vec<Reach>| {
+        found.iter_mut().for_each(|reach| reach.condition = condition.map(str::to_owned));
         if !found.is_empty() {
             reaches.entry(format!("{what} {}", code(name))).or_default().extend(found);
         }
@@ -88,7 +91,13 @@ fn of_resource(id: &str, resource: Resource<'_>, resolve: Resolve<'_>, reaches: 
             // Without a rule of its own a group lets everything out.
             let egress = inline("SecurityGroupEgress", "egress").unwrap_or_else(|| {
                 ["0.0.0.0/0", "::/0"]
-                    .map(|all| Reach { kind: "egress", protocol: None, ports: Ports::All, peer: Peer::addresses(all) })
+                    .map(|all| Reach {
+                        kind: "egress",
+                        protocol: None,
+                        ports: Ports::All,
+                        peer: Peer::addresses(all),
+                        condition: None,
+                    })
                     .to_vec()
             });
             add("security group", id, egress);

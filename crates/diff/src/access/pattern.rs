@@ -102,6 +102,15 @@ impl Pattern {
         pattern[at..].iter().all(|token| *token == Token::Any)
     }
 
+    /// As [`Self::covers`], for patterns of ARNs: the parts between the first five colons are matched one by one.
+    pub(crate) fn covers_arn(&self, other: &Self) -> bool {
+        let parts = |pattern: &Self| -> Vec<Self> {
+            pattern.0.splitn(6, |token| *token == Token::Char(':')).map(|part| Self(part.into())).collect()
+        };
+        let (mine, its) = (parts(self), parts(other));
+        mine.len() == its.len() && mine.iter().zip(&its).all(|(mine, its)| mine.covers(its))
+    }
+
     /// Whether no text is of both. `false` also where that can't be shown.
     pub(crate) fn is_apart(&self, other: &Self) -> bool {
         let clash = |left: &mut dyn Iterator<Item = &Token>, right: &mut dyn Iterator<Item = &Token>| {

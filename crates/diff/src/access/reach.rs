@@ -19,6 +19,8 @@ pub(crate) struct Reach {
     pub(crate) protocol: Option<String>,
     pub(crate) ports: Ports,
     pub(crate) peer: Peer,
+    /// The condition of its resource, where it isn't decided.
+    pub(crate) condition: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,7 @@ impl Reach {
     /// Whether whatever `other` lets through is let through here.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         self.kind == other.kind
+            && (self.condition.is_none() || self.condition == other.condition)
             && (self.protocol.is_none() || self.protocol == other.protocol)
             && match (&self.ports, &other.ports) {
                 (Ports::All, _) => true,
@@ -74,7 +77,7 @@ impl Reach {
 
     /// Something that is open to everybody.
     pub(crate) fn open(kind: &'static str) -> Self {
-        Self { kind, protocol: None, ports: Ports::All, peer: Peer::Everybody }
+        Self { kind, protocol: None, ports: Ports::All, peer: Peer::Everybody, condition: None }
     }
 
     /// Something that a setting opens to everybody. One that only a deployment knows may.
@@ -87,7 +90,13 @@ impl Reach {
         let setting = Pattern::literal(setting, resolve);
         match setting.as_text() {
             Some(text) => opens(&text).then(|| Self::open(kind)),
-            None => Some(Self { kind, protocol: None, ports: Ports::All, peer: Peer::Opaque(setting.to_string()) }),
+            None => Some(Self {
+                kind,
+                protocol: None,
+                ports: Ports::All,
+                peer: Peer::Opaque(setting.to_string()),
+                condition: None,
+            }),
         }
     }
 }
@@ -123,9 +132,10 @@ impl fmt::Display for Reach {
             Ports::All => {}
         }
         match &self.peer {
-            Peer::Addresses(_, text) | Peer::Opaque(text) => write!(f, ", {}", code(text)),
-            Peer::Everybody => Ok(()),
+            Peer::Addresses(_, text) | Peer::Opaque(text) => write!(f, ", {}", code(text))?,
+            Peer::Everybody => {}
         }
+        self.condition.iter().try_for_each(|condition| write!(f, " if condition {}", code(condition)))
     }
 }
 
@@ -153,11 +163,12 @@ pub(crate) fn rules(kind: &'static str, rule: &Value, resolve: Resolve<'_>) -> V
         "DestinationSecurityGroupId",
     ];
     let peers = PEERS.iter().filter_map(|name| given(name)).map(|value| Peer::of(value, resolve));
-    let mut rules: Vec<Reach> =
-        peers.map(|peer| Reach { kind, protocol: protocol.clone(), ports: ports.clone(), peer }).collect();
+    let mut rules: Vec<Reach> = peers
+        .map(|peer| Reach { kind, protocol: protocol.clone(), ports: ports.clone(), peer, condition: None })
+        .collect();
     if rules.is_empty() {
         // What can't be read equals only itself.
-        rules.push(Reach { kind, protocol, ports, peer: Peer::opaque(rule, resolve) });
+        rules.push(Reach { kind, protocol, ports, peer: Peer::opaque(rule, resolve), condition: None });
     }
     rules
 }
@@ -174,8 +185,13 @@ fn ports(from: Option<String>, to: Option<String>) -> Ports {
 
 /// Where a Kubernetes API answers the internet.
 pub(crate) fn endpoint(cluster: Resource<'_>, resolve: Resolve<'_>) -> Vec<Reach> {
-    let reach =
-        |peer| Reach { kind: "public endpoint", protocol: Some("tcp".to_owned()), ports: Ports::Range(443, 443), peer };
+    let reach = |peer| Reach {
+        kind: "public endpoint",
+        protocol: Some("tcp".to_owned()),
+        ports: Ports::Range(443, 443),
+        peer,
+        condition: None,
+    };
     let config = cluster.at("ResourcesVpcConfig").unwrap_or(&Value::Null);
     if is_intrinsic(config) {
         return vec![reach(Peer::opaque(config, resolve))];

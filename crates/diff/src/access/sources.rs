@@ -67,7 +67,14 @@ pub(crate) enum Source<'a> {
     Everything,
 }
 
-pub(crate) type Sources<'a> = BTreeMap<Subject, Vec<Source<'a>>>;
+/// A source, and the condition of its resource where it isn't decided.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Conditional<'a> {
+    source: Source<'a>,
+    condition: Option<&'a str>,
+}
+
+pub(crate) type Sources<'a> = BTreeMap<Subject, Vec<Conditional<'a>>>;
 
 /// Resource types whose policy is about one thing: type, property of the policy, the thing it names (none for itself),
 /// what that is.
@@ -102,17 +109,18 @@ pub(crate) fn collect(side: Side<'_>) -> Sources<'_> {
     let Some(template) = side.template else { return sources };
     for (id, resource) in template.resources() {
         let condition = resource.attribute("Condition").and_then(Value::as_str);
-        if condition.is_some_and(|name| side.condition(name) == Some(false)) {
-            continue;
+        match condition.map(|name| (name, side.condition(name))) {
+            Some((_, Some(false))) => {}
+            Some((name, None)) => of_resource(id, resource, Some(name), &mut sources),
+            None | Some((_, Some(true))) => of_resource(id, resource, None, &mut sources),
         }
-        of_resource(id, resource, &mut sources);
     }
     sources
 }
 
-fn of_resource<'a>(id: &'a str, resource: Resource<'a>, sources: &mut Sources<'a>) {
+fn of_resource<'a>(id: &'a str, resource: Resource<'a>, condition: Option<&'a str>, sources: &mut Sources<'a>) {
     let mut add = |kind, what, name: String, source| {
-        sources.entry(Subject { kind, what, name }).or_default().push(source);
+        sources.entry(Subject { kind, what, name }).or_default().push(Conditional { source, condition });
     };
     let type_name = resource.type_name();
     match type_name {
@@ -261,9 +269,20 @@ fn name_of(value: &Value) -> String {
     target.unwrap_or_else(|| Pattern::of(value, &unresolved).to_string())
 }
 
+impl Conditional<'_> {
+    /// What it allows and denies, if its condition holds.
+    pub(crate) fn atoms(&self, kind: Kind, resolve: Resolve<'_>) -> Vec<Atom> {
+        let mut atoms = self.source.atoms(kind, resolve);
+        if let Some(name) = self.condition {
+            atoms.iter_mut().for_each(|atom| atom.depend_on(name));
+        }
+        atoms
+    }
+}
+
 impl Source<'_> {
     /// What it allows and denies.
-    pub(crate) fn atoms(&self, kind: Kind, resolve: Resolve<'_>) -> Vec<Atom> {
+    fn atoms(&self, kind: Kind, resolve: Resolve<'_>) -> Vec<Atom> {
         let named = |what: &str, value: &Value| format!("{what} {}", Pattern::of(value, resolve));
         match self {
             Self::Document(document) => {

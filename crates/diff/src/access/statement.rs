@@ -65,6 +65,19 @@ impl Atom {
         }
     }
 
+    /// Makes it hang on a condition of the template, of which only a deployment knows whether it holds.
+    pub(crate) fn depend_on(&mut self, condition: &str) {
+        if let Some(opaque) = &mut self.opaque {
+            opaque.push_str(&format!(" if condition {condition}"));
+            return;
+        }
+        // As a demand that nothing else fulfils.
+        let demand = Demand::new("condition", condition, vec![Pattern::text("holds")]);
+        let mut demands: Vec<Demand> = self.conditions.iter().cloned().chain([demand]).collect();
+        demands.sort_unstable();
+        self.conditions = demands.into();
+    }
+
     /// Whether whatever `other` is about is also what this one is about.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         if self.opaque.is_some() || other.opaque.is_some() {

@@ -25,7 +25,7 @@ printf 'None\n' >present
 ends 'an image is pushed' 0 "$scripts/push-image.sh" staging us-east-1 layout
 same 'with the digest that it has' "copy --preserve-digests oci:layout docker://$uri:c0ffee-0123456789ab" "$(grep copy asked)"
 same 'which is told' "\`$uri@$digest\`" "$(<summary)"
-rm asked && printf '%s\n' "$digest" >present
+rm -f asked && printf '%s\n' "$digest" >present
 ends 'one that is there' 0 "$scripts/push-image.sh" staging us-east-1 layout
 same 'is not pushed again' no "$([[ -e asked ]] && printf yes || printf no)"
 printf 'None\n' >uri
@@ -41,7 +41,7 @@ printf '%s\n' "${@: -1}" >>asked
 [[ $* == *us-east-1* ]] && cat east || printf 200
 END
 export TRIES=2 PAUSE=0
-rm asked && printf 200 >east
+rm -f asked && printf 200 >east
 ends 'all are well' 0 "$scripts/region-health.sh" staging
 same 'each is asked' $'https://us-west-2.example.com/health\nhttps://us-east-1.example.com/health' "$(<asked)"
 printf 503 >east

@@ -33,7 +33,7 @@ runs() {
     {"id": 2, "run_number": 2, "head_sha": "beef", "head_repository": {"full_name": "%s"}}]}' "$1" "$1" "$1" >runs.json
 }
 
-printf '{"stacks": []}' >artifact.json
+printf '{"stacks": {}, "consents": []}' >artifact.json
 pull '"2026-12-01"' c0ffee example/tandem && runs example/tandem
 same 'the merged one' found "$(plan)"
 same 'of the latest run' '3 plan-staging' "$(<told)"
@@ -48,6 +48,8 @@ same 'pushed without a pull request' none "$(plan)"
 pull '"2026-12-01"' c0ffee example/tandem && runs stranger/tandem
 same 'a run of a fork' none "$(plan)"
 runs example/tandem
+printf '{"stacks": {}, "consents": [{"resource": "Orders", "reason": "a branch says so"}]}' >artifact.json
+same 'one with consents' none "$(plan)"
 printf '[1]' >artifact.json
 same 'no plan' none "$(plan)"
 printf 'no JSON' >artifact.json

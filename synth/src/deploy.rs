@@ -55,7 +55,7 @@ use cloud::{StackRef, Stacks as _};
 use lease::Lease;
 use lock::DeployLock;
 use pins::PlanFile;
-use plan::{Approved, Drafted, Planned};
+use plan::{Approved, Drafted, Planned, Seen};
 use progress::Board;
 
 pub use changes::Changes;
@@ -101,9 +101,12 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
     let _lock = DeployLock::take(&options.checkout, environment.environment_name(), "deploy")?;
     let drafted = stacks_of(environment)?;
     options.selection.check(&drafted)?;
+    // Before anything is built: what is wrong with the file is told at once.
+    let (name, account) = (environment.environment_name(), environment.account().as_str());
+    let plan = options.plan.as_deref().map(|path| PlanFile::read(path, name, account)).transpose()?;
     match environment.target() {
-        EnvironmentTarget::Local => run_local(ui, environment, options, drafted).await,
-        EnvironmentTarget::Aws => run_aws(ui, environment, options, drafted).await,
+        EnvironmentTarget::Local => run_local(ui, environment, options, drafted, plan.as_ref()).await,
+        EnvironmentTarget::Aws => run_aws(ui, environment, options, drafted, plan.as_ref()).await,
     }
 }
 
@@ -112,6 +115,7 @@ async fn run_aws(
     environment: &Environment,
     options: &Options,
     stacks: Vec<system::Stack>,
+    plan: Option<&PlanFile>,
 ) -> Result<Outcome, Error> {
     let needs = if options.from_artifacts.is_some() { Needs::Deploy } else { Needs::Aws };
     doctor::require(&doctor::check(needs))?;
@@ -129,7 +133,7 @@ async fn run_aws(
             packed(environment, &options.checkout, built).await?
         }
     };
-    let work = released(ui, environment, options, stacks, &clouds, &artifacts);
+    let work = released(ui, environment, options, stacks, plan, &clouds, &artifacts);
     let mut outcome = alone(ui, environment, &clouds, options.wait, "synth deploy", work).await?;
     if options.from_artifacts.is_none() {
         artifacts.remove_others();
@@ -171,46 +175,46 @@ async fn released(
     environment: &Environment,
     options: &Options,
     stacks: Vec<system::Stack>,
+    plan: Option<&PlanFile>,
     clouds: &Clouds,
     artifacts: &Artifacts,
 ) -> Result<Outcome, Error> {
-    let is_reviewed = reviewed(ui, environment, options, &stacks, clouds).await?;
-    let planned = planned(clouds, stacks, &options.selection, artifacts).await?;
+    let seen = reviewed(ui, environment, options, &stacks, plan, clouds).await?;
+    let planned = planned(clouds, stacks, &options.selection, artifacts, seen).await?;
     let question = format!(
         "change account {} ({}) for environment `{}`?",
         environment.account(),
         environment.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         environment.environment_name()
     );
-    let approved = approved(ui, clouds, planned, options.assume_yes || is_reviewed, &question).await?;
+    let approved = approved(ui, clouds, planned, options.assume_yes || plan.is_some(), &question).await?;
     let applied = carried_out(ui, clouds, approved, artifacts, Rules { refuse_unapproved_harm: true }).await?;
     let mut outcome = Outcome::of(environment, &applied);
     outcome.functions = verified(clouds, &applied, artifacts).await?;
     Ok(outcome)
 }
 
-/// Whether the plan that was given still holds; without one, false. In both cases nothing that is refused is in the change.
+/// Makes sure that the plan that was given still holds, and that nothing that is refused is in the change. Gives what was read.
 async fn reviewed(
     ui: &Ui,
     environment: &Environment,
     options: &Options,
     stacks: &[system::Stack],
+    plan: Option<&PlanFile>,
     clouds: &Clouds,
-) -> Result<bool, Error> {
-    let (name, account) = (environment.environment_name(), environment.account().as_str());
-    let plan = options.plan.as_deref().map(|path| PlanFile::read(path, name, account)).transpose()?;
+) -> Result<Seen, Error> {
     let surveyed = survey::read(clouds, stacks.to_vec()).await?;
-    if let Some(plan) = &plan {
+    if let Some(plan) = plan {
         plan.check(&surveyed, &options.selection)?;
     }
     let consents: Vec<Consent> =
-        plan.iter().flat_map(|plan| &plan.consents).chain(&options.consents).cloned().collect();
+        plan.into_iter().flat_map(|plan| &plan.consents).chain(&options.consents).cloned().collect();
     if environment.target() == EnvironmentTarget::Aws {
         for agreed in guard::check(&survey::compared(&surveyed)?, &options.selection, &consents)? {
             ui.notice(&agreed);
         }
     }
-    Ok(plan.is_some())
+    Ok(survey::seen(surveyed))
 }
 
 async fn run_local(
@@ -218,6 +222,7 @@ async fn run_local(
     environment: &Environment,
     options: &Options,
     stacks: Vec<system::Stack>,
+    plan: Option<&PlanFile>,
 ) -> Result<Outcome, Error> {
     if options.from_artifacts.is_some() {
         return Err(Error::usage("packed functions are for AWS, and the local platform runs what is built here")
@@ -229,7 +234,7 @@ async fn run_local(
     let platform = local::up(ui, &options.checkout, name, options.ports);
     let build = artifacts::build(ui, &options.checkout, Target::Host);
     let (platform, built) = tokio::try_join!(platform, build)?;
-    let outcome = match run_on(ui, environment, options, stacks, built, &platform).await {
+    let outcome = match run_on(ui, environment, options, stacks, plan, built, &platform).await {
         Ok(outcome) => outcome,
         Err(error) => return Err(with_damage(error, &platform).await),
     };
@@ -268,6 +273,7 @@ async fn run_on(
     environment: &Environment,
     options: &Options,
     stacks: Vec<system::Stack>,
+    plan: Option<&PlanFile>,
     built: Built,
     platform: &Platform,
 ) -> Result<Outcome, Error> {
@@ -281,10 +287,11 @@ async fn run_on(
     };
     let placeholders = types.iter().flat_map(|types| outcome::placeholders(&stacks, types)).collect();
 
-    if options.plan.is_some() {
-        reviewed(ui, environment, options, &stacks, &clouds).await?;
-    }
-    let planned = planned(&clouds, stacks, &options.selection, &artifacts).await?;
+    let seen = match plan {
+        Some(_) => reviewed(ui, environment, options, &stacks, plan, &clouds).await?,
+        None => Seen::new(),
+    };
+    let planned = planned(&clouds, stacks, &options.selection, &artifacts, seen).await?;
     for line in outcome::plan_table(&planned) {
         ui.status(&line);
     }
@@ -335,9 +342,10 @@ async fn planned(
     stacks: Vec<system::Stack>,
     selection: &Selection,
     artifacts: &Artifacts,
+    seen: Seen,
 ) -> Result<Planned, Error> {
     let (stacks, context) = stacks.into_iter().partition(|stack| selection.includes(&stack.key));
-    let drafted = Drafted { stacks, context, code_keys: artifacts.keys() };
+    let drafted = Drafted { stacks, context, code_keys: artifacts.keys(), seen };
     let planned = plan::plan(clouds, drafted).await.map_err(outcome::plan_error)?;
     let stuck: Vec<_> =
         planned.stuck().map(|(key, status, next)| (format!("{key} is in {status}"), next.to_owned())).collect();

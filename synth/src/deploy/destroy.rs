@@ -404,7 +404,8 @@ mod tests {
     }
 
     async fn deployed(cloud: &FakeCloud) -> Vec<(Stack, Observed)> {
-        let drafted = Drafted { stacks: stacks(), context: Vec::new(), code_keys: BTreeMap::new() };
+        let drafted =
+            Drafted { stacks: stacks(), context: Vec::new(), code_keys: BTreeMap::new(), seen: BTreeMap::new() };
         let planned = plan(cloud, drafted).await.unwrap();
         let rules = Rules { refuse_unapproved_harm: true };
         apply(cloud, planned.approve(), &crate::artifacts::Artifacts::default(), rules, &Silent).await;

@@ -22,7 +22,12 @@ pub(crate) struct Drafted {
     /// Stacks that are not deployed this time, but whose outputs may be needed.
     pub(crate) context: Vec<Stack>,
     pub(crate) code_keys: CodeKeys,
+    /// What was read of stacks just before; they aren't read again.
+    pub(crate) seen: Seen,
 }
+
+/// What is deployed of stacks that were looked at; nothing of one that isn't there.
+pub(crate) type Seen = BTreeMap<StackKey, Option<Deployed>>;
 
 /// What a deployment will do, before anyone agreed to it.
 #[derive(Debug)]
@@ -183,9 +188,13 @@ pub(crate) fn difference(stack: &Stack, parameters: &BTreeMap<String, String>, d
 
 /// Compares everything and makes the change sets that can be made now.
 pub(crate) async fn plan(cloud: &impl Cloud, drafted: Drafted) -> Result<Planned, PlanError> {
-    let Drafted { stacks, context, code_keys } = drafted;
-    let deployed = try_join_all(stacks.iter().map(|stack| look(cloud, stack))).await?;
-    let mut outputs = outputs_of(cloud, &context).await?;
+    let Drafted { stacks, context, code_keys, seen } = drafted;
+    let deployed = try_join_all(stacks.iter().map(async |stack| match seen.get(&stack.key) {
+        Some(deployed) => Ok(deployed.clone()),
+        None => look(cloud, stack).await,
+    }));
+    let deployed = deployed.await?;
+    let mut outputs = outputs_of(cloud, &context, &seen).await?;
     for stack in &stacks {
         let known = |needed: &StackKey| outputs.contains_key(needed) || stacks.iter().any(|stack| stack.key == *needed);
         if let Some(needs) = stack.depends_on.iter().find(|needed| !known(needed)) {
@@ -243,8 +252,11 @@ pub(crate) async fn plan(cloud: &impl Cloud, drafted: Drafted) -> Result<Planned
 }
 
 /// Outputs of the stacks that are deployed; the others are left out.
-async fn outputs_of(cloud: &impl Cloud, stacks: &[Stack]) -> Result<Outputs, CallError> {
+async fn outputs_of(cloud: &impl Cloud, stacks: &[Stack], seen: &Seen) -> Result<Outputs, CallError> {
     let observed = try_join_all(stacks.iter().map(async |stack| {
+        if let Some(deployed) = seen.get(&stack.key) {
+            return Ok(deployed.as_ref().map(|deployed| deployed.observed.clone()));
+        }
         let region = &stack.key.region;
         let target = StackRef { region, name: &stack.cloudformation_name };
         patiently(cloud, region, async || cloud.stack(target).await).await

@@ -9,7 +9,7 @@ use infra::environment::{Environment, Target};
 use super::cloud::{CallError, Cloud};
 use super::inputs::{InputError, Known, Outputs, known};
 use super::outcome::{call_error, plan_error};
-use super::plan::{Deployed, Difference, PlanError, difference, look};
+use super::plan::{Deployed, Difference, PlanError, Seen, difference, look};
 use super::sdk::Endpoint;
 use super::system::{Source, Stack, StackKey};
 use super::{connect, draft, endpoint_of, platform};
@@ -83,6 +83,11 @@ impl Surveyed {
             ..StackChange::new(key_of(&self.stack.key), self.before.as_ref(), Some(&self.after))
         }
     }
+}
+
+/// What was read of each stack, for a plan of the same moment.
+pub(crate) fn seen(surveyed: Vec<Surveyed>) -> Seen {
+    surveyed.into_iter().map(|one| (one.stack.key, one.deployed)).collect()
 }
 
 /// Compares what was surveyed.

@@ -11,7 +11,7 @@ use super::apply::{Applied, Done, Progress, Rules, StackError, StackOutcome, app
 use super::cloud::{ChangeKind, Event};
 use super::fake::FakeCloud;
 use super::pins::PlanFile;
-use super::plan::{Action, Drafted, Planned, plan};
+use super::plan::{Action, Drafted, Planned, Seen, plan};
 use super::survey::{self, Surveyed};
 use super::system::{Source, Stack, StackKey, Template};
 use crate::artifacts::{Artifact, Artifacts};
@@ -127,7 +127,7 @@ impl Bench {
 
     async fn plan(&self, stacks: Vec<Stack>) -> Planned {
         let code_keys = artifacts(&self.folder, self.revision).keys();
-        plan(&self.cloud, Drafted { stacks, context: Vec::new(), code_keys }).await.unwrap()
+        plan(&self.cloud, Drafted { stacks, context: Vec::new(), code_keys, seen: Seen::new() }).await.unwrap()
     }
 
     async fn apply(&self, planned: Planned) -> Applied {
@@ -331,7 +331,9 @@ async fn a_run_that_is_killed_anywhere_is_carried_on() {
         bench.cloud.dies_after.set(Some(calls));
         let code_keys = artifacts(&bench.folder, 1).keys();
         // What the killed run reports does not matter: it is gone.
-        if let Ok(planned) = plan(&bench.cloud, Drafted { stacks: system(), context: Vec::new(), code_keys }).await {
+        if let Ok(planned) =
+            plan(&bench.cloud, Drafted { stacks: system(), context: Vec::new(), code_keys, seen: Seen::new() }).await
+        {
             bench.apply(planned).await;
         }
         bench.cloud.dies_after.set(None);
@@ -356,7 +358,9 @@ async fn a_storm_of_throttling_ends_in_an_error_and_never_counts_as_absence() {
     let bench = Bench::deployed().await;
     bench.cloud.throttled.borrow_mut().insert("DescribeStacks", u32::MAX);
     let code_keys = artifacts(&bench.folder, 1).keys();
-    let error = plan(&bench.cloud, Drafted { stacks: system(), context: Vec::new(), code_keys }).await.unwrap_err();
+    let error = plan(&bench.cloud, Drafted { stacks: system(), context: Vec::new(), code_keys, seen: Seen::new() })
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("is throttled"), "{error}");
     assert_eq!(bench.cloud.writes(), []);
 }
@@ -531,12 +535,19 @@ async fn a_selected_stack_needs_the_others_deployed() {
     let bench = Bench::new();
     let code_keys = artifacts(&bench.folder, 1).keys();
     let context = system()[..3].to_vec();
-    let selected = || Drafted { stacks: vec![events(EAST)], context: context.clone(), code_keys: code_keys.clone() };
+    let selected = || Drafted {
+        stacks: vec![events(EAST)],
+        context: context.clone(),
+        code_keys: code_keys.clone(),
+        seen: Seen::new(),
+    };
     let error = plan(&bench.cloud, selected()).await.unwrap_err();
     assert_eq!(error.to_string(), "events@us-east-1 needs delivery@us-east-1, which is not deployed and not selected");
 
     bench.deploy(context.clone()).await;
-    let planned = plan(&bench.cloud, Drafted { stacks: vec![events(EAST)], context, code_keys }).await.unwrap();
+    let planned = plan(&bench.cloud, Drafted { stacks: vec![events(EAST)], context, code_keys, seen: Seen::new() })
+        .await
+        .unwrap();
     assert_eq!(summary(&bench.apply(planned).await), "created");
     assert_eq!(bench.cloud.status(&key("events@us-west-2")), None);
 }
@@ -575,6 +586,18 @@ async fn a_comparison_only_reads() {
     let diff = survey::compared(&survey::read(&empty, system()).await.unwrap()).unwrap();
     assert!(diff.stacks.iter().all(|stack| stack.fate == diff::StackFate::Created));
     assert_eq!(empty.writes(), []);
+}
+
+/// What was compared is what is planned, and nothing is asked twice.
+#[tokio::test]
+async fn what_was_surveyed_is_not_read_again() {
+    let bench = Bench::deployed().await;
+    let surveyed = survey::read(&bench.cloud, system()).await.unwrap();
+    bench.cloud.forget_calls();
+    let code_keys = artifacts(&bench.folder, bench.revision).keys();
+    let drafted = Drafted { stacks: system(), context: Vec::new(), code_keys, seen: survey::seen(surveyed) };
+    assert!(plan(&bench.cloud, drafted).await.unwrap().is_nothing());
+    assert_eq!((bench.cloud.count("DescribeStacks"), bench.cloud.count("GetTemplate")), (0, 0));
 }
 
 #[tokio::test]

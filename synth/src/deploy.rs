@@ -29,6 +29,7 @@ mod platform;
 mod progress;
 mod sdk;
 pub mod status;
+mod steps;
 pub(crate) mod survey;
 pub mod system;
 mod verify;
@@ -210,7 +211,7 @@ async fn reviewed(
     let consents: Vec<Consent> =
         plan.into_iter().flat_map(|plan| &plan.consents).chain(&options.consents).cloned().collect();
     if environment.target() == EnvironmentTarget::Aws {
-        for agreed in guard::check(&survey::compared(&surveyed)?, &options.selection, &consents)? {
+        for agreed in guard::check(&survey::carried_out(&surveyed)?, &options.selection, &consents)? {
             ui.notice(&agreed);
         }
     }

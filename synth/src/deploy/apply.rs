@@ -14,7 +14,8 @@ use super::failure::{RootCause, root_cause};
 use super::follow::{Followed, Watch, follow, watch_from_now, watch_running};
 use super::graph::{self, Ended};
 use super::inputs::{CodeKeys, InputError, Outputs, Resolved, delivery_of, resolve};
-use super::plan::{Action, Approved, Difference, Entry, Planned, Step, difference, look, step_for};
+use super::plan::{Action, Approved, Deployed, Difference, Entry, Planned, Step, difference, look, step_for};
+use super::steps::{parameters_of, steps};
 use super::system::{BUCKET_OUTPUT, Stack, StackKey};
 use crate::artifacts::Artifacts;
 
@@ -82,6 +83,16 @@ pub(crate) enum StackError {
     Call(#[from] CallError),
 }
 
+impl StackError {
+    /// Whether another run was faster, so that reality has to be looked at again.
+    fn is_overtaken(&self) -> bool {
+        match self {
+            Self::Call(error) | Self::ChangeSet(ChangeSetError::Call(error)) => error.is_overtaken(),
+            _ => false,
+        }
+    }
+}
+
 /// How a plan is carried out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
@@ -147,28 +158,35 @@ impl<C: Cloud> Run<'_, C> {
         };
         for _ in 0..ROUNDS {
             let deployed = look(self.cloud, stack).await?;
-            match step_for(stack, deployed.as_ref()) {
-                Step::Create => return self.create(stack).await,
+            let outcome = match step_for(stack, deployed.as_ref()) {
+                Step::Create => self.create(stack).await,
                 Step::Compare => {
                     let Some(deployed) = deployed else { continue };
-                    let approved = entry.action.changes();
-                    return match reviewed.take() {
+                    match reviewed.take() {
                         Some(change_set) => self.execute_update(stack, &deployed.observed, change_set).await,
-                        None => self.update(stack, &deployed, approved).await,
-                    };
+                        None => self.update(stack, &deployed, entry.action.changes()).await,
+                    }
                 }
                 Step::Clear(status) => {
                     self.progress.phase(stack, &format!("clearing up after {status}"));
                     self.delete(stack, deployed.as_ref().map(|deployed| &deployed.observed)).await?;
+                    continue;
                 }
                 Step::Wait(status) => {
                     self.progress.phase(stack, &format!("waiting: {status} runs already"));
                     let watch = watch_running(self.cloud, self.target(stack)).await?;
                     self.follow(stack, watch).await?;
+                    continue;
                 }
                 Step::Stuck { status, next } => {
                     return Err(StackError::Stuck { stack: stack.key.clone(), status, next });
                 }
+            };
+            match outcome {
+                Err(error) if error.is_overtaken() => {
+                    self.progress.phase(stack, "overtaken by another operation");
+                }
+                outcome => return outcome,
             }
         }
         Err(StackError::Restless { stack: stack.key.clone() })
@@ -195,40 +213,50 @@ impl<C: Cloud> Run<'_, C> {
         };
         self.progress.phase(stack, "creating");
         let observed = self.execute(stack, &change_set).await?;
-        self.finish(stack, &observed).await?;
+        self.finish(stack, &observed, observed.termination_protection).await?;
         Ok(Done::Created(change_set.changes))
     }
 
-    async fn update(
-        &self,
-        stack: &Stack,
-        deployed: &super::plan::Deployed,
-        approved: Option<&Changes>,
-    ) -> Result<Done, StackError> {
+    async fn update(&self, stack: &Stack, deployed: &Deployed, approved: Option<&Changes>) -> Result<Done, StackError> {
         let parameters = self.parameters(stack).await?;
+        let protection = deployed.observed.termination_protection;
         match difference(stack, &parameters, deployed) {
             Difference::None => {
-                self.finish(stack, &deployed.observed).await?;
+                self.finish(stack, &deployed.observed, protection).await?;
                 self.progress.phase(stack, "unchanged");
                 return Ok(Done::Unchanged);
             }
             Difference::Protection => {
-                self.finish(stack, &deployed.observed).await?;
+                self.finish(stack, &deployed.observed, protection).await?;
                 return Ok(Done::Protected);
             }
             Difference::Content => {}
         }
-        self.progress.phase(stack, "planning");
-        let outputs = self.outputs.borrow().clone();
-        match change_set::make(self.cloud, stack, false, &parameters, &outputs).await? {
-            Made::NoChange => {
-                self.finish(stack, &deployed.observed).await?;
+        self.upload_code(stack).await?;
+        let steps = steps(deployed.template.as_deref().unwrap_or_default(), stack);
+        let mut done: Option<Changes> = None;
+        let mut observed = deployed.observed.clone();
+        for (position, step) in steps.iter().enumerate() {
+            let part = if steps.len() > 1 { format!(", {} of {}", position + 1, steps.len()) } else { String::new() };
+            self.progress.phase(stack, &format!("planning{part}"));
+            let parameters = parameters_of(step, &parameters, &observed);
+            let outputs = self.outputs.borrow().clone();
+            match change_set::make(self.cloud, step, false, &parameters, &outputs).await? {
+                Made::NoChange => {}
+                Made::Ready(change_set) => {
+                    self.check_harm(stack, &change_set, approved).await?;
+                    self.progress.phase(stack, &format!("updating{part}"));
+                    observed = self.execute(stack, &change_set).await?;
+                    done = Some(done.unwrap_or_default().and(change_set.changes));
+                }
+            }
+        }
+        self.finish(stack, &observed, protection).await?;
+        match done {
+            Some(changes) => Ok(Done::Updated(changes)),
+            None => {
                 self.progress.phase(stack, "unchanged");
                 Ok(Done::Unchanged)
-            }
-            Made::Ready(change_set) => {
-                self.check_harm(stack, &change_set, approved).await?;
-                self.execute_update(stack, &deployed.observed, change_set).await
             }
         }
     }
@@ -241,9 +269,8 @@ impl<C: Cloud> Run<'_, C> {
     ) -> Result<Done, StackError> {
         self.upload_code(stack).await?;
         self.progress.phase(stack, "updating");
-        let mut observed = self.execute(stack, &change_set).await?;
-        observed.termination_protection = before.termination_protection;
-        self.finish(stack, &observed).await?;
+        let observed = self.execute(stack, &change_set).await?;
+        self.finish(stack, &observed, before.termination_protection).await?;
         Ok(Done::Updated(change_set.changes))
     }
 
@@ -272,9 +299,9 @@ impl<C: Cloud> Run<'_, C> {
     }
 
     /// Notes the outputs for the stacks that follow and sets termination protection as it should be.
-    async fn finish(&self, stack: &Stack, observed: &Observed) -> Result<(), CallError> {
+    async fn finish(&self, stack: &Stack, observed: &Observed, is_protected: bool) -> Result<(), CallError> {
         let (region, target) = (&stack.key.region, self.target(stack));
-        if observed.termination_protection != stack.termination_protection {
+        if is_protected != stack.termination_protection {
             let protect = stack.termination_protection;
             patiently(self.cloud, region, async || self.cloud.protect_stack(target, protect).await).await?;
         }

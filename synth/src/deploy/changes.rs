@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use diff::{Class, ResourceDiff, StackDiff};
 use serde_json::Value;
 
 use super::cloud::{Change, ChangeKind};
-use super::system::{Template, resources_of};
+use super::system::Template;
 
 /// The changes to one stack, in order of logical id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -27,23 +28,32 @@ impl Changes {
         Self::new(template.resources().map(add).collect())
     }
 
-    /// What differs between a deployed template and the new one, resource by resource.
-    ///
-    /// Changes that only come from values of parameters are not seen, and no replacement is: it is an estimate.
-    pub(crate) fn between(deployed: &str, new: &Template) -> Self {
-        let deployed: Value = serde_json::from_str(deployed).unwrap_or_default();
-        let old: BTreeMap<&str, &Value> = resources_of(&deployed).collect();
-        let mut changes = Vec::new();
-        for (logical_id, resource) in new.resources() {
-            match old.get(logical_id) {
-                None => changes.push(change(logical_id, resource, ChangeKind::Add)),
-                Some(&before) if before != resource => changes.push(change(logical_id, resource, ChangeKind::Modify)),
-                Some(_) => {}
-            }
+    /// What a comparison says.
+    pub(crate) fn of(diff: &StackDiff) -> Self {
+        let change = |resource: &ResourceDiff| {
+            let kind = match resource.class {
+                Class::Drifted => return None,
+                Class::Imported | Class::Added => ChangeKind::Add,
+                Class::MayBeModified | Class::Modified => ChangeKind::Modify,
+                Class::MayBeReplaced => ChangeKind::MayReplace,
+                Class::Replaced => ChangeKind::Replace,
+                Class::Orphaned | Class::MayBeRemoved | Class::Removed => ChangeKind::Remove,
+            };
+            let (logical_id, resource_type) = (resource.logical_id.clone(), resource.resource_type.clone());
+            Some(Change { logical_id, resource_type: resource_type.to_string(), kind })
+        };
+        Self::new(diff.resources.iter().filter_map(change).collect())
+    }
+
+    /// These and then those: of a resource that is in both, the most harmful.
+    #[must_use]
+    pub(crate) fn and(self, later: Self) -> Self {
+        let mut changes: BTreeMap<String, Change> = BTreeMap::new();
+        for change in self.0.into_iter().chain(later.0) {
+            let known = changes.entry(change.logical_id.clone()).or_insert_with(|| change.clone());
+            known.kind = known.kind.max(change.kind);
         }
-        let gone = old.iter().filter(|(logical_id, _)| new.document()["Resources"].get(**logical_id).is_none());
-        changes.extend(gone.map(|(logical_id, resource)| change(logical_id, resource, ChangeKind::Remove)));
-        Self::new(changes)
+        Self::new(changes.into_values().collect())
     }
 
     /// How many resources `kind` happens to.
@@ -66,11 +76,18 @@ impl Changes {
         self.0.iter()
     }
 
-    /// Resources that are replaced or removed here, but not in `approved`.
+    /// Resources that are replaced or removed here, but not in `approved`; who approved that one may be replaced has agreed
+    /// that it is.
     pub(crate) fn harm_beyond<'a>(&'a self, approved: &'a Self) -> impl Iterator<Item = &'a Change> {
-        let harms = |change: &&Change| change.kind > ChangeKind::Modify;
-        self.0.iter().filter(harms).filter(|change| {
-            !approved.0.iter().any(|known| known.logical_id == change.logical_id && known.kind >= change.kind)
+        let least = |change: &Change| match change.kind {
+            ChangeKind::Add | ChangeKind::Modify => None,
+            ChangeKind::MayReplace | ChangeKind::Replace => Some(ChangeKind::MayReplace),
+            ChangeKind::Remove => Some(ChangeKind::Remove),
+        };
+        self.0.iter().filter(move |change| {
+            let is_covered =
+                |least| approved.0.iter().any(|known| known.logical_id == change.logical_id && known.kind >= least);
+            least(change).is_some_and(|least| !is_covered(least))
         })
     }
 }
@@ -82,26 +99,50 @@ fn change(logical_id: &str, resource: &Value, kind: ChangeKind) -> Change {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn template(document: &Value) -> Template {
-        Template::parse(document.to_string(), BTreeMap::new()).unwrap()
+    #[test]
+    fn a_comparison_says_what_happens_to_each_resource() {
+        let template = |text: &str| diff::Template::parse(text).unwrap();
+        let queue = |name: &str| format!(r#"{{"Type": "AWS::SQS::Queue", "Properties": {{"QueueName": {name}}}}}"#);
+        let before = format!(
+            r#"{{"Parameters": {{"P": {{"Type": "String"}}}}, "Resources": {{
+                "Same": {0}, "Changed": {{"Type": "AWS::SQS::Queue", "Properties": {{"DelaySeconds": 1}}}}, "Gone": {0},
+                "Renamed": {0}, "ByInput": {1}}}}}"#,
+            queue("\"a\""),
+            queue(r#"{"Ref": "P"}"#)
+        );
+        let after = before.replace("DelaySeconds\": 1", "DelaySeconds\": 2").replace("\"Gone\"", "\"New\"");
+        let after = after.replace("\"Renamed\": ", "\"Renamed\": {\"Type\": \"AWS::SNS::Topic\"}, \"Other\": ");
+        let (before, after) = (template(&before), template(&after));
+        let mut change = diff::StackChange::new(diff::StackKey::new("data", "us-west-2"), Some(&before), Some(&after));
+        let values = |value| BTreeMap::from([("P".to_owned(), value)]);
+        change.parameters_before = values(diff::ParameterValue::Known("b".to_owned()));
+        change.parameters_after = values(diff::ParameterValue::KnownAfterApply);
+        let changes = Changes::of(&diff::diff(&[change]).unwrap().stacks[0]);
+        let seen: Vec<_> = changes.iter().map(|change| (change.logical_id.as_str(), change.kind)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("ByInput", ChangeKind::MayReplace),
+                ("Changed", ChangeKind::Modify),
+                ("Gone", ChangeKind::Remove),
+                ("New", ChangeKind::Add),
+                ("Other", ChangeKind::Add),
+                ("Renamed", ChangeKind::Replace),
+            ]
+        );
     }
 
     #[test]
-    fn templates_are_compared_resource_by_resource() {
-        let deployed = json!({ "Resources": {
-            "Same": { "Type": "T" }, "Changed": { "Type": "T", "Properties": { "a": 1 } }, "Gone": { "Type": "T" }
-        } });
-        let new = template(&json!({ "Resources": {
-            "Same": { "Type": "T" }, "Changed": { "Type": "T", "Properties": { "a": 2 } }, "New": { "Type": "U" }
-        } }));
-        let changes = Changes::between(&deployed.to_string(), &new);
-        let seen: Vec<_> = changes.iter().map(|change| (change.logical_id.as_str(), change.kind)).collect();
-        assert_eq!(seen, [("Changed", ChangeKind::Modify), ("Gone", ChangeKind::Remove), ("New", ChangeKind::Add)]);
-        assert_eq!(Changes::creating(&new).count(ChangeKind::Add), 3);
+    fn several_updates_of_a_resource_count_as_the_most_harmful() {
+        let changes = |list: &[(&str, ChangeKind)]| {
+            let change = |(id, kind): &(&str, ChangeKind)| change(id, &Value::Null, *kind);
+            Changes::new(list.iter().map(change).collect())
+        };
+        let first = changes(&[("A", ChangeKind::Modify), ("B", ChangeKind::Replace)]);
+        let both = first.and(changes(&[("A", ChangeKind::Remove), ("B", ChangeKind::Modify), ("C", ChangeKind::Add)]));
+        assert_eq!(both, changes(&[("A", ChangeKind::Remove), ("B", ChangeKind::Replace), ("C", ChangeKind::Add)]));
     }
 
     #[test]
@@ -119,6 +160,6 @@ mod tests {
             ("E", ChangeKind::Remove),
         ]);
         let beyond: Vec<_> = actual.harm_beyond(&approved).map(|change| change.logical_id.as_str()).collect();
-        assert_eq!(beyond, ["B", "D", "E"]);
+        assert_eq!(beyond, ["B", "E"]);
     }
 }

@@ -32,6 +32,18 @@ impl CallError {
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self.class, CallClass::Throttled | CallClass::Unreachable)
     }
+
+    /// Whether someone else was faster, so that reality has to be looked at again: another operation runs on the stack, or
+    /// the change set is gone or void because of one.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        match self.class {
+            CallClass::Overtaken => true,
+            CallClass::NotFound => {
+                matches!(self.operation, "CreateChangeSet" | "DescribeChangeSet" | "ExecuteChangeSet")
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Why a call failed, as far as the tool acts on it.
@@ -45,6 +57,8 @@ pub(crate) enum CallClass {
     Denied,
     /// The thing isn't there.
     NotFound,
+    /// Another operation on the same thing runs, or has run since.
+    Overtaken,
     /// The service refuses the request.
     Refused,
 }
@@ -56,6 +70,7 @@ impl CallClass {
             Self::Unreachable => "got no answer",
             Self::Denied => "is not allowed",
             Self::NotFound => "found nothing",
+            Self::Overtaken => "meets another operation",
             Self::Refused => "is refused",
         }
     }

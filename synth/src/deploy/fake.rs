@@ -1,6 +1,9 @@
 //! A scripted cloud for tests: CloudFormation's states and events in memory, one step per look.
 //!
-//! Every call is recorded. Faults are put in by name: a resource that fails, a call that is throttled.
+//! Every call is recorded. Faults are put in by name: a resource that fails, a call that is throttled; or by number: the
+//! call at which the tool dies, or that fails. It refuses what CloudFormation refuses: inputs that a template doesn't have or
+//! lacks, a change set that is void, work on a stack that is being changed, and more than one index or replica of a table
+//! in an update.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +24,7 @@ pub(crate) struct FakeCloud {
     /// Tables with a stream, by `<region>/<table>`, and how often each was made.
     pub(crate) tables: RefCell<BTreeMap<String, u32>>,
     pub(crate) protected_tables: RefCell<BTreeSet<String>>,
-    /// Logical ids whose creation or change fails, with the reason.
+    /// Logical ids whose creation or change fails, with the reason; `<region>/<logical id>` for one region only.
     pub(crate) failing: RefCell<BTreeMap<String, String>>,
     /// With which role each stack is changed or deleted: operation, `<region>/<stack>`, ARN.
     pub(crate) roles: RefCell<Vec<(&'static str, String, Option<String>)>>,
@@ -31,6 +34,8 @@ pub(crate) struct FakeCloud {
     pub(crate) throttled: RefCell<BTreeMap<&'static str, u32>>,
     /// How many calls come through before the tool is "killed": each further call fails for good.
     pub(crate) dies_after: Cell<Option<u32>>,
+    /// How many calls come through before one fails, and how.
+    pub(crate) fails_after: Cell<Option<(u32, CallClass)>>,
     counter: Cell<u32>,
 }
 
@@ -53,6 +58,8 @@ struct Pending {
     parameters: BTreeMap<String, String>,
     tags: BTreeMap<String, String>,
     changes: Vec<Change>,
+    /// A table that the change set can't change in one update, and what DynamoDB says then.
+    impossible: Option<(String, String)>,
     creates: bool,
 }
 
@@ -129,6 +136,12 @@ impl FakeCloud {
             self.dies_after.set(Some(left - 1));
         }
         self.calls.borrow_mut().push((operation, format!("{region}/{subject}")));
+        if let Some((left, class)) = self.fails_after.get() {
+            self.fails_after.set(left.checked_sub(1).map(|left| (left, class)));
+            if left == 0 {
+                return Err(said(class, operation, "a fault that was put in"));
+            }
+        }
         match self.throttled.borrow_mut().get_mut(operation) {
             Some(left) if *left > 0 => {
                 *left -= 1;
@@ -209,6 +222,56 @@ impl FakeCloud {
     }
 }
 
+impl FakeStack {
+    /// A stack that is being changed takes no other change.
+    fn takes(&self, operation: &'static str) -> Result<(), CallError> {
+        let busy = self.operation.is_some();
+        let text = || format!("Stack is in {} state and can not be updated.", self.status);
+        if busy { Err(said(CallClass::Overtaken, operation, &text())) } else { Ok(()) }
+    }
+}
+
+/// CloudFormation takes exactly the template's parameters, but for those that have a default.
+fn refuse_wrong_parameters(template: &Value, given: &BTreeMap<String, String>) -> Result<(), CallError> {
+    let refused = |text: String| Err(said(CallClass::Refused, "CreateChangeSet", &text));
+    let declared = template["Parameters"].as_object().cloned().unwrap_or_default();
+    if let Some(unknown) = given.keys().find(|name| !declared.contains_key(*name)) {
+        return refused(format!("Parameters: [{unknown}] do not exist in the template"));
+    }
+    let lacks = |(name, parameter): &(&String, &Value)| !given.contains_key(*name) && parameter["Default"].is_null();
+    match declared.iter().find(lacks) {
+        Some((missing, _)) => refused(format!("Parameters: [{missing}] must have values")),
+        None => Ok(()),
+    }
+}
+
+/// A table of which more changes than DynamoDB takes in an update, and what it says.
+fn table_that_takes_several_updates(old: &Value, new: &Value) -> Option<(String, String)> {
+    super::system::resources_of(new).find_map(|(id, after)| {
+        let before = old["Resources"].get(id).filter(|before| before["Type"] == after["Type"])?;
+        let names = |table: &Value, list: &str, key: &str| -> BTreeSet<String> {
+            let items = table["Properties"][list].as_array().cloned().unwrap_or_default();
+            items.iter().filter_map(|item| item[key].as_str().map(str::to_owned)).collect()
+        };
+        let differ = |list, key| names(before, list, key).symmetric_difference(&names(after, list, key)).count();
+        let (indexes, replicas) = (differ("GlobalSecondaryIndexes", "IndexName"), differ("Replicas", "Region"));
+        let without_replicas = |table: &Value| {
+            let mut properties = table["Properties"].clone();
+            properties["Replicas"] = Value::Null;
+            properties
+        };
+        let reason = match (indexes, replicas) {
+            (2.., _) => "Cannot perform more than one GSI creation or deletion in a single update",
+            (_, 2..) => "Only one replica can be added or removed in a single update",
+            (_, 1) if without_replicas(before) != without_replicas(after) => {
+                "A replica is changed with no other change"
+            }
+            _ => return None,
+        };
+        Some((id.to_owned(), reason.to_owned()))
+    })
+}
+
 fn parsed(template: &str) -> Value {
     serde_json::from_str(template).unwrap_or_default()
 }
@@ -244,9 +307,18 @@ impl Stacks for FakeCloud {
             Body::Inline(text) => text.clone(),
             Body::Url(url) => String::from_utf8(self.objects.borrow()[url].clone()).unwrap(),
         };
-        let missing = self.stacks.borrow().get(&id).is_none();
-        assert_eq!(request.creates, missing, "{id}: a change set of the wrong kind");
-        if missing {
+        self.stacks.borrow().get(&id).map_or(Ok(()), |stack| stack.takes("CreateChangeSet"))?;
+        let found = self.stacks.borrow().get(&id).map(|stack| stack.status.clone());
+        let is_new = found.as_deref().is_none_or(|status| status == "REVIEW_IN_PROGRESS");
+        match (request.creates, is_new) {
+            (true, false) => {
+                let text = "Stack already exists and cannot be created with the changeset";
+                return Err(said(CallClass::Overtaken, "CreateChangeSet", text));
+            }
+            (false, true) => return Err(said(CallClass::NotFound, "CreateChangeSet", "Stack does not exist")),
+            _ => {}
+        }
+        if found.is_none() {
             self.set_status(
                 &StackKey::new(request.stack.name.strip_prefix("tandem-test-").unwrap(), request.stack.region),
                 "REVIEW_IN_PROGRESS",
@@ -255,6 +327,8 @@ impl Stacks for FakeCloud {
         let mut stacks = self.stacks.borrow_mut();
         let stack = stacks.get_mut(&id).unwrap();
         let (old, new) = (parsed(&stack.template), parsed(&template));
+        refuse_wrong_parameters(&new, request.parameters)?;
+        let impossible = table_that_takes_several_updates(&old, &new);
         let old: BTreeMap<_, _> = super::system::resources_of(&old).collect();
         let same_parameters = stack.parameters == *request.parameters;
         let mut changes = Vec::new();
@@ -280,6 +354,7 @@ impl Stacks for FakeCloud {
             parameters: request.parameters.clone(),
             tags: request.tags.clone(),
             changes,
+            impossible,
             creates: request.creates,
         };
         stack.change_sets.insert(request.change_set_name.to_owned(), pending);
@@ -289,7 +364,8 @@ impl Stacks for FakeCloud {
     async fn change_set(&self, stack: StackRef<'_>, id: &str, token: Option<&str>) -> Result<ChangeSetPage, CallError> {
         self.called("DescribeChangeSet", stack.region, stack.name)?;
         let stacks = self.stacks.borrow();
-        let pending = &stacks[&Self::id(stack)].change_sets[id];
+        let gone = || said(CallClass::NotFound, "DescribeChangeSet", "ChangeSet does not exist");
+        let pending = stacks.get(&Self::id(stack)).and_then(|stack| stack.change_sets.get(id)).ok_or_else(gone)?;
         let unchanged = pending.changes.is_empty() && pending.tags == stacks[&Self::id(stack)].tags;
         if unchanged {
             let reason = "The submitted information didn't contain changes. Submit different information.";
@@ -319,14 +395,20 @@ impl Stacks for FakeCloud {
     async fn execute_change_set(&self, stack: StackRef<'_>, id: &str) -> Result<(), CallError> {
         self.called("ExecuteChangeSet", stack.region, stack.name)?;
         let stack_id = Self::id(stack);
+        let region = stack.region;
         let mut stacks = self.stacks.borrow_mut();
-        let stack = stacks.get_mut(&stack_id).unwrap();
-        let goal = stack.change_sets.remove(id).expect("the change set is there");
+        let gone = || said(CallClass::NotFound, "ExecuteChangeSet", "ChangeSet does not exist");
+        let stack = stacks.get_mut(&stack_id).ok_or_else(gone)?;
+        stack.takes("ExecuteChangeSet")?;
+        let goal = stack.change_sets.remove(id).ok_or_else(gone)?;
+        // The others were made for what is about to be gone.
         stack.change_sets.clear();
         let failing = self.failing.borrow();
         let failure = goal.changes.iter().find_map(|change| {
-            let reason = failing.get(&change.logical_id)?;
-            Some((change.logical_id.clone(), change.resource_type.clone(), reason.clone()))
+            let id = &change.logical_id;
+            let of_table = goal.impossible.iter().find(|(table, _)| table == id).map(|(_, reason)| reason);
+            let reason = failing.get(id).or_else(|| failing.get(&format!("{region}/{id}"))).or(of_table)?;
+            Some((id.clone(), change.resource_type.clone(), reason.clone()))
         });
         let status = if goal.creates { "CREATE_IN_PROGRESS" } else { "UPDATE_IN_PROGRESS" };
         stack.operation = Some(Operation { steps_left: STEPS, goal: Some(goal), failure });
@@ -347,7 +429,8 @@ impl Stacks for FakeCloud {
         let id = Self::id(stack);
         self.roles.borrow_mut().push(("DeleteStack", id.clone(), role.map(str::to_owned)));
         let mut stacks = self.stacks.borrow_mut();
-        let stack = stacks.get_mut(&id).unwrap();
+        // Nothing happens to a stack that isn't there, and nobody is told.
+        let Some(stack) = stacks.get_mut(&id) else { return Ok(()) };
         assert!(!stack.protected, "{id} is protected");
         stack.operation = Some(Operation { steps_left: STEPS, goal: None, failure: None });
         self.stack_event(&id, stack, "DELETE_IN_PROGRESS");

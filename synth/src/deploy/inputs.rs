@@ -84,6 +84,15 @@ pub(crate) enum Known {
     Later,
 }
 
+impl From<Known> for diff::ParameterValue {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Value(value) => Self::Known(value),
+            Known::Later => Self::KnownAfterApply,
+        }
+    }
+}
+
 /// What is known of the stack's parameters while `changing` are yet to be deployed; `code` has the key of a program's code
 /// by parameter, where there is one.
 pub(crate) async fn known(

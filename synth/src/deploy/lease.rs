@@ -204,7 +204,7 @@ pub(crate) fn holder(variable: impl Fn(&str) -> Option<String>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Mutex;
 
     use super::*;
@@ -215,10 +215,10 @@ mod tests {
 
     /// A bucket, and a clock that goes a thousand times too fast.
     #[derive(Clone, Debug, Default)]
-    struct Bucket(Arc<Mutex<State>>);
+    pub(crate) struct Bucket(Arc<Mutex<State>>);
 
     #[derive(Debug)]
-    struct State {
+    pub(crate) struct State {
         object: Option<(Held, u32)>,
         start: tokio::time::Instant,
         is_down: bool,

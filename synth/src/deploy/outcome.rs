@@ -206,9 +206,12 @@ fn words_for(action: &Action) -> String {
         Action::Create { leftover: None, .. } => "create".to_owned(),
         Action::Create { leftover: Some(status), .. } => format!("create anew after {status}"),
         Action::Update(_) => "update".to_owned(),
-        Action::UpdateLater { waits_for, .. } => {
+        Action::UpdateLater { waits_for, updates, .. } => {
+            let steps =
+                if *updates > 1 { format!("{updates} updates, one after the other") } else { "update".to_owned() };
             let waits: Vec<String> = waits_for.iter().map(ToString::to_string).collect();
-            format!("update, known after {} (estimate)", waits.join(", "))
+            let known = if waits.is_empty() { String::new() } else { format!(", known after {}", waits.join(", ")) };
+            format!("{steps}{known} (estimate)")
         }
         Action::Attach { status } => format!("wait for {status}"),
         Action::Stuck { status, .. } => format!("stuck in {status}"),
@@ -237,6 +240,9 @@ pub(crate) fn call_error(what: &str, error: CallError) -> Error {
         CallClass::Unreachable => Some("check the network; for the local platform see `synth status`"),
         CallClass::Denied => Some("the credentials lack a permission for that call"),
         CallClass::Throttled => Some("the service refuses more calls at this moment; try again in a minute"),
+        CallClass::Overtaken => {
+            Some("another operation runs; look with `synth status`, and deploy again when it has ended")
+        }
         CallClass::NotFound | CallClass::Refused => None,
     });
     with_hint(Error::remote(what).caused_by(error), hint)
@@ -310,7 +316,7 @@ fn stack_hint(error: &StackError) -> Option<&str> {
 }
 
 /// An error and its causes as one text.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

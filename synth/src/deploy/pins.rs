@@ -40,6 +40,9 @@ pub(crate) struct PlanFile {
 struct Pin {
     /// SHA-256 of the new template.
     template: String,
+    /// SHA-256 of the templates on the way to it, in order; none as a rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<String>,
     /// SHA-256 of what else the stack gets: tags, protection, role, the alarm that undoes an update.
     settings: String,
     /// Inputs that were known; others are decided by stacks that go before.
@@ -129,6 +132,7 @@ impl Pin {
     fn of(one: &Surveyed) -> Self {
         Self {
             template: digest_of(one.stack.template.document()),
+            steps: one.intermediate().iter().map(|template| digest_of(template.document())).collect(),
             settings: settings_of(&one.stack),
             parameters: one.known_parameters(),
             deployed: one.deployed.as_ref().map(|deployed| DeployedPin {
@@ -169,6 +173,8 @@ impl Pin {
             (Some(then), Some(now)) if then.stack_id != now.stack_id => {
                 Some("it has been deleted and made anew meanwhile".to_owned())
             }
+            // An earlier run of the plan has come this far.
+            (Some(_), Some(DeployedPin { template: Some(template), .. })) if self.steps.contains(template) => None,
             (Some(then), Some(now)) if then != now => {
                 let at = now.changed_at.as_deref().unwrap_or("a time unknown");
                 Some(format!("it has been changed meanwhile, at {at}"))

@@ -11,8 +11,9 @@ use futures::future::{join_all, try_join_all};
 use super::change_set::{self, ChangeSetError, Made, ReadyChangeSet};
 use super::changes::Changes;
 use super::cloud::{CallError, Cloud, Observed, StackRef, Standing, Status, patiently};
-use super::inputs::{CodeKeys, InputError, Outputs, Resolved, resolve};
-use super::system::{Stack, StackKey};
+use super::inputs::{CodeKeys, InputError, Known, Outputs, Resolved, known, resolve};
+use super::steps::sequence;
+use super::system::{Source, Stack, StackKey};
 
 /// Stacks as they should be, with the code they run: nothing has been compared yet.
 #[derive(Clone, Debug)]
@@ -56,8 +57,9 @@ pub(crate) enum Action {
     Create { changes: Changes, leftover: Option<Status> },
     /// Execute a change set.
     Update(ReadyChangeSet),
-    /// Update it when inputs are known that other stacks decide about; the changes are an estimate.
-    UpdateLater { estimate: Changes, waits_for: BTreeSet<StackKey> },
+    /// Update it with change sets that can only be made on the way, so that the changes are an estimate: after the stacks
+    /// that decide about its inputs, or because it takes several updates.
+    UpdateLater { estimate: Changes, waits_for: BTreeSet<StackKey>, updates: usize },
     /// Wait for an operation that runs already, then look again.
     Attach { status: Status },
     /// Nothing can be done before a person has repaired it.
@@ -137,6 +139,8 @@ pub(crate) fn step_for(stack: &Stack, deployed: Option<&Deployed>) -> Step {
     let status = observed.status.clone();
     match status.standing() {
         Standing::Good | Standing::RolledBack => Step::Compare,
+        // A shell whose change set nobody executed takes another one, also while someone else's waits in it.
+        _ if status.as_str() == "REVIEW_IN_PROGRESS" => Step::Create,
         Standing::Deleted => Step::Create,
         Standing::Busy => Step::Wait(status),
         Standing::Leftover => Step::Clear(status),
@@ -291,17 +295,52 @@ async fn judge(
         (Step::Stuck { status, next }, _) => Action::Stuck { status, next },
         (Step::Compare, Some(deployed)) => match resolve(cloud, stack, outputs, code_keys, changing).await? {
             Resolved::After(waits_for) => {
-                let template = deployed.template.as_deref().unwrap_or_default();
-                Action::UpdateLater { estimate: Changes::between(template, &stack.template), waits_for }
+                let code = |parameter: &str| match stack.inputs.get(parameter) {
+                    Some(Source::CodeKey { program }) => code_keys.get(program).cloned(),
+                    _ => None,
+                };
+                let values = known(cloud, stack, outputs, changing, code).await?;
+                later(stack, deployed, values, waits_for)
             }
             Resolved::Known(parameters) => match difference(stack, &parameters, deployed) {
                 Difference::None => Action::Unchanged,
                 Difference::Protection => Action::Protect,
-                Difference::Content => return Ok(Verdict::Differs(parameters)),
+                Difference::Content => {
+                    let template = deployed.template.as_deref().unwrap_or_default();
+                    if sequence(template, &stack.template).len() <= 1 {
+                        return Ok(Verdict::Differs(parameters));
+                    }
+                    let values = parameters.into_iter().map(|(name, value)| (name, Known::Value(value)));
+                    later(stack, deployed, values.collect(), BTreeSet::new())
+                }
             },
         },
     };
     Ok(Verdict::Settled(settled))
+}
+
+/// An update whose change sets can't be made yet, with what the templates say about it.
+fn later(stack: &Stack, deployed: &Deployed, values: BTreeMap<String, Known>, waits_for: BTreeSet<StackKey>) -> Action {
+    let text = deployed.template.as_deref().unwrap_or_default();
+    let parsed = (diff::Template::parse(text), diff::Template::new(stack.template.document().clone()));
+    let estimate = match &parsed {
+        (Ok(before), Ok(after)) => {
+            let key = diff::StackKey::new(stack.key.name.clone(), stack.key.region.clone());
+            let observed = deployed.observed.parameters.iter();
+            let change = diff::StackChange {
+                parameters_before: observed
+                    .map(|(name, value)| (name.clone(), diff::ParameterValue::Known(value.clone())))
+                    .collect(),
+                parameters_after: values.into_iter().map(|(name, value)| (name, value.into())).collect(),
+                ..diff::StackChange::new(key, Some(before), Some(after))
+            };
+            let compared = diff::diff(&[change]).ok();
+            compared.and_then(|diff| diff.stacks.first().map(Changes::of)).unwrap_or_default()
+        }
+        // Nothing is known of it; what does harm is then refused when it is known.
+        _ => Changes::default(),
+    };
+    Action::UpdateLater { estimate, waits_for, updates: sequence(text, &stack.template).len() }
 }
 
 impl Planned {

@@ -239,6 +239,13 @@ fn class_of(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> C
     if code.contains("AccessDenied") || code.contains("UnauthorizedOperation") || code == "InvalidClientTokenId" {
         return CallClass::Denied;
     }
+    // A change set is void when the stack has changed since, and a stack that is being changed takes none.
+    const BUSY: [&str; 2] =
+        ["_IN_PROGRESS state and can not be ", "already exists and cannot be created with the changeset"];
+    let is_busy = BUSY.iter().any(|text| message.contains(text));
+    if code.starts_with("InvalidChangeSetStatus") || code.starts_with("OperationInProgress") || is_busy {
+        return CallClass::Overtaken;
+    }
     // CloudFormation says "does not exist" with the code of every other mistake.
     if code.contains("NotFound") || code.contains("NoSuch") || message.contains("does not exist") {
         return CallClass::NotFound;
@@ -717,6 +724,30 @@ mod tests {
         for (code, message, status, class) in [
             (Some("ValidationError"), Some("Stack with id x does not exist"), Some(400), CallClass::NotFound),
             (Some("ValidationError"), Some("Template format error"), Some(400), CallClass::Refused),
+            (
+                Some("ValidationError"),
+                Some("Stack:arn:aws:… is in UPDATE_IN_PROGRESS state and can not be updated."),
+                Some(400),
+                CallClass::Overtaken,
+            ),
+            (
+                Some("ValidationError"),
+                Some("Stack:arn:aws:… is in ROLLBACK_COMPLETE state and can not be updated."),
+                Some(400),
+                CallClass::Refused,
+            ),
+            (
+                Some("ValidationError"),
+                Some("Stack [x] already exists and cannot be created with the changeset [y]."),
+                Some(400),
+                CallClass::Overtaken,
+            ),
+            (
+                Some("InvalidChangeSetStatus"),
+                Some("ChangeSet [x] cannot be executed in its current execution status of [OBSOLETE]"),
+                Some(400),
+                CallClass::Overtaken,
+            ),
             (Some("Throttling"), Some("Rate exceeded"), Some(400), CallClass::Throttled),
             (Some("AccessDenied"), Some("not authorized"), Some(403), CallClass::Denied),
             (Some("ResourceNotFoundException"), None, Some(400), CallClass::NotFound),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diff::{OutputRead, ParameterValue, SectionChange, Shown, StackChange, Template};
+use diff::{OutputRead, ParameterValue, SectionChange, Severity, Shown, StackChange, Template};
 use futures::future::try_join_all;
 use infra::environment::{Environment, Target};
 
@@ -40,6 +40,14 @@ impl Surveyed {
             ParameterValue::KnownAfterApply => None,
         });
         known.collect()
+    }
+
+    /// The templates on the way to the new one, where AWS takes the change only in several updates.
+    pub(crate) fn intermediate(&self) -> Vec<Template> {
+        let Some(before) = &self.before else { return Vec::new() };
+        let mut sequence = diff::sequence(before, &self.after);
+        sequence.pop();
+        sequence
     }
 
     /// What changes beside the template: tags, which CloudFormation hands on to the resources, and protection.
@@ -85,6 +93,38 @@ impl Surveyed {
     }
 }
 
+/// What the guard looks at: the comparison, without the transitions that the steps on the way avoid.
+///
+/// # Errors
+/// A rule of the tool's own is broken.
+pub(crate) fn carried_out(surveyed: &[Surveyed]) -> Result<diff::Diff, Error> {
+    let mut diff = compared(surveyed)?;
+    for stack in &mut diff.stacks {
+        let Some(one) = surveyed.iter().find(|one| key_of(&one.stack.key) == stack.key) else { continue };
+        let intermediate = one.intermediate();
+        if intermediate.is_empty() {
+            continue;
+        }
+        let templates: Vec<&Template> = one.before.iter().chain(&intermediate).chain([&one.after]).collect();
+        let mut met: BTreeSet<(String, Option<String>)> = BTreeSet::new();
+        for pair in templates.windows(2) {
+            let step = StackChange { before: Some(pair[0]), after: Some(pair[1]), ..one.change() };
+            let step = diff::diff(&[step]).map_err(broken)?;
+            let findings = step.stacks.into_iter().flat_map(|stack| stack.findings);
+            met.extend(findings.map(|finding| (finding.rule, finding.subject)));
+        }
+        stack.findings.retain(|finding| {
+            finding.severity != Severity::NeedsSequence
+                || met.contains(&(finding.rule.clone(), finding.subject.clone()))
+        });
+    }
+    Ok(diff)
+}
+
+fn broken(error: diff::DiffError) -> Error {
+    Error::internal("the stacks can't be compared").caused_by(error)
+}
+
 /// What was read of each stack, for a plan of the same moment.
 pub(crate) fn seen(surveyed: Vec<Surveyed>) -> Seen {
     surveyed.into_iter().map(|one| (one.stack.key, one.deployed)).collect()
@@ -96,11 +136,14 @@ pub(crate) fn seen(surveyed: Vec<Surveyed>) -> Seen {
 /// A rule of the tool's own is broken.
 pub(crate) fn compared(surveyed: &[Surveyed]) -> Result<diff::Diff, Error> {
     let changes: Vec<StackChange<'_>> = surveyed.iter().map(Surveyed::change).collect();
-    let broken = |error| Error::internal("the stacks can't be compared").caused_by(error);
     let mut diff = diff::diff(&changes).map_err(broken)?;
     for stack in &mut diff.stacks {
         let Some(one) = surveyed.iter().find(|one| key_of(&one.stack.key) == stack.key) else { continue };
         stack.sections.extend(one.settings());
+        let intermediate = one.intermediate().len();
+        if intermediate > 0 {
+            stack.notes.push(format!("a deployment makes {} updates, one after the other", intermediate + 1));
+        }
     }
     Ok(diff)
 }
@@ -177,15 +220,8 @@ pub(crate) async fn read(cloud: &impl Cloud, stacks: Vec<Stack>) -> Result<Vec<S
         let before = deployed.as_ref().and_then(|deployed| deployed.template.as_deref());
         let before = before.map(Template::parse).transpose().map_err(|error| wrong("deployed", error))?;
         let after = Template::new(stack.template.document().clone()).map_err(|error| wrong("new", error))?;
-        let parameters = values.into_iter().map(|(name, value)| {
-            let value = match value {
-                Known::Value(value) => ParameterValue::Known(value),
-                Known::Later => ParameterValue::KnownAfterApply,
-            };
-            (name, value)
-        });
         surveyed.push(Surveyed {
-            parameters: parameters.collect(),
+            parameters: values.into_iter().map(|(name, value)| (name, value.into())).collect(),
             is_current: is_same,
             stack,
             deployed,

@@ -193,6 +193,16 @@ impl Template {
         resources_of(&self.document)
     }
 
+    /// The names of the parameters.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.document["Parameters"].as_object().into_iter().flatten().map(|(name, _)| name.as_str())
+    }
+
+    /// Another template of the same stack, whose resources are declared in the same places.
+    pub(crate) fn with_document(&self, document: Value) -> Self {
+        Self { text: document.to_string(), document, declared_at: self.declared_at.clone() }
+    }
+
     /// Where the resource was declared in the project's sources.
     pub fn declared_at(&self, logical_id: &str) -> Option<&Location> {
         self.declared_at.get(logical_id)

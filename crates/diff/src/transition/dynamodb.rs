@@ -6,7 +6,7 @@ use super::{Context, Found};
 use crate::model::{Severity, code};
 use crate::tables::{GLOBAL_TABLE, TABLE, TableDelta, delta, is_table};
 
-const IN_STEPS: &str = "deploy the intermediate templates of the plan's sequence, one after the other";
+const IN_STEPS: &str = "it is done in several updates, one after the other";
 
 /// Tables that stay, with what happens to them.
 fn tables<'a>(context: &Context<'a>) -> impl Iterator<Item = (&'a str, TableDelta<'a>)> {

@@ -27,6 +27,7 @@ pub(crate) mod pins;
 mod plan;
 mod platform;
 mod progress;
+mod revision;
 mod sdk;
 pub mod status;
 mod steps;
@@ -120,7 +121,8 @@ async fn run_aws(
 ) -> Result<Outcome, Error> {
     let needs = if options.from_artifacts.is_some() { Needs::Deploy } else { Needs::Aws };
     doctor::require(&doctor::check(needs))?;
-    let clouds = connect(environment, Endpoint::Aws).await;
+    let revision = revision::of_checkout(&options.checkout).await;
+    let clouds = connect(environment, Endpoint::Aws).await.of_revision(revision);
     clouds.check_account(environment.account().as_str()).await?;
     // Compiling takes long and changes nothing, so nobody has to wait for it.
     let artifacts = match &options.from_artifacts {
@@ -229,6 +231,9 @@ async fn run_local(
         return Err(Error::usage("packed functions are for AWS, and the local platform runs what is built here")
             .hint("deploy without `--from-artifacts`"));
     }
+    if !options.consents.is_empty() {
+        ui.notice("`--allow` is for AWS: a local platform's data may always be lost");
+    }
     doctor::require(&doctor::check(Needs::Local))?;
     let name = environment.environment_name();
     // The platform starts while the compiler works; if one fails the other's result is of no use.
@@ -280,7 +285,8 @@ async fn run_on(
 ) -> Result<Outcome, Error> {
     let executable = built.executable(CONSUMER).map(Path::to_owned);
     let artifacts = packed(environment, &options.checkout, built).await?;
-    let clouds = connect(environment, endpoint_of(platform)).await;
+    let revision = revision::of_checkout(&options.checkout).await;
+    let clouds = connect(environment, endpoint_of(platform)).await.of_revision(revision);
     let types = platform::resource_types(&platform.endpoint_url).await?;
     let (stacks, left_out) = match &types {
         Some(types) => draft::reduced(stacks, &types.accepted()),

@@ -19,8 +19,8 @@ use super::steps::{parameters_of, steps};
 use super::system::{BUCKET_OUTPUT, Stack, StackKey};
 use crate::artifacts::Artifacts;
 
-/// How many stacks are worked on at the same time.
-pub(crate) const PARALLEL_STACKS: usize = 8;
+/// How many stacks are worked on at the same time in a region.
+pub(crate) const PARALLEL_STACKS: usize = 6;
 
 /// How many operations one stack may need: wait, clear up, create; more is a sign that someone else works on it.
 const ROUNDS: usize = 6;
@@ -111,7 +111,8 @@ pub(crate) async fn apply(
     let Approved(Planned { entries, code_keys, outputs }) = approved;
     let dependencies = dependencies_of(entries.iter().map(|entry| &entry.stack));
     let run = Run { cloud, artifacts, rules, progress, code_keys, outputs: RefCell::new(outputs) };
-    let ended = graph::run(&dependencies, PARALLEL_STACKS, |node| run.converge(&entries[node])).await;
+    let regions: Vec<&str> = entries.iter().map(|entry| entry.stack.key.region.as_str()).collect();
+    let ended = graph::run(&dependencies, &regions, PARALLEL_STACKS, |node| run.converge(&entries[node])).await;
     let stacks = outcomes(entries.into_iter().map(|entry| entry.stack).collect(), ended);
     Applied { stacks, outputs: run.outputs.into_inner() }
 }

@@ -17,7 +17,7 @@ use super::system::{BUCKET_OUTPUT, Stack, StackKey};
 const INLINE_BYTES: usize = 51_200;
 
 /// How the names of the tool's change sets begin.
-const PREFIX: &str = "synth-";
+pub(crate) const PREFIX: &str = "synth-";
 
 /// What came of making a change set.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(crate) async fn make(
     if !creates {
         remove_earlier(cloud, target).await?;
     }
-    let name = format!("{PREFIX}{}", cloud.unique());
+    let name = cloud.change_set_name();
     let body = body_of(cloud, stack, outputs).await?;
     let request = ChangeSetRequest {
         stack: target,

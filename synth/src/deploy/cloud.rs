@@ -88,6 +88,8 @@ pub(crate) struct Observed {
     pub(crate) termination_protection: bool,
     /// Time of the last change, RFC 3339.
     pub(crate) changed_at: Option<String>,
+    /// Name or ARN of the change set that changed it last.
+    pub(crate) change_set: Option<String>,
 }
 
 /// A stack status such as `UPDATE_COMPLETE`.
@@ -285,8 +287,8 @@ pub(crate) trait Functions {
 pub(crate) trait Cloud: Stacks + Objects + Tables + Functions {
     /// Waits before the `attempt`-th look (from 0) at something that runs in `region`.
     async fn pause(&self, region: &str, attempt: u32);
-    /// A part of a name that no other run uses.
-    fn unique(&self) -> String;
+    /// A name for a change set that no other run uses, and that tells the commit; see [`super::revision`].
+    fn change_set_name(&self) -> String;
 }
 
 /// Repeats a call that is throttled or unanswered, with the cloud's own pauses in between.

@@ -265,7 +265,8 @@ async fn delete_all(
     progress: &dyn Progress,
 ) -> Vec<(Stack, StackOutcome<()>)> {
     let order = graph::reversed(&dependencies_of(deployed.iter().map(|(stack, _)| stack)));
-    let ended = graph::run(&order, PARALLEL_STACKS, |node| {
+    let regions: Vec<&str> = deployed.iter().map(|(stack, _)| stack.key.region.as_str()).collect();
+    let ended = graph::run(&order, &regions, PARALLEL_STACKS, |node| {
         let (stack, observed) = &deployed[node];
         delete_one(cloud, stack, observed, protections, progress)
     })

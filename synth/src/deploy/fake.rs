@@ -46,6 +46,8 @@ pub(crate) struct FakeStack {
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) protected: bool,
+    /// The one that was executed last.
+    pub(crate) change_set: Option<String>,
     /// Newest last.
     pub(crate) events: Vec<Event>,
     change_sets: BTreeMap<String, Pending>,
@@ -115,6 +117,7 @@ impl FakeCloud {
             parameters: BTreeMap::new(),
             tags: BTreeMap::new(),
             protected: false,
+            change_set: None,
             events: Vec::new(),
             change_sets: BTreeMap::new(),
             operation: None,
@@ -290,6 +293,7 @@ impl Stacks for FakeCloud {
             tags: stack.tags.clone(),
             termination_protection: stack.protected,
             changed_at: None,
+            change_set: stack.change_set.clone(),
         }))
     }
 
@@ -403,6 +407,7 @@ impl Stacks for FakeCloud {
         let goal = stack.change_sets.remove(id).ok_or_else(gone)?;
         // The others were made for what is about to be gone.
         stack.change_sets.clear();
+        stack.change_set = Some(id.to_owned());
         let failing = self.failing.borrow();
         let failure = goal.changes.iter().find_map(|change| {
             let id = &change.logical_id;
@@ -535,7 +540,7 @@ impl Cloud for FakeCloud {
         tokio::task::yield_now().await;
     }
 
-    fn unique(&self) -> String {
-        self.next().to_string()
+    fn change_set_name(&self) -> String {
+        super::revision::change_set_name(Some("0123456789ab"), &self.next().to_string())
     }
 }

@@ -17,15 +17,21 @@ pub(crate) enum Ended<T, E> {
     },
 }
 
-/// Runs `work` for each node, in an order that respects `dependencies`, at most `limit` at a time.
+/// Runs `work` for each node, in an order that respects `dependencies`, at most `limit` at a time of each lane.
 ///
-/// `dependencies[node]` holds the indices of the nodes that must succeed before `node` starts. The answer holds one
-/// entry per node.
+/// `dependencies[node]` holds the indices of the nodes that must succeed before `node` starts, `lanes[node]` what it takes a
+/// place in, such as its region. The answer holds one entry per node.
 ///
 /// # Panics
 /// The dependencies hold a cycle or an unknown index: callers build them from a checked system.
-pub(crate) async fn run<T, E, W, F>(dependencies: &[Vec<usize>], limit: usize, work: W) -> Vec<Ended<T, E>>
+pub(crate) async fn run<L, T, E, W, F>(
+    dependencies: &[Vec<usize>],
+    lanes: &[L],
+    limit: usize,
+    work: W,
+) -> Vec<Ended<T, E>>
 where
+    L: PartialEq,
     W: Fn(usize) -> F,
     F: Future<Output = Result<T, E>>,
 {
@@ -36,7 +42,8 @@ where
         while skip_one(dependencies, &started, &mut ended) {}
         for node in 0..dependencies.len() {
             let ready = dependencies[node].iter().all(|&needed| matches!(ended[needed], Some(Ended::Done(_))));
-            if ready && !started[node] && running.len() < limit {
+            let is_running = |other: &usize| started[*other] && ended[*other].is_none() && lanes[*other] == lanes[node];
+            if ready && !started[node] && (0..started.len()).filter(is_running).count() < limit {
                 started[node] = true;
                 let outcome = work(node);
                 running.push(async move { (node, outcome.await) });
@@ -93,7 +100,7 @@ mod tests {
 
     async fn check(failing: Option<usize>) -> (Vec<Ended<(), usize>>, Vec<usize>) {
         let order = RefCell::new(Vec::new());
-        let ended = run(&diamond(), 8, |node| {
+        let ended = run(&diamond(), &[(); 6], 8, |node| {
             let order = &order;
             async move {
                 tokio::task::yield_now().await;
@@ -136,10 +143,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn independent_nodes_run_together_up_to_the_limit() {
-        for (limit, expected) in [(1, 1), (2, 2), (9, 4)] {
+    async fn independent_nodes_run_together_up_to_the_limit_of_each_lane() {
+        let (one, two) = (["west"; 4], ["west", "east", "west", "west"]);
+        for (lanes, limit, expected) in [(one, 1, 1), (one, 2, 2), (one, 9, 4), (two, 1, 2), (two, 2, 3), (two, 9, 4)] {
             let (now, most) = (Cell::new(0), Cell::new(0));
-            run::<(), (), _, _>(&vec![Vec::new(); 4], limit, |_| {
+            run::<_, (), (), _, _>(&vec![Vec::new(); 4], &lanes, limit, |_| {
                 let (now, most) = (&now, &most);
                 async move {
                     now.set(now.get() + 1);
@@ -152,7 +160,7 @@ mod tests {
                 }
             })
             .await;
-            assert_eq!(most.get(), expected);
+            assert_eq!(most.get(), expected, "{lanes:?}, {limit}");
         }
     }
 

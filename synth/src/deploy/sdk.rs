@@ -25,6 +25,7 @@ use super::cloud::{
     Observed, Provisioned, StackRef, Stacks, Status, Tables, backoff,
 };
 use super::lease::{Held, LeaseStore, ObjectVersion};
+use super::revision;
 use crate::error::Error;
 
 /// Where the calls go.
@@ -51,6 +52,8 @@ pub struct Clouds {
     regions: BTreeMap<String, Clients>,
     /// When the next look at a running operation may be taken, by region: one pace for all stacks of a region.
     next_look: Mutex<BTreeMap<String, Instant>>,
+    /// The commit that is deployed from here, where it is known.
+    revision: Option<String>,
 }
 
 #[derive(Debug)]
@@ -88,7 +91,14 @@ impl Clouds {
         };
         let base = loader.load().await;
         let regions = regions.into_iter().map(|region| (region.to_owned(), Clients::new(&base, &endpoint, region)));
-        Self { regions: regions.collect(), base, endpoint, next_look: Mutex::default() }
+        Self { regions: regions.collect(), base, endpoint, next_look: Mutex::default(), revision: None }
+    }
+
+    /// The same for changes that are made from a commit; see [`super::revision`].
+    #[must_use]
+    pub(crate) fn of_revision(mut self, revision: Option<String>) -> Self {
+        self.revision = revision;
+        self
     }
 
     /// Makes sure that the credentials belong to `account`.
@@ -503,6 +513,7 @@ fn observed(stack: &SdkStack) -> Observed {
         changed_at: changed_at
             .and_then(|time| jiff::Timestamp::from_second(time.secs()).ok())
             .map(|time| time.to_string()),
+        change_set: stack.change_set_id().map(str::to_owned),
     }
 }
 
@@ -710,8 +721,9 @@ impl Cloud for Clouds {
         tokio::time::sleep_until(look).await;
     }
 
-    fn unique(&self) -> String {
-        uuid::Uuid::new_v4().simple().to_string()
+    fn change_set_name(&self) -> String {
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        revision::change_set_name(self.revision.as_deref(), &unique)
     }
 }
 

@@ -13,6 +13,7 @@ use super::cloud::{CallClass, CallError, Cloud, Standing, Status};
 use super::draft::{reduced, stacks_of};
 use super::outcome::call_error;
 use super::plan::{Deployed, look};
+use super::revision::in_change_set;
 use super::sdk::Endpoint;
 use super::system::{Stack, StackKey};
 use super::verify::{FunctionCode, function_codes};
@@ -57,6 +58,8 @@ pub struct StackStatus {
     pub status: Option<Status>,
     /// When it was last changed, RFC 3339.
     pub changed_at: Option<String>,
+    /// The commit that it was last changed from; none when it wasn't this tool, or outside a repository.
+    pub revision: Option<String>,
     /// How it compares with the code.
     pub compared: Compared,
 }
@@ -193,6 +196,7 @@ fn status_of(stack: &Stack, deployed: Option<&Deployed>) -> StackStatus {
         cloudformation_name: stack.cloudformation_name.clone(),
         status: deployed.map(|deployed| deployed.observed.status.clone()),
         changed_at: deployed.and_then(|deployed| deployed.observed.changed_at.clone()),
+        revision: deployed.and_then(|deployed| in_change_set(deployed.observed.change_set.as_deref()?)),
         compared,
     }
 }
@@ -274,11 +278,14 @@ impl Report {
 
 fn cell(stack: &StackStatus) -> String {
     let mut parts = vec![stack.compared.says().to_owned()];
-    parts.extend(stack.status.as_ref().map(ToString::to_string));
+    // What is up to date is also at rest.
+    let status = stack.status.as_ref().filter(|_| stack.compared != Compared::UpToDate);
+    parts.extend(status.map(ToString::to_string));
     // Seconds are enough for people; the JSON form has the whole time.
     parts.extend(
         stack.changed_at.as_ref().map(|time| time.split('.').next().unwrap_or(time).trim_end_matches('Z').to_owned()),
     );
+    parts.extend(stack.revision.as_ref().map(|revision| format!("from {revision}")));
     parts.join(", ")
 }
 
@@ -329,6 +336,7 @@ mod tests {
             cloudformation_name: format!("tandem-test-{name}"),
             status: there.then(|| Status::new("CREATE_COMPLETE")),
             changed_at: there.then(|| "2026-11-21T10:00:00Z".to_owned()),
+            revision: (there && name == "events").then(|| "0123456789ab with changes".to_owned()),
             compared,
         }
     }
@@ -356,9 +364,9 @@ mod tests {
         };
         assert_eq!(
             report.render().join("\n"),
-            "stack   us-west-2                                              us-east-1\n\
-             data    up to date, CREATE_COMPLETE, 2026-11-21T10:00:00       —\n\
-             events  changes pending, CREATE_COMPLETE, 2026-11-21T10:00:00  missing\n\
+            "stack   us-west-2                                                                              us-east-1\n\
+             data    up to date, 2026-11-21T10:00:00                                                        —\n\
+             events  changes pending, CREATE_COMPLETE, 2026-11-21T10:00:00, from 0123456789ab with changes  missing\n\
              \n\
              function                  region     code\n\
              tandem-test-event-router  us-west-2  AAAABBBBCCCC  regions differ\n\

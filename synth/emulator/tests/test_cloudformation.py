@@ -91,6 +91,15 @@ class States(TestCase):
 
 
 class Updates(TestCase):
+    def test_a_stack_tells_the_change_set_that_changed_it_last(self) -> None:
+        name = unique("change-set")
+        for resources in ({"Queue": queue()}, {"Queue": queue(DelaySeconds=5)}):
+            body = json.dumps({"Resources": resources})
+            executed = change_set(name, TemplateBody=body)
+            execute(name, executed)
+            stack = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+            self.assertEqual(stack["ChangeSetId"], executed["ChangeSetId"])
+
     def test_change_set_and_events_name_only_what_changes(self) -> None:
         name = unique("update")
         resources = {

@@ -316,7 +316,7 @@ impl Stacks for FakeCloud {
         let is_new = found.as_deref().is_none_or(|status| status == "REVIEW_IN_PROGRESS");
         match (request.creates, is_new) {
             (true, false) => {
-                let text = "Stack already exists and cannot be created with the changeset";
+                let text = "Stack already exists and cannot be created again with the changeSet";
                 return Err(said(CallClass::Overtaken, "CreateChangeSet", text));
             }
             (false, true) => return Err(said(CallClass::NotFound, "CreateChangeSet", "Stack does not exist")),

@@ -100,7 +100,7 @@ pub struct Options {
 /// A prerequisite is missing, the plan is refused or declined, or a stack failed: then all others that could be
 /// deployed are, and the error names each root cause.
 pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Result<Outcome, Error> {
-    let _lock = DeployLock::take(&options.checkout, environment.environment_name(), "deploy")?;
+    let _lock = DeployLock::take(ui, &options.checkout, environment.environment_name(), "deploy", options.wait).await?;
     let drafted = stacks_of(environment)?;
     options.selection.check(&drafted)?;
     // Before anything is built: what is wrong with the file is told at once.
@@ -119,7 +119,10 @@ async fn run_aws(
     stacks: Vec<system::Stack>,
     plan: Option<&PlanFile>,
 ) -> Result<Outcome, Error> {
-    let needs = if options.from_artifacts.is_some() { Needs::Deploy } else { Needs::Aws };
+    // An administrator who makes the roles needs no compiler for Lambda's processors.
+    let runs_code = |stack: &system::Stack| options.selection.includes(&stack.key) && !stack.programs().is_empty();
+    let builds = options.from_artifacts.is_none() && stacks.iter().any(runs_code);
+    let needs = if builds { Needs::Aws } else { Needs::Deploy };
     doctor::require(&doctor::check(needs))?;
     let revision = revision::of_checkout(&options.checkout).await;
     let clouds = connect(environment, Endpoint::Aws).await.of_revision(revision);
@@ -131,10 +134,11 @@ async fn run_aws(
                 .caused_by(error)
                 .hint("pack them anew with `synth build --out <folder>`")
         })?,
-        None => {
+        None if builds => {
             let built = artifacts::build(ui, &options.checkout, Target::Lambda).await?;
             packed(environment, &options.checkout, built).await?
         }
+        None => Artifacts::default(),
     };
     let work = released(ui, environment, options, stacks, plan, &clouds, &artifacts);
     let mut outcome = alone(ui, environment, &clouds, options.wait, "synth deploy", work).await?;

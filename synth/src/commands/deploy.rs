@@ -72,6 +72,6 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> E
     Ok(exit_code::DONE)
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     contracts::duration::parse(text).map_err(|hint| hint.to_string())
 }

@@ -1,7 +1,10 @@
 //! `synth destroy`
 
+use std::time::Duration;
+
 use clap::Args;
 
+use super::deploy::duration;
 use super::{Checkout, Ended, wait_for};
 use crate::deploy::destroy::{self, Options};
 use crate::exit_code;
@@ -18,6 +21,10 @@ pub(crate) struct DestroyArgs {
     #[arg(long, short)]
     yes: bool,
 
+    /// How long to wait while another run changes the environment, such as `90s` or `1h`
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    wait: Duration,
+
     /// Resource with data that may stay in the account without its stack, by logical id; may be repeated
     #[arg(long = "allow-data", value_name = "LOGICAL_ID")]
     allow_data: Vec<String>,
@@ -26,10 +33,11 @@ pub(crate) struct DestroyArgs {
 pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DestroyArgs) -> Ended {
     let checkout = Checkout::find()?;
     let environment = checkout.deployable_environment(environments)?;
-    let DestroyArgs { yes, allow_data } = arguments;
+    let DestroyArgs { yes, wait, allow_data } = arguments;
     let options = Options {
         checkout: checkout.root().to_owned(),
         assume_yes: *yes,
+        wait: *wait,
         allow_data: allow_data.iter().cloned().collect(),
     };
     let outcome = wait_for(destroy::run(ui, &environment, &options))?;

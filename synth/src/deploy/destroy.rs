@@ -27,9 +27,6 @@ use crate::error::Error;
 use crate::local::{self, Platform};
 use crate::ui::Ui;
 
-/// How long it waits while another run changes the environment.
-const WAIT: Duration = Duration::from_secs(15 * 60);
-
 /// How to take an environment down.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -37,6 +34,8 @@ pub struct Options {
     pub checkout: PathBuf,
     /// Don't ask before AWS is changed.
     pub assume_yes: bool,
+    /// How long to wait while another run changes the environment.
+    pub wait: Duration,
     /// Logical ids of resources with data that may be left without a stack.
     pub allow_data: BTreeSet<String>,
 }
@@ -90,7 +89,7 @@ impl Outcome {
 /// cause.
 pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Result<Outcome, Error> {
     let name = environment.environment_name();
-    let _lock = DeployLock::take(&options.checkout, name, "destroy")?;
+    let _lock = DeployLock::take(ui, &options.checkout, name, "destroy", options.wait).await?;
     match environment.target() {
         Target::Local => {
             let outcome = match local_stacks(ui, environment, &options.checkout).await {
@@ -119,7 +118,7 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
                 destroy(ui, &clouds, deployed, Protections::Keep).await
             };
             // The bucket with the lock stays: it holds data.
-            super::alone(ui, environment, &clouds, WAIT, "synth destroy", work).await
+            super::alone(ui, environment, &clouds, options.wait, "synth destroy", work).await
         }
     }
 }
@@ -478,7 +477,7 @@ mod tests {
         assert!(said.contains(&format!("1 processes run of which there is no record: {}", stray.id())), "{said}");
 
         let (ui, buffers) = Ui::buffered(Format::Human);
-        let options = Options { checkout, assume_yes: true, allow_data: BTreeSet::new() };
+        let options = Options { checkout, assume_yes: true, wait: Duration::ZERO, allow_data: BTreeSet::new() };
         let outcome = run(&ui, &environment, &options).await.unwrap();
         assert_eq!(outcome.render(), ["the local platform is down, and all stacks went with it"]);
         assert!(buffers.err().contains("warning: the stacks go with the platform"), "{}", buffers.err());

@@ -92,7 +92,7 @@ impl Outcome {
             let mut parts: Vec<String> = [("created", count("created")), ("updated", count("updated"))]
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
-                .map(|(result, count)| format!("{count} stacks {result}"))
+                .map(|(result, count)| format!("{count} {} {result}", if count == 1 { "stack" } else { "stacks" }))
                 .collect();
             let unchanged = count("unchanged");
             parts.extend((unchanged > 0).then(|| format!("{unchanged} unchanged")));
@@ -101,7 +101,11 @@ impl Outcome {
         } else {
             lines.push(format!("nothing changed in `{}` ({} stacks, {elapsed})", self.environment, self.stacks.len()));
         }
-        lines.push(format!("{} functions run the code that was built", self.functions.len()));
+        lines.extend(match self.functions.len() {
+            0 => None,
+            1 => Some("1 function runs the code that was built".to_owned()),
+            count => Some(format!("{count} functions run the code that was built")),
+        });
         for (stack, resources) in &self.left_out {
             for resource in resources {
                 let because = match &resource.because_of {

@@ -250,8 +250,7 @@ fn class_of(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> C
         return CallClass::Denied;
     }
     // A change set is void when the stack has changed since, and a stack that is being changed takes none.
-    const BUSY: [&str; 2] =
-        ["_IN_PROGRESS state and can not be ", "already exists and cannot be created"];
+    const BUSY: [&str; 2] = ["_IN_PROGRESS state and can not be ", "already exists and cannot be created"];
     let is_busy = BUSY.iter().any(|text| message.contains(text));
     if code.starts_with("InvalidChangeSetStatus") || code.starts_with("OperationInProgress") || is_busy {
         return CallClass::Overtaken;

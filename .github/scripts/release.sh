@@ -1,18 +1,26 @@
 #!/usr/bin/env bash
-# Executes a plan for one wave: release.sh <environment> <wave of waves.sh, as JSON> <plan> <folder of artifacts>
+# Executes a plan for one wave:
+# release.sh <environment> <wave of waves.sh, as JSON> <plan> <folder of artifacts> <folder of timelines> <how their names begin>
+#
+# The tool leaves a page and a record in the folder of timelines, also when it fails, once it has begun to change stacks; of
+# what comes before the wave in the folder `before` there.
 #
 # Ends with the tool's exit code, but for a stale plan, which is no failure: the output `stale` says so, and whoever called
 # makes a new plan and has it approved. Other refusals (a missing consent, another run) end with 5 as well, and are failures.
 set -euo pipefail
 
-environment=$1 wave=$2 plan=$3 artifacts=$4
+environment=$1 wave=$2 plan=$3 artifacts=$4 timelines=$5 prefix=$6
+name=$(jq --raw-output '.name | gsub("[^A-Za-z0-9-]+"; "-")' <<<"$wave")
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 
+# deploy <folder of the timeline> [options]
 deploy() {
-  local code=0
+  local code=0 timeline="$1/$prefix-$name.html"
+  shift
   printf '\n== synth deploy %s\n' "${*:-(everything that is left)}"
-  synth deploy --env "$environment" --plan "$plan" --from-artifacts "$artifacts" --yes "$@" 2> >(tee "$said" >&2) || code=$?
+  synth deploy --env "$environment" --plan "$plan" --from-artifacts "$artifacts" --yes --timeline "$timeline" "$@" \
+    2> >(tee "$said" >&2) || code=$?
   # Whoever writes to the file may be a moment behind.
   wait
   if ((code == 5)) && grep --quiet '^stale plan: ' "$said"; then
@@ -24,10 +32,10 @@ deploy() {
 }
 
 if jq --exit-status .last <<<"$wave" >/dev/null; then
-  deploy
+  deploy "$timelines"
 else
   mapfile -t before < <(jq --raw-output '.before[] | "--stack", .' <<<"$wave")
   mapfile -t own < <(jq --raw-output '(.stacks[] | "--stack", .), (.regions[] | "--region", .)' <<<"$wave")
-  ((${#before[@]} == 0)) || deploy "${before[@]}"
-  deploy "${own[@]}"
+  ((${#before[@]} == 0)) || deploy "$timelines/before" "${before[@]}"
+  deploy "$timelines" "${own[@]}"
 fi

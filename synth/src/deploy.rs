@@ -14,12 +14,15 @@ mod changes;
 mod cloud;
 pub mod destroy;
 mod draft;
+mod estimate;
 mod failure;
 mod follow;
 mod graph;
 pub(crate) mod guard;
 mod hints;
+mod history;
 mod inputs;
+mod interrupt;
 mod lease;
 mod lock;
 mod outcome;
@@ -33,10 +36,14 @@ pub mod status;
 mod steps;
 pub(crate) mod survey;
 pub mod system;
+mod timeline;
+mod times;
 mod verify;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod story;
 #[cfg(test)]
 mod tests;
 
@@ -49,16 +56,21 @@ use infra::environment::{Environment, Target as EnvironmentTarget};
 
 use crate::artifacts::{self, Artifacts, Built, CONSUMER, Target, bundle};
 use crate::doctor::{self, Needs};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::local::{self, ConsumerChange, FixedPorts, Platform};
 use crate::ui::Ui;
 use apply::{Applied, Rules};
 use cloud::{StackRef, Stacks as _};
+use history::History;
+use interrupt::until_asked_to_end;
 use lease::Lease;
 use lock::DeployLock;
 use pins::PlanFile;
 use plan::{Approved, Drafted, Planned, Seen};
-use progress::Board;
+use progress::{Board, Both, Expectation};
+use timeline::record::{RunResult, StepKind, Trouble};
+use timeline::{Ending, Recorder};
+use times::Times;
 
 pub use changes::Changes;
 pub use cloud::{Change, ChangeKind, Status};
@@ -68,6 +80,7 @@ pub use guard::Consent;
 pub use outcome::{Outcome, StackResult};
 pub(crate) use sdk::describe;
 pub use sdk::{Clouds, Endpoint};
+pub use times::{StackTime, StepTime};
 pub use verify::{FunctionCode, IdleMapping};
 
 /// How to deploy.
@@ -89,6 +102,17 @@ pub struct Options {
     pub selection: Selection,
     /// Ports that the local platform must use, when that is the target.
     pub ports: FixedPorts,
+    /// Where the timeline goes besides the state folder.
+    pub timeline: Option<PathBuf>,
+}
+
+/// What every part of a deployment has at hand.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    ui: &'a Ui,
+    recorder: &'a Recorder,
+    /// How long things took before.
+    history: &'a History,
 }
 
 /// Deploys the environment: builds, plans, asks (on AWS), applies, verifies.
@@ -97,8 +121,8 @@ pub struct Options {
 /// a deployment of selected stacks leaves the consumer alone.
 ///
 /// # Errors
-/// A prerequisite is missing, the plan is refused or declined, or a stack failed: then all others that could be
-/// deployed are, and the error names each root cause.
+/// A prerequisite is missing, the plan is refused or declined, someone ended the command, or a stack failed: then all
+/// others that could be deployed are, and the error names each root cause.
 pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Result<Outcome, Error> {
     let _lock = DeployLock::take(ui, &options.checkout, environment.environment_name(), "deploy", options.wait).await?;
     let drafted = stacks_of(environment)?;
@@ -106,14 +130,72 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
     // Before anything is built: what is wrong with the file is told at once.
     let (name, account) = (environment.environment_name(), environment.account().as_str());
     let plan = options.plan.as_deref().map(|path| PlanFile::read(path, name, account)).transpose()?;
-    match environment.target() {
-        EnvironmentTarget::Local => run_local(ui, environment, options, drafted, plan.as_ref()).await,
-        EnvironmentTarget::Aws => run_aws(ui, environment, options, drafted, plan.as_ref()).await,
+    let state = local::state_root(&options.checkout).join(name);
+    let history = past(ui, &state);
+    let recorder = Recorder::new(name, Box::new(jiff::Timestamp::now));
+    let run = Run { ui, recorder: &recorder, history: &history };
+    let ended = match environment.target() {
+        EnvironmentTarget::Local => {
+            until_asked_to_end(run_local(run, environment, options, drafted, plan.as_ref())).await
+        }
+        EnvironmentTarget::Aws => run_aws(run, environment, options, drafted, plan.as_ref()).await,
+    };
+    kept(run, &state, options, ended)
+}
+
+/// How long things took before. It only serves estimates, so a deployment never fails for it.
+fn past(ui: &Ui, state: &Path) -> History {
+    History::read(&History::file(state)).unwrap_or_else(|error| {
+        ui.status(&format!("how long it takes can't be estimated: {error}; the file is written anew"));
+        History::default()
+    })
+}
+
+/// Keeps what happened when, once something has begun, and says where it is.
+fn kept(run: Run<'_>, state: &Path, options: &Options, ended: Result<Outcome, Error>) -> Result<Outcome, Error> {
+    let Run { ui, recorder, history } = run;
+    if !recorder.has_begun() {
+        return ended;
+    }
+    let ending = match &ended {
+        Ok(outcome) if outcome.changed() => Ending::Good(RunResult::Succeeded),
+        Ok(_) => Ending::Good(RunResult::Unchanged),
+        Err(error) => {
+            let result = if error.kind() == Kind::Interrupted { RunResult::Interrupted } else { RunResult::Failed };
+            let details = error.causes().into_iter().chain(error.details().iter().cloned()).collect();
+            Ending::Bad(result, Trouble { message: error.to_string(), details, hints: error.hints().to_vec() })
+        }
+    };
+    let record = recorder.finish(ending);
+    let mut history = history.clone();
+    history.learn(&record);
+    if let Err(error) = history.write(&History::file(state)) {
+        ui.warning(&format!("how long it took can't be kept for estimates: {error}"));
+    }
+    let times = Times::of(&record);
+    let page = match timeline::keep(&record, &state.join("timelines"), options.timeline.as_deref()) {
+        Ok(page) => Some(page),
+        Err(error) => {
+            ui.warning(&Error::configuration("there is no timeline").caused_by(error).render());
+            None
+        }
+    };
+    match ended {
+        Ok(outcome) => Ok(Outcome { times, timeline: page, ..outcome }),
+        Err(error) => {
+            for line in times.render() {
+                ui.status(&line);
+            }
+            Err(match page {
+                Some(page) => error.hint(format!("what happened when is in {}", page.display())),
+                None => error,
+            })
+        }
     }
 }
 
 async fn run_aws(
-    ui: &Ui,
+    run: Run<'_>,
     environment: &Environment,
     options: &Options,
     stacks: Vec<system::Stack>,
@@ -135,17 +217,18 @@ async fn run_aws(
                 .hint("pack them anew with `synth build --out <folder>`")
         })?,
         None if builds => {
-            let built = artifacts::build(ui, &options.checkout, Target::Lambda).await?;
-            packed(environment, &options.checkout, built).await?
+            let building = artifacts::build(run.ui, &options.checkout, Target::Lambda);
+            let built = run.recorder.step(StepKind::Build, building).await?;
+            run.recorder.step(StepKind::Pack, packed(environment, &options.checkout, built)).await?
         }
         None => Artifacts::default(),
     };
-    let work = released(ui, environment, options, stacks, plan, &clouds, &artifacts);
-    let mut outcome = alone(ui, environment, &clouds, options.wait, "synth deploy", work).await?;
+    let work = released(run, environment, options, stacks, plan, &clouds, &artifacts);
+    let mut outcome = alone(run.ui, environment, &clouds, options.wait, "synth deploy", work).await?;
     if options.from_artifacts.is_none() {
         artifacts.remove_others();
     }
-    outcome.elapsed_secs = ui.elapsed().as_secs_f64();
+    outcome.elapsed_secs = run.ui.elapsed().as_secs_f64();
     Ok(outcome)
 }
 
@@ -172,13 +255,20 @@ async fn alone<T>(
         outcome = work => outcome,
         lost = lease.lost() => Err(lost),
     };
-    lease.release().await;
-    outcome
+    // A work that was asked to end has taken the signals away, so a second one must be heard here.
+    let released = until_asked_to_end(async {
+        lease.release().await;
+        Ok(())
+    });
+    match (released.await, outcome) {
+        (Err(ended), Ok(_)) => Err(ended),
+        (_, outcome) => outcome,
+    }
 }
 
 /// Plans, asks, applies, verifies.
 async fn released(
-    ui: &Ui,
+    run: Run<'_>,
     environment: &Environment,
     options: &Options,
     stacks: Vec<system::Stack>,
@@ -186,19 +276,26 @@ async fn released(
     clouds: &Clouds,
     artifacts: &Artifacts,
 ) -> Result<Outcome, Error> {
-    let seen = reviewed(ui, environment, options, &stacks, plan, clouds).await?;
-    let planned = planned(clouds, stacks, &options.selection, artifacts, seen).await?;
+    let planning = async {
+        let seen = reviewed(run.ui, environment, options, &stacks, plan, clouds).await?;
+        planned(run, clouds, stacks, &options.selection, artifacts, seen).await
+    };
+    let planned = run.recorder.step(StepKind::Plan, planning).await?;
     let question = format!(
         "change account {} ({}) for environment `{}`?",
         environment.account(),
         environment.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         environment.environment_name()
     );
-    let approved = approved(ui, clouds, planned, options.assume_yes || plan.is_some(), &question).await?;
-    let applied = carried_out(ui, clouds, approved, artifacts, Rules { refuse_unapproved_harm: true }).await?;
-    let mut outcome = Outcome::of(environment, &applied);
-    outcome.functions = verified(clouds, &applied, artifacts).await?;
-    Ok(outcome)
+    let asking = approved(run.ui, clouds, planned, options.assume_yes || plan.is_some(), &question);
+    let approved = run.recorder.step(StepKind::Approval, asking).await?;
+    until_asked_to_end(async {
+        let applied = carried_out(run, clouds, approved, artifacts, Rules { refuse_unapproved_harm: true }).await?;
+        let mut outcome = Outcome::of(environment, &applied);
+        outcome.functions = verified(run, clouds, &applied, artifacts).await?;
+        Ok(outcome)
+    })
+    .await
 }
 
 /// Makes sure that the plan that was given still holds, and that nothing that is refused is in the change. Gives what was read.
@@ -225,7 +322,7 @@ async fn reviewed(
 }
 
 async fn run_local(
-    ui: &Ui,
+    run: Run<'_>,
     environment: &Environment,
     options: &Options,
     stacks: Vec<system::Stack>,
@@ -236,15 +333,16 @@ async fn run_local(
             .hint("deploy without `--from-artifacts`"));
     }
     if !options.consents.is_empty() {
-        ui.notice("`--allow` is for AWS: a local platform's data may always be lost");
+        run.ui.notice("`--allow` is for AWS: a local platform's data may always be lost");
     }
     doctor::require(&doctor::check(Needs::Local))?;
     let name = environment.environment_name();
     // The platform starts while the compiler works; if one fails the other's result is of no use.
-    let platform = local::up(ui, &options.checkout, name, options.ports);
-    let build = artifacts::build(ui, &options.checkout, Target::Host);
-    let (platform, built) = tokio::try_join!(platform, build)?;
-    let outcome = match run_on(ui, environment, options, stacks, plan, built, &platform).await {
+    let platform = local::up(run.ui, &options.checkout, name, options.ports);
+    let build = artifacts::build(run.ui, &options.checkout, Target::Host);
+    let (platform, built) =
+        tokio::try_join!(run.recorder.step(StepKind::Platform, platform), run.recorder.step(StepKind::Build, build))?;
+    let outcome = match run_on(run, environment, options, stacks, plan, built, &platform).await {
         Ok(outcome) => outcome,
         Err(error) => return Err(with_damage(error, &platform).await),
     };
@@ -279,7 +377,7 @@ async fn with_damage(error: Error, platform: &Platform) -> Error {
 
 /// Deploys to a platform that runs.
 async fn run_on(
-    ui: &Ui,
+    run: Run<'_>,
     environment: &Environment,
     options: &Options,
     stacks: Vec<system::Stack>,
@@ -288,7 +386,8 @@ async fn run_on(
     platform: &Platform,
 ) -> Result<Outcome, Error> {
     let executable = built.executable(CONSUMER).map(Path::to_owned);
-    let artifacts = packed(environment, &options.checkout, built).await?;
+    let packing = packed(environment, &options.checkout, built);
+    let artifacts = run.recorder.step(StepKind::Pack, packing).await?;
     let revision = revision::of_checkout(&options.checkout).await;
     let clouds = connect(environment, endpoint_of(platform)).await.of_revision(revision);
     let types = platform::resource_types(&platform.endpoint_url).await?;
@@ -298,29 +397,34 @@ async fn run_on(
     };
     let placeholders = types.iter().flat_map(|types| outcome::placeholders(&stacks, types)).collect();
 
-    let seen = match plan {
-        Some(_) => reviewed(ui, environment, options, &stacks, plan, &clouds).await?,
-        None => Seen::new(),
+    let planning = async {
+        let seen = match plan {
+            Some(_) => reviewed(run.ui, environment, options, &stacks, plan, &clouds).await?,
+            None => Seen::new(),
+        };
+        planned(run, &clouds, stacks, &options.selection, &artifacts, seen).await
     };
-    let planned = planned(&clouds, stacks, &options.selection, &artifacts, seen).await?;
+    let planned = run.recorder.step(StepKind::Plan, planning).await?;
     for line in outcome::plan_table(&planned) {
-        ui.status(&line);
+        run.ui.status(&line);
     }
     let rules = Rules { refuse_unapproved_harm: false };
-    let applied = carried_out(ui, &clouds, planned.approve(), &artifacts, rules).await?;
+    let applied = carried_out(run, &clouds, planned.approve(), &artifacts, rules).await?;
     let mut outcome = Outcome::of(environment, &applied);
     outcome.left_out = left_out;
     outcome.placeholders = placeholders;
-    outcome.functions = verified(&clouds, &applied, &artifacts).await?;
+    outcome.functions = verified(run, &clouds, &applied, &artifacts).await?;
     if let (true, Some(executable)) = (options.selection.is_everything(), executable) {
-        platform::create_topics(platform, environment).await?;
-        let change =
-            platform::run_consumer(platform, environment, &options.checkout, &executable, &applied.outputs).await?;
+        let consumer = async {
+            platform::create_topics(platform, environment).await?;
+            platform::run_consumer(platform, environment, &options.checkout, &executable, &applied.outputs).await
+        };
+        let change = run.recorder.step(StepKind::Consumer, consumer).await?;
         outcome.consumer_changed = change != ConsumerChange::Unchanged;
     }
     artifacts.remove_others();
     outcome.look_around = outcome::look_around(environment, platform);
-    outcome.elapsed_secs = ui.elapsed().as_secs_f64();
+    outcome.elapsed_secs = run.ui.elapsed().as_secs_f64();
     Ok(outcome)
 }
 
@@ -349,15 +453,17 @@ async fn packed(environment: &Environment, checkout: &Path, built: Built) -> Res
 }
 
 async fn planned(
+    run: Run<'_>,
     clouds: &Clouds,
     stacks: Vec<system::Stack>,
     selection: &Selection,
     artifacts: &Artifacts,
     seen: Seen,
 ) -> Result<Planned, Error> {
-    let (stacks, context) = stacks.into_iter().partition(|stack| selection.includes(&stack.key));
+    let (stacks, context): (Vec<_>, _) = stacks.into_iter().partition(|stack| selection.includes(&stack.key));
+    run.recorder.expect(&stacks);
     let drafted = Drafted { stacks, context, code_keys: artifacts.keys(), seen };
-    let planned = plan::plan(clouds, drafted).await.map_err(outcome::plan_error)?;
+    let planned = plan::plan_telling(clouds, drafted, run.recorder).await.map_err(outcome::plan_error)?;
     let stuck: Vec<_> =
         planned.stuck().map(|(key, status, next)| (format!("{key} is in {status}"), next.to_owned())).collect();
     if !stuck.is_empty() {
@@ -391,23 +497,39 @@ async fn approved(ui: &Ui, clouds: &Clouds, planned: Planned, yes: bool, questio
     Err(refusal)
 }
 
+/// What follows the stacks.
+const AFTER_STACKS: [StepKind; 2] = [StepKind::Verification, StepKind::Consumer];
+
 async fn carried_out(
-    ui: &Ui,
+    run: Run<'_>,
     clouds: &Clouds,
     approved: Approved,
     artifacts: &Artifacts,
     rules: Rules,
 ) -> Result<Applied, Error> {
-    let applied = {
-        let board = Board::new(ui);
-        apply::apply(clouds, approved, artifacts, rules, &board).await
+    let work = async {
+        let applied = {
+            let board = Board::expecting(run.ui, Expectation::of(&approved.0, run.history, &AFTER_STACKS));
+            let progress = Both(&board, run.recorder);
+            board.during(apply::apply(clouds, approved, artifacts, rules, &progress)).await
+        };
+        let failure = outcome::failure_of(&applied.stacks, "what succeeded stays; deploy again to carry on");
+        failure.map_or(Ok(applied), Err)
     };
-    let failure = outcome::failure_of(&applied.stacks, "what succeeded stays; deploy again to carry on");
-    failure.map_or(Ok(applied), Err)
+    run.recorder.step(StepKind::Stacks, work).await
 }
 
 /// What the functions run, once it is proven that it is what was built and that every mapping delivers.
-async fn verified(clouds: &Clouds, applied: &Applied, artifacts: &Artifacts) -> Result<Vec<FunctionCode>, Error> {
+async fn verified(
+    run: Run<'_>,
+    clouds: &Clouds,
+    applied: &Applied,
+    artifacts: &Artifacts,
+) -> Result<Vec<FunctionCode>, Error> {
+    run.recorder.step(StepKind::Verification, what_runs(clouds, applied, artifacts)).await
+}
+
+async fn what_runs(clouds: &Clouds, applied: &Applied, artifacts: &Artifacts) -> Result<Vec<FunctionCode>, Error> {
     let stacks: Vec<&system::Stack> = applied.stacks.iter().map(|(stack, _)| stack).collect();
     let failed = |error| Error::remote("what is deployed can't be verified").caused_by(error);
     let codes = verify::function_codes(clouds, &stacks, artifacts);

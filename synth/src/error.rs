@@ -21,6 +21,8 @@ pub enum Kind {
     Stale,
     /// AWS, the local platform or Kafka failed or refused.
     Remote,
+    /// Someone ended the command before it was done.
+    Interrupted,
     /// A broken invariant of the tool.
     Internal,
 }
@@ -34,6 +36,7 @@ impl Kind {
             Self::Refused => "refused",
             Self::Stale => "stale",
             Self::Remote => "remote",
+            Self::Interrupted => "interrupted",
             Self::Internal => "internal",
         }
     }
@@ -46,6 +49,7 @@ impl Kind {
             Self::Refused => "refused",
             Self::Stale => "stale plan",
             Self::Remote => "remote error",
+            Self::Interrupted => "interrupted",
             Self::Internal => "internal error",
         }
     }
@@ -54,6 +58,7 @@ impl Kind {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Refused | Self::Stale => exit_code::REFUSED,
+            Self::Interrupted => exit_code::INTERRUPTED,
             Self::Usage | Self::Configuration | Self::Remote | Self::Internal => exit_code::ERROR,
         }
     }
@@ -227,6 +232,7 @@ mod tests {
     #[test]
     fn only_a_refusal_has_its_own_exit_code() {
         assert_eq!((Kind::Refused.exit_code(), Kind::Stale.exit_code()), (5, 5));
+        assert_eq!(Kind::Interrupted.exit_code(), 130);
         for kind in [Kind::Usage, Kind::Configuration, Kind::Remote, Kind::Internal] {
             assert_eq!(kind.exit_code(), 1, "{kind:?}");
         }

@@ -20,5 +20,8 @@ pub const DESTRUCTIVE: u8 = 3;
 /// There are changes that broaden permissions or network access.
 pub const BROADENED: u8 = 4;
 
+/// Ended by Ctrl-C or SIGTERM; what was begun may go on elsewhere. The code that a shell gives for Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
+
 /// Refused: the plan is stale, or going on would do harm.
 pub const REFUSED: u8 = 5;

@@ -47,7 +47,7 @@ use state::{Orders, SUPERVISOR, State};
 use crate::error::Error;
 use crate::ui::Ui;
 
-pub(crate) use files::free_mib;
+pub(crate) use files::{free_mib, write_json};
 pub use folder::PlatformId;
 pub(crate) use folder::state_root;
 pub use install::{Installation, cache_folder, install};

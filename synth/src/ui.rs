@@ -25,6 +25,9 @@ use live::LiveArea;
 /// Width that is assumed when nobody can be asked: columns.
 const DEFAULT_WIDTH: usize = 100;
 
+/// Height that is assumed when nobody can be asked: lines.
+const DEFAULT_HEIGHT: usize = 24;
+
 /// The form of the answer on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -62,6 +65,7 @@ pub struct Ui {
     /// Someone can be asked.
     interactive: bool,
     width: usize,
+    height: usize,
     started: Instant,
 }
 
@@ -92,6 +96,7 @@ impl Ui {
             terminal,
             interactive: terminal && io::stdin().is_terminal(),
             width: terminal_width(),
+            height: terminal_height(),
             started: Instant::now(),
         }
     }
@@ -108,6 +113,7 @@ impl Ui {
             terminal: false,
             interactive: false,
             width: DEFAULT_WIDTH,
+            height: DEFAULT_HEIGHT,
             started: Instant::now(),
         };
         (ui, buffers)
@@ -141,6 +147,11 @@ impl Ui {
     /// Writes one line that belongs to `prefix` (a stack, a process) to stderr; nothing when quiet.
     pub fn prefixed(&self, prefix: &str, line: &str) {
         self.status(&format!("{} {line}", self.paint(Style::Dim, &format!("[{prefix}]"))));
+    }
+
+    /// Writes one line that belongs to `prefix` to stderr, also when quiet: something failed.
+    pub fn alarm(&self, prefix: &str, line: &str) {
+        self.notice(&format!("{} {line}", self.paint(Style::Dim, &format!("[{prefix}]"))));
     }
 
     /// Writes a warning to stderr.
@@ -201,6 +212,11 @@ impl Ui {
     /// Whether someone watches stderr on a terminal.
     pub fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Whether nothing but warnings and errors is asked for.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Whether the reader of stdout has gone; a command that only streams an answer should end then.
@@ -334,4 +350,10 @@ fn terminal_width() -> usize {
     let from_variable = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let from_terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     from_variable.or_else(from_terminal).filter(|&width| width >= 20).unwrap_or(DEFAULT_WIDTH)
+}
+
+fn terminal_height() -> usize {
+    let from_variable = std::env::var("LINES").ok().and_then(|lines| lines.parse().ok());
+    let from_terminal = || terminal_size::terminal_size().map(|(_, height)| usize::from(height.0));
+    from_variable.or_else(from_terminal).filter(|&height| height >= 5).unwrap_or(DEFAULT_HEIGHT)
 }

@@ -40,15 +40,17 @@ release() {
   rm -rf asked "$GITHUB_OUTPUT"
   touch "$GITHUB_OUTPUT"
   printf '%d' "$1" >code
-  ends "release that ends with $1" "$3" "$scripts/release.sh" staging "$2" plan.json artifacts
+  ends "release that ends with $1" "$3" "$scripts/release.sh" staging "$2" plan.json artifacts timelines t-1
 }
 printf 'progress\n' >said
 common='deploy --env staging --plan plan.json --from-artifacts artifacts --yes'
 release 0 "$(jq .[0] <<<"$two")" 0
-same 'the first wave is only itself' "$common --stack keys --stack network --stack data
-$common --stack events --stack api --stack cluster --region east" "$(<asked)"
+same 'the first wave is only itself' "$common --timeline timelines/before/t-1-east.html --stack keys --stack network --stack data
+$common --timeline timelines/t-1-east.html --stack events --stack api --stack cluster --region east" "$(<asked)"
 release 0 "$(jq .[1] <<<"$two")" 0
-same 'the last wave is all that is left' "$common" "$(<asked)"
+same 'the last wave is all that is left' "$common --timeline timelines/t-1-west.html" "$(<asked)"
+release 0 "$(jq .[0] <<<"$one")" 0
+same 'a name of a file has no blanks' "$common --timeline timelines/t-1-west-and-east.html" "$(<asked)"
 printf 'refused: another run has it\n' >said
 release 5 "$(jq .[0] <<<"$two")" 5
 same 'a refusal is not stale' '' "$(<"$GITHUB_OUTPUT")"

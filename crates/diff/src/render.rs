@@ -9,6 +9,7 @@ mod item;
 mod json;
 mod markdown;
 
+pub use escape::visible;
 pub use human::{Line, Role, Text, human};
 pub use json::{JsonError, VERSION, from_json, json};
 pub use markdown::{MarkdownOptions, markdown};

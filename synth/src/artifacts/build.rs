@@ -1,6 +1,6 @@
 //! Builds the programs with cargo and finds the executables in what cargo reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -14,6 +14,9 @@ use crate::ui::Ui;
 
 /// The Rust target that Lambda's Graviton processors run.
 pub(crate) const LAMBDA_TRIPLE: &str = "aarch64-unknown-linux-gnu";
+
+/// How many lines of a build that failed are shown to who asked for errors only.
+const LAST_MESSAGES: usize = 200;
 
 /// Where the built programs will run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +73,13 @@ pub async fn build(ui: &Ui, checkout: &Path, target: Target) -> Result<Built, Er
             .hint("install Rust with rustup, see https://rustup.rs, and make sure that `cargo` is on the PATH")
     };
     let mut child = command.spawn().map_err(start)?;
-    let (reported, ()) = tokio::join!(report_of(child.stdout.take()), show(ui, child.stderr.take()));
+    let (reported, messages) = tokio::join!(report_of(child.stdout.take()), show(ui, child.stderr.take()));
     let status = child.wait().await.map_err(start)?;
     if !status.success() {
+        // Whoever asked for errors only gets these.
+        for line in messages.iter().filter(|_| ui.is_quiet()) {
+            ui.alarm("cargo", line);
+        }
         return Err(Error::new(Kind::Configuration, format!("the programs don't build: cargo ended with {status}"))
             .hint("the compiler's messages stand above"));
     }
@@ -102,14 +109,20 @@ async fn report_of(stdout: Option<tokio::process::ChildStdout>) -> std::io::Resu
     Ok(report)
 }
 
-/// Shows cargo's progress and the compiler's messages.
-async fn show(ui: &Ui, stderr: Option<tokio::process::ChildStderr>) {
-    let Some(stderr) = stderr else { return };
+/// Shows cargo's progress and the compiler's messages; gives the last of them.
+async fn show(ui: &Ui, stderr: Option<tokio::process::ChildStderr>) -> VecDeque<String> {
+    let mut last = VecDeque::new();
+    let Some(stderr) = stderr else { return last };
     let mut lines = BufReader::new(stderr).lines();
     // What can't be read (no UTF-8) is not worth stopping a build for.
     while let Ok(Some(line)) = lines.next_line().await {
         ui.prefixed("cargo", line.trim_end());
+        if last.len() == LAST_MESSAGES {
+            last.pop_front();
+        }
+        last.push_back(line.trim_end().to_owned());
     }
+    last
 }
 
 #[cfg(test)]

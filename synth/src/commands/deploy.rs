@@ -47,12 +47,16 @@ pub(crate) struct DeployArgs {
     /// Only stacks in this region; may be given several times
     #[arg(long, value_name = "REGION")]
     region: Vec<String>,
+
+    /// Write the timeline to this file too, and the record it is made from beside it, with the ending `.json`
+    #[arg(long, value_name = "FILE.html", value_parser = page)]
+    timeline: Option<PathBuf>,
 }
 
 pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> Ended {
     let checkout = Checkout::find()?;
     let environment = checkout.deployable_environment(environments)?;
-    let DeployArgs { yes, wait, from_artifacts, plan, allow, stack, region } = arguments;
+    let DeployArgs { yes, wait, from_artifacts, plan, allow, stack, region, timeline } = arguments;
     let options = Options {
         checkout: checkout.root().to_owned(),
         assume_yes: *yes,
@@ -62,6 +66,7 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> E
         consents: allow.clone(),
         selection: Selection { stacks: stack.clone(), regions: region.clone() },
         ports: local::fixed_ports(&environment)?,
+        timeline: timeline.clone(),
     };
     let outcome = wait_for(deploy::run(ui, &environment, &options))?;
     if ui.is_json() {
@@ -70,6 +75,14 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> E
         ui.answer(&outcome.render().join("\n"));
     }
     Ok(exit_code::DONE)
+}
+
+fn page(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension() {
+        Some(ending) if ending == "html" => Ok(path),
+        _ => Err("the timeline is a page, so its name ends in `.html`".to_owned()),
+    }
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

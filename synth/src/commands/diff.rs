@@ -77,7 +77,8 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DiffArgs) -> End
             (name.to_owned(), survey::compared(&surveyed)?)
         }
     };
-    show(ui, &name, &diff, artifact);
+    let against = if from.is_some() { "other templates, and not with what is deployed" } else { "what is deployed" };
+    show(ui, &name, &diff, against, artifact);
     Ok(exit_code_of(&diff))
 }
 
@@ -100,12 +101,14 @@ fn broken(error: diff::DiffError) -> Error {
     Error::internal("the stacks can't be compared").caused_by(error)
 }
 
-fn show(ui: &Ui, environment: &str, diff: &Diff, artifact: &str) {
+fn show(ui: &Ui, environment: &str, diff: &Diff, against: &str, artifact: &str) {
     match ui.format() {
         Format::Json => ui.answer(json(diff).trim_end()),
         Format::Markdown => {
             let options = MarkdownOptions {
                 marker: format!("tandem-diff-{environment}"),
+                subject: Some(format!("`{environment}`")),
+                against: Some(against.to_owned()),
                 artifact: Some(artifact.to_owned()),
                 ..MarkdownOptions::default()
             };

@@ -31,6 +31,10 @@ pub(crate) trait Progress {
     fn phase(&self, stack: &Stack, text: &str);
     /// CloudFormation reports an event.
     fn event(&self, stack: &Stack, event: &Event);
+    /// It is the stack's turn.
+    fn began(&self, _stack: &Stack) {}
+    /// The work on the stack ended.
+    fn ended(&self, _stack: &Stack, _outcome: &Result<Done, StackError>) {}
 }
 
 /// What a deployment did.
@@ -112,7 +116,13 @@ pub(crate) async fn apply(
     let dependencies = dependencies_of(entries.iter().map(|entry| &entry.stack));
     let run = Run { cloud, artifacts, rules, progress, code_keys, outputs: RefCell::new(outputs) };
     let regions: Vec<&str> = entries.iter().map(|entry| entry.stack.key.region.as_str()).collect();
-    let ended = graph::run(&dependencies, &regions, PARALLEL_STACKS, |node| run.converge(&entries[node])).await;
+    let converge = async |entry: &Entry| {
+        progress.began(&entry.stack);
+        let outcome = run.converge(entry).await;
+        progress.ended(&entry.stack, &outcome);
+        outcome
+    };
+    let ended = graph::run(&dependencies, &regions, PARALLEL_STACKS, |node| converge(&entries[node])).await;
     let stacks = outcomes(entries.into_iter().map(|entry| entry.stack).collect(), ended);
     Applied { stacks, outputs: run.outputs.into_inner() }
 }

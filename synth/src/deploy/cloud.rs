@@ -150,6 +150,8 @@ pub(crate) enum Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) id: String,
+    /// When it happened, by CloudFormation's clock.
+    pub(crate) at: Option<jiff::Timestamp>,
     pub(crate) logical_id: String,
     pub(crate) physical_id: String,
     pub(crate) resource_type: String,

@@ -117,6 +117,7 @@ mod tests {
         let of_stack = logical_id == "tandem-test-events";
         Event {
             id: format!("{logical_id}-{status}"),
+            at: None,
             logical_id: logical_id.to_owned(),
             physical_id: if of_stack { "arn:aws:cloudformation:us-west-2:0:stack/x/1" } else { "" }.to_owned(),
             resource_type: if of_stack { "AWS::CloudFormation::Stack" } else { "AWS::SQS::Queue" }.to_owned(),

@@ -177,6 +177,7 @@ impl FakeCloud {
             let verb = if updating { "UPDATE_FAILED" } else { "CREATE_FAILED" };
             let event = |logical_id: &str, resource_type: &str, status: &str, reason: &str| Event {
                 id: format!("event-{}", self.next()),
+                at: None,
                 logical_id: logical_id.to_owned(),
                 physical_id: String::new(),
                 resource_type: resource_type.to_owned(),
@@ -209,6 +210,7 @@ impl FakeCloud {
         stack.status = status.to_owned();
         stack.events.push(Event {
             id: format!("event-{}", self.next()),
+            at: None,
             logical_id: id.to_owned(),
             physical_id: format!("arn:aws:cloudformation:{id}:stack/x"),
             resource_type: "AWS::CloudFormation::Stack".to_owned(),

@@ -1,6 +1,7 @@
 //! What a deployment says: the plan's table, the result, the failures.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use infra::environment::Environment;
 use serde::Serialize;
@@ -15,6 +16,7 @@ use super::hints::hint_for;
 use super::plan::{Action, PlanError, Planned};
 use super::platform::ResourceTypes;
 use super::system::{Stack, StackKey};
+use super::times::Times;
 use super::verify::FunctionCode;
 use crate::error::Error;
 use crate::local::Platform;
@@ -39,6 +41,10 @@ pub struct Outcome {
     pub look_around: Vec<(String, String)>,
     /// Time since the command was started, in seconds.
     pub elapsed_secs: f64,
+    /// How long its parts took.
+    pub times: Times,
+    /// The page that shows what happened when; none when it could not be written.
+    pub timeline: Option<PathBuf>,
 }
 
 /// What happened to one stack.
@@ -75,6 +81,8 @@ impl Outcome {
             consumer_changed: false,
             look_around: Vec::new(),
             elapsed_secs: 0.0,
+            times: Times::default(),
+            timeline: None,
         }
     }
 
@@ -122,6 +130,12 @@ impl Outcome {
             self.placeholders.iter().map(|(resource_type, count)| format!("{count} × {resource_type}")).collect();
         if !placeholders.is_empty() {
             lines.push(format!("accepted but without effect on the local platform: {}", placeholders.join(", ")));
+        }
+        let mut times = self.times.render();
+        times.extend(self.timeline.as_ref().map(|path| format!("timeline: {}", path.display())));
+        if !times.is_empty() {
+            lines.push(String::new());
+            lines.extend(times);
         }
         if !self.look_around.is_empty() {
             lines.push(String::new());
@@ -308,7 +322,7 @@ pub(crate) fn failure_of<D>(stacks: &[(Stack, StackOutcome<D>)], how_to_go_on: &
     Some(hints.into_iter().fold(error, Error::hint))
 }
 
-fn stack_hint(error: &StackError) -> Option<&str> {
+pub(crate) fn stack_hint(error: &StackError) -> Option<&str> {
     match error {
         StackError::Operation(RootCause { hint, .. }) => *hint,
         StackError::ChangeSet(error) => change_set_hint(error),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 
+use super::apply::Progress;
 use super::change_set::{self, ChangeSetError, Made, ReadyChangeSet};
 use super::changes::Changes;
 use super::cloud::{CallError, Cloud, Observed, StackRef, Standing, Status, patiently};
@@ -190,8 +191,18 @@ pub(crate) fn difference(stack: &Stack, parameters: &BTreeMap<String, String>, d
     }
 }
 
-/// Compares everything and makes the change sets that can be made now.
+/// Compares everything and makes the change sets that can be made now; nobody is told meanwhile.
+#[cfg(test)]
 pub(crate) async fn plan(cloud: &impl Cloud, drafted: Drafted) -> Result<Planned, PlanError> {
+    plan_telling(cloud, drafted, &super::progress::Nobody).await
+}
+
+/// Compares everything and makes the change sets that can be made now; tells when each is begun and made.
+pub(crate) async fn plan_telling(
+    cloud: &impl Cloud,
+    drafted: Drafted,
+    progress: &dyn Progress,
+) -> Result<Planned, PlanError> {
     let Drafted { stacks, context, code_keys, seen } = drafted;
     let deployed = try_join_all(stacks.iter().map(async |stack| match seen.get(&stack.key) {
         Some(deployed) => Ok(deployed.clone()),
@@ -227,7 +238,10 @@ pub(crate) async fn plan(cloud: &impl Cloud, drafted: Drafted) -> Result<Planned
             let action = match verdict {
                 Verdict::Settled(action) => action,
                 Verdict::Differs(parameters) => {
-                    match change_set::make(cloud, &stack, false, &parameters, outputs).await? {
+                    progress.phase(&stack, "planning");
+                    let made = change_set::make(cloud, &stack, false, &parameters, outputs).await;
+                    progress.phase(&stack, "planned");
+                    match made? {
                         Made::Ready(change_set) => Action::Update(change_set),
                         Made::NoChange => Action::Unchanged,
                     }

@@ -455,6 +455,7 @@ impl Stacks for Clouds {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let events = answer.stack_events().iter().map(|event| Event {
             id: text(event.event_id()),
+            at: event.timestamp().and_then(moment),
             logical_id: text(event.logical_resource_id()),
             physical_id: text(event.physical_resource_id()),
             resource_type: text(event.resource_type()),
@@ -514,6 +515,11 @@ fn observed(stack: &SdkStack) -> Observed {
             .map(|time| time.to_string()),
         change_set: stack.change_set_id().map(str::to_owned),
     }
+}
+
+/// The SDK's moment as the tool's.
+fn moment(time: &aws_sdk_cloudformation::primitives::DateTime) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::new(time.secs(), time.subsec_nanos().cast_signed()).ok()
 }
 
 fn change_of(change: &ResourceChange) -> Change {

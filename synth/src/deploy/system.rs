@@ -208,6 +208,18 @@ impl Template {
         self.declared_at.get(logical_id)
     }
 
+    /// What the resource refers to or waits for: resources and parameters.
+    pub(crate) fn needs_of(&self, logical_id: &str) -> BTreeSet<String> {
+        let Some(resource) = self.document["Resources"].get(logical_id) else { return BTreeSet::new() };
+        let mut needs = resource.get("Properties").map(references_of).unwrap_or_default();
+        match resource.get("DependsOn") {
+            Some(Value::Array(targets)) => needs.extend(targets.iter().filter_map(Value::as_str).map(str::to_owned)),
+            Some(Value::String(target)) => _ = needs.insert(target.clone()),
+            _ => {}
+        }
+        needs
+    }
+
     /// Whether `other`, the text of another template, says the same: layout doesn't count.
     pub fn says_the_same_as(&self, other: &str) -> bool {
         self.text == other || serde_json::from_str::<Value>(other).is_ok_and(|other| other == self.document)
@@ -396,6 +408,22 @@ mod tests {
                 LeftOut::new("ByRef", "Yes", Some("Archive".to_owned())),
                 LeftOut::new("BySub", "Yes", Some("ByRef".to_owned())),
             ]
+        );
+    }
+
+    #[test]
+    fn a_resource_needs_what_it_refers_to_and_what_it_waits_for() {
+        let template = template(&json!({ "Resources": {
+            "Policy": { "Type": "T", "DependsOn": ["Key", "Log"], "Properties": {
+                "Topics": [{ "Ref": "Topic" }], "Arn": { "Fn::Sub": "${Queue.Arn}/*" }
+            } },
+            "Log": { "Type": "T", "DependsOn": "Key" },
+            "Key": { "Type": "T" }
+        } }));
+        let needs = |id: &str| template.needs_of(id).into_iter().collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            [needs("Policy"), needs("Log"), needs("Key"), needs("None")],
+            ["Key Log Queue Topic", "Key", "", ""]
         );
     }
 

@@ -11,9 +11,11 @@ use super::apply::{Applied, Done, Progress, Rules, StackError, StackOutcome, app
 use super::cloud::{ChangeKind, Event};
 use super::fake::FakeCloud;
 use super::pins::PlanFile;
-use super::plan::{Action, Drafted, Planned, Seen, plan};
+use super::plan::{Action, Drafted, Planned, Seen, plan, plan_telling};
 use super::survey::{self, Surveyed};
 use super::system::{Source, Stack, StackKey, Template};
+use super::timeline::record::{Record, RunResult};
+use super::timeline::{Ending, Recorder};
 use crate::artifacts::{Artifact, Artifacts};
 
 mod faults;
@@ -726,4 +728,52 @@ fn a_plan_is_for_one_environment_and_one_form() {
     }
     std::fs::remove_file(&path).unwrap();
     assert!(error("test", "000000000000").contains("can't be read"));
+}
+
+/// Hears a deployment with a recorder, which goes by the words of phases.
+async fn recorded(bench: &Bench, stacks: Vec<Stack>) -> Record {
+    let recorder = Recorder::new("test", Box::new(jiff::Timestamp::now));
+    recorder.expect(&stacks);
+    let code_keys = artifacts(&bench.folder, bench.revision).keys();
+    let drafted = Drafted { stacks, context: Vec::new(), code_keys, seen: Seen::new() };
+    let planned = plan_telling(&bench.cloud, drafted, &recorder).await.unwrap();
+    let artifacts = artifacts(&bench.folder, bench.revision);
+    apply(&bench.cloud, planned.approve(), &artifacts, bench.rules, &recorder).await;
+    recorder.finish(Ending::Good(RunResult::Succeeded))
+}
+
+#[tokio::test]
+async fn a_record_knows_every_phase_and_how_each_stack_ended() {
+    let kinds = |record: &Record, lane: usize| -> Vec<&'static str> {
+        record.lanes[lane].phases.iter().map(|phase| phase.kind.says()).collect()
+    };
+    let results = |record: &Record| -> String {
+        record.lanes.iter().map(|lane| lane.result.says()).collect::<Vec<_>>().join(", ")
+    };
+    let mut bench = Bench::new();
+    bench.cloud.set_status(&key("delivery@us-west-2"), "ROLLBACK_COMPLETE");
+    let record = recorded(&bench, system()).await;
+    assert_eq!(results(&record), "created, created, created, created, created");
+    assert_eq!(kinds(&record, 0), ["clearing", "change set", "execution"]);
+    assert_eq!(kinds(&record, 3), ["upload", "change set", "execution"]);
+
+    bench.revision = 2;
+    let record = recorded(&bench, system()).await;
+    assert_eq!(results(&record), "unchanged, unchanged, unchanged, updated, updated");
+    assert_eq!(kinds(&record, 3), ["change set", "upload", "execution"]);
+    assert_eq!(kinds(&record, 0), [] as [&str; 0]);
+
+    bench.revision = 3;
+    bench.cloud.failing.borrow_mut().insert("Router".to_owned(), "Rate exceeded".to_owned());
+    let record = recorded(&bench, system()).await;
+    assert_eq!(results(&record), "unchanged, unchanged, unchanged, failed, failed");
+    let failure = record.lanes[3].failure.as_ref().unwrap();
+    assert_eq!((failure.resource.as_deref(), failure.reason.as_deref()), (Some("Router"), Some("Rate exceeded")));
+    assert!(failure.hint.is_some());
+
+    let bench = Bench::new();
+    bench.cloud.failing.borrow_mut().insert("Orders".to_owned(), "it already exists".to_owned());
+    let record = recorded(&bench, system()).await;
+    assert_eq!(results(&record), "created, created, failed, not tried, not tried");
+    assert_eq!(record.lanes[4].because_of.as_deref(), Some("data@us-west-2"));
 }

@@ -23,8 +23,8 @@ impl<'ui> Live<'ui> {
         let mut streams = ui.streams();
         let erased = streams.live.erase();
         streams.write_err(&erased);
-        let width = ui.terminal.then_some(ui.width);
-        streams.live = LiveArea { started: Some(Instant::now()), width, ..LiveArea::default() };
+        let screen = ui.terminal.then_some((ui.width, ui.height));
+        streams.live = LiveArea { started: Some(Instant::now()), screen, ..LiveArea::default() };
         drop(streams);
         Self { ui }
     }
@@ -48,6 +48,19 @@ impl<'ui> Live<'ui> {
             self.ui.prefixed(name, text);
         }
     }
+
+    /// Sets what stands behind the elapsed time, below the rows, and draws anew, which lets the time go on.
+    ///
+    /// Only on a terminal.
+    pub fn footer(&self, text: &str) {
+        if self.ui.quiet || !self.ui.terminal {
+            return;
+        }
+        let mut streams = self.ui.streams();
+        text.clone_into(&mut streams.live.footer);
+        let block = format!("{}{}", streams.live.erase(), streams.live.draw());
+        streams.write_err(&block);
+    }
 }
 
 impl Drop for Live<'_> {
@@ -63,26 +76,52 @@ impl Drop for Live<'_> {
 #[derive(Debug, Default)]
 pub(super) struct LiveArea {
     started: Option<Instant>,
-    /// Columns to draw in; none without a terminal, where rows are written as lines instead.
-    width: Option<usize>,
-    rows: Vec<(String, String)>,
+    /// Columns and lines to draw in; none without a terminal, where rows are written as lines instead.
+    screen: Option<(usize, usize)>,
+    rows: Vec<Row>,
+    footer: String,
     drawn: usize,
+    changes: usize,
+}
+
+#[derive(Debug)]
+struct Row {
+    name: String,
+    text: String,
+    /// Which change of the area was the row's last.
+    changed: usize,
 }
 
 impl LiveArea {
     /// Whether the row is new or its text changed.
     fn set(&mut self, name: &str, text: &str) -> bool {
-        match self.rows.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) if known == text => false,
-            Some((_, known)) => {
-                text.clone_into(known);
+        self.changes += 1;
+        let changed = self.changes;
+        match self.rows.iter_mut().find(|row| row.name == name) {
+            Some(row) if row.text == text => false,
+            Some(row) => {
+                text.clone_into(&mut row.text);
+                row.changed = changed;
                 true
             }
             None => {
-                self.rows.push((name.to_owned(), text.to_owned()));
+                self.rows.push(Row { name: name.to_owned(), text: text.to_owned(), changed });
                 true
             }
         }
+    }
+
+    /// The rows that fit on the screen with a line for the others: those that changed last.
+    fn fitting(&self, lines: usize) -> Vec<&Row> {
+        // The elapsed time, and the line on which the cursor stands.
+        let room = lines.saturating_sub(2);
+        if self.rows.len() <= room {
+            return self.rows.iter().collect();
+        }
+        let mut changes: Vec<usize> = self.rows.iter().map(|row| row.changed).collect();
+        changes.sort_unstable_by(|left, right| right.cmp(left));
+        let oldest = changes.get(room.saturating_sub(2)).copied().unwrap_or_default();
+        self.rows.iter().filter(|row| row.changed >= oldest).collect()
     }
 
     /// What to write so that the rows disappear and the cursor stands where they began.
@@ -93,22 +132,22 @@ impl LiveArea {
 
     /// What to write so that the rows stand below everything else; nothing in the first moments.
     pub(super) fn draw(&mut self) -> String {
-        let (Some(started), Some(width)) = (self.started, self.width) else {
+        let (Some(started), Some((width, height))) = (self.started, self.screen) else {
             return String::new();
         };
         if started.elapsed() < QUIET_MOMENT || self.rows.is_empty() {
             return String::new();
         }
-        let names = self.rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-        let mut block = String::new();
-        for (name, text) in &self.rows {
-            block.push_str(&clipped(&format!("{name:<names$}  {text}"), width));
-            block.push('\n');
-        }
-        block.push_str(&clipped(&format!("elapsed {}", super::elapsed_text(started.elapsed())), width));
-        block.push('\n');
-        self.drawn = self.rows.len() + 1;
-        block
+        let names = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+        let rows = self.fitting(height);
+        let mut lines: Vec<String> =
+            rows.iter().map(|Row { name, text, .. }| format!("{name:<names$}  {text}")).collect();
+        let hidden = self.rows.len() - rows.len();
+        lines.extend((hidden > 0).then(|| format!("and {hidden} more")));
+        let footer = if self.footer.is_empty() { String::new() } else { format!(", {}", self.footer) };
+        lines.push(format!("elapsed {}{footer}", super::elapsed_text(started.elapsed())));
+        self.drawn = lines.len();
+        lines.iter().map(|line| format!("{}\n", clipped(line, width))).collect()
     }
 }
 

@@ -30,7 +30,8 @@ fn quiet_leaves_out_status_but_no_warning_and_nothing_that_is_asked_about() {
     ui.live().row("stack", "working");
     ui.warning("odd");
     ui.notice("removes `Table`");
-    assert_eq!(buffers.err(), "warning: odd\nremoves `Table`\n");
+    ui.alarm("data", "Table CREATE_FAILED");
+    assert_eq!(buffers.err(), "warning: odd\nremoves `Table`\n[data] Table CREATE_FAILED\n");
 }
 
 #[test]
@@ -76,6 +77,35 @@ fn rows_stay_below_other_lines_and_disappear_at_the_end() {
     assert!(parts[0].starts_with("data  working\nelapsed "), "{text:?}");
     assert!(parts[1].starts_with("an event\ndata  working\nelapsed "), "{text:?}");
     assert_eq!(parts[2], "");
+}
+
+#[test]
+fn what_does_not_fit_on_the_screen_is_counted_and_the_time_goes_on() {
+    let (mut ui, buffers) = on_terminal();
+    ui.height = 6;
+    let live = ui.live();
+    for row in ["a", "b", "c", "d", "e", "f"] {
+        live.row(row, "waiting");
+    }
+    live.row("b", "working");
+    sleep(Duration::from_millis(260));
+    live.footer("2 of 6 stacks");
+    live.footer("3 of 6 stacks");
+    let text = buffers.err();
+    let (first, second) = text.split_once("\x1b[5A\x1b[J").expect("it is drawn anew");
+    for (table, count) in [(first, 2), (second, 3)] {
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[..4], ["b  working", "e  waiting", "f  waiting", "and 3 more"], "{text:?}");
+        assert!(lines[4].starts_with("elapsed ") && lines[4].ends_with(&format!(", {count} of 6 stacks")), "{text:?}");
+        assert_eq!(lines.len(), 5);
+    }
+}
+
+#[test]
+fn a_log_has_no_footer() {
+    let (ui, buffers) = Ui::buffered(Format::Human);
+    ui.live().footer("2 of 6 stacks");
+    assert_eq!(buffers.err(), "");
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn property(change: &PropertyChange) -> String {
     text
 }
 
-/// Who says so; nothing for what the templates alone say, which is the rule.
+/// Who says so.
 fn sources(sources: &[Provenance]) -> String {
     let names: Vec<String> = sources.iter().map(Provenance::to_string).collect();
     format!(" [{}]", names.join(", "))

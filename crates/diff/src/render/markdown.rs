@@ -16,6 +16,10 @@ pub struct MarkdownOptions {
     /// Names the comment in its first line, so that it can be found and written anew. Letters, digits and `-`; other
     /// characters are left out.
     pub marker: String,
+    /// What the diff is of, in words, for the heading: a review may have several comments that differ in nothing else.
+    pub subject: Option<String>,
+    /// What it is compared with, in words: `what is deployed`.
+    pub against: Option<String>,
     /// The most bytes. GitHub takes 65,536 characters; 60,000 bytes leave room for a caller's own words.
     pub cap: usize,
     /// Where everything is, in words: ``the artifact `diff` of this run``. Nothing: no pointer.
@@ -24,7 +28,7 @@ pub struct MarkdownOptions {
 
 impl Default for MarkdownOptions {
     fn default() -> Self {
-        Self { marker: "synth-diff".to_owned(), cap: 60_000, artifact: None }
+        Self { marker: "synth-diff".to_owned(), subject: None, against: None, cap: 60_000, artifact: None }
     }
 }
 
@@ -99,15 +103,21 @@ impl Page {
         let marker = marker.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
         let classes = diff.summary().classes;
         let title = match classes.last() {
-            None => "No infrastructure change",
-            Some(ChangeClass::Changes) => "Infrastructure changes",
-            Some(ChangeClass::Destructive) => "Infrastructure changes, something is replaced or removed",
+            None => "no infrastructure change",
+            Some(ChangeClass::Changes) => "infrastructure changes",
+            Some(ChangeClass::Destructive) => "infrastructure changes, something is replaced or removed",
             Some(ChangeClass::Broadened) if classes.contains(&ChangeClass::Destructive) => {
-                "Infrastructure changes, access broadens and something is replaced or removed"
+                "infrastructure changes, access broadens and something is replaced or removed"
             }
-            Some(ChangeClass::Broadened) => "Infrastructure changes, access broadens",
+            Some(ChangeClass::Broadened) => "infrastructure changes, access broadens",
         };
-        let head = format!("<!-- {marker} -->\n### {title}\n\n{}\n", html(&total(diff)));
+        let title = match &options.subject {
+            Some(subject) => format!("{}: {title}", html(subject)),
+            None => format!("{}{}", title[..1].to_uppercase(), &title[1..]),
+        };
+        let against = options.against.as_ref().map(|against| format!("Compared with {against}: ")).unwrap_or_default();
+        let total = html(&format!("{against}{}", total(diff)));
+        let head = format!("<!-- {marker} -->\n### {title}\n\n{total}\n");
         let pointer = options.artifact.as_deref().map(|place| format!(": see {}", html(place))).unwrap_or_default();
         let mut page = Self { head, pointer, sections: Vec::new(), entries: Vec::new() };
         let all_regions = regions(diff);

@@ -3,7 +3,7 @@
 //! A case has a name, `before` and `after` (a template, its resources, or nothing), what else is known, and what is
 //! expected: the classes of the summary and every line for people but the last. A case with `stacks` has several.
 
-use diff::{ChangeClass, StackChange};
+use diff::{ChangeClass, Diff, StackChange};
 use serde_json::Value;
 
 use crate::support::Templates;
@@ -63,13 +63,23 @@ fn every_rule_about_transitions_has_a_pair() {
     assert_eq!(missing, [] as [&str; 0]);
 }
 
-fn outcome(case: &Value) -> (Vec<String>, Vec<String>) {
+/// The diff of every pair, with the name of its file.
+pub(crate) fn diffs() -> Vec<(&'static str, Diff)> {
+    let cases = |text: &str| serde_json::from_str::<Vec<Value>>(text).expect("cases");
+    FILES.iter().flat_map(|(file, text)| cases(text).into_iter().map(|case| (*file, diff_of(&case)))).collect()
+}
+
+fn diff_of(case: &Value) -> Diff {
     let one = std::slice::from_ref(case);
     let cases = case["stacks"].as_array().map_or(one, Vec::as_slice);
     let templates: Vec<Templates> = cases.iter().map(Templates::of).collect();
     let stacks: Vec<StackChange<'_>> =
         templates.iter().zip(cases).map(|(templates, case)| templates.stack(case)).collect();
-    let diff = diff::diff(&stacks).expect("stacks that differ");
+    diff::diff(&stacks).expect("stacks that differ")
+}
+
+fn outcome(case: &Value) -> (Vec<String>, Vec<String>) {
+    let diff = diff_of(case);
     let class = |class: &ChangeClass| match class {
         ChangeClass::Changes => "changes".to_owned(),
         ChangeClass::Destructive => "destructive".to_owned(),

@@ -146,12 +146,75 @@ fn what_is_destructive_is_counted_when_not_even_that_fits() {
 fn a_marker_and_a_pointer_are_no_markup() {
     let options = MarkdownOptions {
         marker: "-a--><script>@b".to_owned(),
+        subject: Some("<i>`@us`".to_owned()),
+        against: Some("**those**".to_owned()),
         cap: 3_000,
         artifact: Some("<b>`@here`</b>".to_owned()),
     };
     let text = markdown(&large(200), &options);
-    assert!(text.starts_with("<!-- a-scriptb -->\n"), "{text}");
+    let head = "<!-- a-scriptb -->\n### &#60;i&#62;<code>&#64;us</code>: infrastructure changes, something is replaced or \
+                removed\n\nCompared with &#42;&#42;those&#42;&#42;: 200 stacks changed";
+    assert!(text.starts_with(head), "{text}");
     assert!(text.contains("left out: see &#60;b&#62;<code>&#64;here</code>&#60;/b&#62;"), "{text}");
+}
+
+/// Names and values that try to be markup, a mention, a link, or to end what they stand in.
+fn hostile() -> Diff {
+    let names = [
+        "<script>alert(1)</script>",
+        "</details></code></li></ul>",
+        "a|b|---|",
+        "`x` ```\n\n# heading",
+        "**bold** _it_ ~~gone~~",
+        "@team #12 GH-1",
+        "\u{1b}[31m\u{202e}",
+        "<!-- x --> <img src=x onerror=alert(1)>",
+        "[a](http://x) https://example.com www.example.com",
+    ];
+    let side = |new: bool| {
+        let resources: serde_json::Map<String, Value> = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| {
+                let value = if new { names[(at + 1) % names.len()] } else { name };
+                let properties = json!({"QueueName": value, "Tags": [{"Key": name, "Value": value}]});
+                ((*name).to_owned(), json!({"Type": "AWS::SQS::Queue", "Properties": properties}))
+            })
+            .collect();
+        Template::new(json!({"Resources": resources})).unwrap()
+    };
+    let (before, after) = (side(false), side(true));
+    let key = StackKey::new("<b>`events`", "us-west-2`|@x");
+    diff::diff(&[StackChange::new(key, Some(&before), Some(&after))]).unwrap()
+}
+
+/// Comments for a browser, in the folder that `TANDEM_PAGES` names.
+///
+/// Without the variable they go nowhere, and only what can be said of their text is looked at.
+#[test]
+fn comments_for_a_browser() {
+    let folder = std::env::var_os("TANDEM_PAGES");
+    let options = MarkdownOptions {
+        subject: Some("`staging`".to_owned()),
+        against: Some("what is deployed".to_owned()),
+        artifact: Some("the artifacts of this run".to_owned()),
+        ..MarkdownOptions::default()
+    };
+    let own = [("realistic", realistic()), ("hostile", hostile()), ("capped", large(60)), ("counted", large(800))];
+    let own = own.into_iter().map(|(name, diff)| (name.to_owned(), diff));
+    let fixtures = crate::fixtures::diffs().into_iter().enumerate();
+    let fixtures = fixtures.map(|(number, (file, diff))| (format!("{file}-{number}"), diff));
+    for (name, diff) in own.chain(fixtures) {
+        let text = markdown(&diff, &options);
+        assert!(text.len() <= options.cap);
+        // A blank line after it makes what follows Markdown again, one before its end lets that be seen.
+        assert_eq!(text.matches("<details><summary>").count(), text.matches("</summary>\n\n- ").count(), "{text}");
+        assert_eq!(text.matches("<details>").count(), text.matches("\n\n</details>\n").count(), "{text}");
+        if let Some(folder) = &folder {
+            let path = std::path::Path::new(folder).join(format!("comment-{name}.md"));
+            std::fs::write(path, text).unwrap();
+        }
+    }
 }
 
 #[test]

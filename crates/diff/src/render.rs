@@ -9,6 +9,16 @@ mod item;
 mod json;
 mod markdown;
 
-pub use human::{Line, Role, Text, human};
+pub use human::{Line, Role, Text, human, human_about};
 pub use json::{JsonError, VERSION, from_json, json};
 pub use markdown::{MarkdownOptions, markdown};
+
+/// What a diff tells of, for the words around its lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum About {
+    /// What a change of templates does.
+    #[default]
+    Change,
+    /// What is live beside what is deployed: a diff of [`crate::drift()`].
+    Drift,
+}

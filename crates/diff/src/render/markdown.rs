@@ -3,6 +3,7 @@
 //! What doesn't fit is left out in rising order of danger and counted where it stood. Replacements, removals, refused
 //! transitions and broadened access are the last to go.
 
+use super::About;
 use super::escape::html;
 use super::human::{fate, short, total};
 use super::item::{Danger, Item, Topic, count, items, sign};
@@ -20,11 +21,13 @@ pub struct MarkdownOptions {
     pub cap: usize,
     /// Where everything is, in words: ``the artifact `diff` of this run``. Nothing: no pointer.
     pub artifact: Option<String>,
+    /// What the diff tells of.
+    pub about: About,
 }
 
 impl Default for MarkdownOptions {
     fn default() -> Self {
-        Self { marker: "synth-diff".to_owned(), cap: 60_000, artifact: None }
+        Self { marker: "synth-diff".to_owned(), cap: 60_000, artifact: None, about: About::Change }
     }
 }
 
@@ -98,16 +101,20 @@ impl Page {
         // Two dashes would end the comment.
         let marker = marker.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
         let classes = diff.summary().classes;
-        let title = match classes.last() {
-            None => "No infrastructure change",
-            Some(ChangeClass::Changes) => "Infrastructure changes",
-            Some(ChangeClass::Destructive) => "Infrastructure changes, something is replaced or removed",
-            Some(ChangeClass::Broadened) if classes.contains(&ChangeClass::Destructive) => {
-                "Infrastructure changes, access broadens and something is replaced or removed"
-            }
-            Some(ChangeClass::Broadened) => "Infrastructure changes, access broadens",
+        let (nothing, something) = match options.about {
+            About::Change => ("No infrastructure change", "Infrastructure changes"),
+            About::Drift => ("No drift", "What is live is not what was deployed"),
         };
-        let head = format!("<!-- {marker} -->\n### {title}\n\n{}\n", html(&total(diff)));
+        let title = match classes.last() {
+            None => nothing.to_owned(),
+            Some(ChangeClass::Changes) => something.to_owned(),
+            Some(ChangeClass::Destructive) => format!("{something}, something is replaced or removed"),
+            Some(ChangeClass::Broadened) if classes.contains(&ChangeClass::Destructive) => {
+                format!("{something}, access broadens and something is replaced or removed")
+            }
+            Some(ChangeClass::Broadened) => format!("{something}, access broadens"),
+        };
+        let head = format!("<!-- {marker} -->\n### {title}\n\n{}\n", html(&total(diff, options.about)));
         let pointer = options.artifact.as_deref().map(|place| format!(": see {}", html(place))).unwrap_or_default();
         let mut page = Self { head, pointer, sections: Vec::new(), entries: Vec::new() };
         let all_regions = regions(diff);

@@ -148,6 +148,7 @@ fn a_marker_and_a_pointer_are_no_markup() {
         marker: "-a--><script>@b".to_owned(),
         cap: 3_000,
         artifact: Some("<b>`@here`</b>".to_owned()),
+        ..MarkdownOptions::default()
     };
     let text = markdown(&large(200), &options);
     assert!(text.starts_with("<!-- a-scriptb -->\n"), "{text}");

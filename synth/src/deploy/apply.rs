@@ -30,6 +30,8 @@ pub(crate) trait Progress {
     fn phase(&self, stack: &Stack, text: &str);
     /// CloudFormation reports an event.
     fn event(&self, stack: &Stack, event: &Event);
+    /// CloudFormation warns of something that doesn't keep the stack from being changed.
+    fn warning(&self, _stack: &Stack, _text: &str) {}
 }
 
 /// What a deployment did.
@@ -193,6 +195,7 @@ impl<C: Cloud> Run<'_, C> {
                 return Err(error.into());
             }
         };
+        self.warn(stack, &change_set);
         self.progress.phase(stack, "creating");
         let observed = self.execute(stack, &change_set).await?;
         self.finish(stack, &observed).await?;
@@ -227,6 +230,7 @@ impl<C: Cloud> Run<'_, C> {
                 Ok(Done::Unchanged)
             }
             Made::Ready(change_set) => {
+                self.warn(stack, &change_set);
                 self.check_harm(stack, &change_set, approved).await?;
                 self.execute_update(stack, &deployed.observed, change_set).await
             }
@@ -341,6 +345,11 @@ impl<C: Cloud> Run<'_, C> {
         let (region, target) = (&stack.key.region, self.target(stack));
         patiently(self.cloud, region, async || self.cloud.delete_change_set(target, &change_set.id).await).await?;
         Err(StackError::Unapproved { stack: stack.key.clone(), harm: harm.join(", ") })
+    }
+
+    /// What CloudFormation warns of in a change set that no plan has shown.
+    fn warn(&self, stack: &Stack, change_set: &ReadyChangeSet) {
+        change_set.warnings.iter().for_each(|fault| self.progress.warning(stack, &change_set::told(stack, fault)));
     }
 
     async fn follow(&self, stack: &Stack, watch: Watch) -> Result<Followed, CallError> {

@@ -2,6 +2,8 @@
 //!
 //! Every call is recorded. Faults are put in by name: a resource that fails, a call that is throttled.
 
+pub(crate) mod operations;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +33,10 @@ pub(crate) struct FakeCloud {
     pub(crate) throttled: RefCell<BTreeMap<&'static str, u32>>,
     /// How many calls come through before the tool is "killed": each further call fails for good.
     pub(crate) dies_after: Cell<Option<u32>>,
+    /// What others do, what checks find, what has drifted.
+    pub(crate) script: operations::Script,
+    /// The code that functions run, where it isn't `digest-1`, by `<region>/<function>`; none: the function isn't there.
+    pub(crate) codes: RefCell<BTreeMap<String, Option<String>>>,
     counter: Cell<u32>,
 }
 
@@ -185,8 +191,10 @@ impl FakeCloud {
                 }
             }
         }
-        let status = if updating { "UPDATE_COMPLETE" } else { "CREATE_COMPLETE" };
-        self.stack_event(id, stack, status);
+        let status = self.ending(id, if updating { "UPDATE_COMPLETE" } else { "CREATE_COMPLETE" });
+        self.stack_event(id, stack, &status);
+        drop(stacks);
+        self.begin_next(id);
     }
 
     fn stack_event(&self, id: &str, stack: &mut FakeStack, status: &str) {
@@ -288,6 +296,9 @@ impl Stacks for FakeCloud {
 
     async fn change_set(&self, stack: StackRef<'_>, id: &str, token: Option<&str>) -> Result<ChangeSetPage, CallError> {
         self.called("DescribeChangeSet", stack.region, stack.name)?;
+        if let Some(refusal) = self.refusal(&Self::id(stack)) {
+            return Ok(refusal);
+        }
         let stacks = self.stacks.borrow();
         let pending = &stacks[&Self::id(stack)].change_sets[id];
         let unchanged = pending.changes.is_empty() && pending.tags == stacks[&Self::id(stack)].tags;
@@ -438,7 +449,8 @@ impl Tables for FakeCloud {
 impl Functions for FakeCloud {
     async fn code_digest(&self, region: &str, function: &str) -> Result<Option<String>, CallError> {
         self.called("GetFunctionConfiguration", region, function)?;
-        Ok(Some("digest-1".to_owned()))
+        let scripted = self.codes.borrow().get(&format!("{region}/{function}")).cloned();
+        Ok(scripted.unwrap_or_else(|| Some("digest-1".to_owned())))
     }
 
     async fn mapping_state(&self, region: &str, mapping: &str) -> Result<String, CallError> {

@@ -6,7 +6,7 @@ use infra::environment::Environment;
 use serde::Serialize;
 
 use super::apply::{Applied, Done, StackError, StackOutcome};
-use super::change_set::ChangeSetError;
+use super::change_set::{ChangeSetError, told};
 use super::changes::Changes;
 use super::cloud::{CallClass, CallError, ChangeKind};
 use super::draft::Missing;
@@ -185,6 +185,10 @@ pub(crate) fn plan_table(planned: &Planned) -> Vec<String> {
     }
     let mut lines = table(&rows);
     for entry in &planned.entries {
+        if let Action::Update(change_set) = &entry.action {
+            let warnings = change_set.warnings.iter().map(|fault| told(&entry.stack, fault));
+            lines.extend(warnings.map(|fault| format!("{} is warned of {fault}", entry.stack.key)));
+        }
         let harm = entry.action.changes().into_iter().flat_map(Changes::iter);
         for change in harm.filter(|change| change.kind > ChangeKind::Modify) {
             let verb = match change.kind {

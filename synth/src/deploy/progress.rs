@@ -27,6 +27,10 @@ impl Progress for Board<'_> {
         self.live.row(&stack.key.to_string(), text);
     }
 
+    fn warning(&self, stack: &Stack, text: &str) {
+        self.ui.warning(&format!("{}: {text}", stack.key));
+    }
+
     fn event(&self, stack: &Stack, event: &Event) {
         let row = stack.key.to_string();
         if is_real_failure(event) {

@@ -3,6 +3,8 @@
 //! One HTTP client for all regions and services. On AWS the credentials come from the usual chain and the account is
 //! checked before anything else happens; on the local platform they are the platform's own root keys.
 
+mod operations;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;

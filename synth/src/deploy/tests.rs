@@ -1,5 +1,7 @@
 //! Planning and execution against a scripted cloud that behaves as CloudFormation does.
 
+mod faults;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -19,12 +21,12 @@ use crate::artifacts::{Artifact, Artifacts};
 const WEST: &str = "us-west-2";
 const EAST: &str = "us-east-1";
 
-fn key(text: &str) -> StackKey {
+pub(super) fn key(text: &str) -> StackKey {
     let (name, region) = text.split_once('@').unwrap();
     StackKey::new(name, region)
 }
 
-fn stack(text: &str, document: &Value, depends_on: &[&str]) -> Stack {
+pub(super) fn stack(text: &str, document: &Value, depends_on: &[&str]) -> Stack {
     let key = key(text);
     Stack {
         cloudformation_name: format!("tandem-test-{}", key.name),
@@ -47,7 +49,7 @@ fn delivery(region: &str) -> Stack {
     stack(&format!("delivery@{region}"), &document, &[])
 }
 
-fn data() -> Stack {
+pub(super) fn data() -> Stack {
     let document = json!({
         "Resources": { "Orders": {
             "Type": "AWS::DynamoDB::GlobalTable", "Properties": { "TableName": "tandem-test-orders" }
@@ -57,7 +59,7 @@ fn data() -> Stack {
     stack("data@us-west-2", &document, &["delivery@us-west-2"])
 }
 
-fn events(region: &str) -> Stack {
+pub(super) fn events(region: &str) -> Stack {
     let document = json!({
         "Parameters": { "Code": { "Type": "String" } },
         "Resources": {
@@ -78,7 +80,7 @@ fn events(region: &str) -> Stack {
 }
 
 /// delivery in both regions ← data ← events in both regions.
-fn system() -> Vec<Stack> {
+pub(super) fn system() -> Vec<Stack> {
     vec![delivery(WEST), delivery(EAST), data(), events(WEST), events(EAST)]
 }
 
@@ -96,7 +98,7 @@ fn artifacts(folder: &tempfile::TempDir, revision: u32) -> Artifacts {
 }
 
 #[derive(Default)]
-struct Heard(RefCell<Vec<String>>);
+pub(super) struct Heard(pub(super) RefCell<Vec<String>>);
 
 impl Progress for Heard {
     fn phase(&self, stack: &Stack, text: &str) {
@@ -105,6 +107,10 @@ impl Progress for Heard {
 
     fn event(&self, stack: &Stack, event: &Event) {
         self.0.borrow_mut().push(format!("{}: {} {}", stack.key, event.logical_id, event.status));
+    }
+
+    fn warning(&self, stack: &Stack, text: &str) {
+        self.0.borrow_mut().push(format!("{}: warning: {text}", stack.key));
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct DriftArgs {
     region: Vec<String>,
 
     /// Where all of it is, for readers of Markdown that had to be cut short
-    #[arg(long, value_name = "WORDS", default_value = "the artifacts of this run")]
+    #[arg(long, value_name = "WORDS", default_value = "`synth drift --format json`")]
     artifact: String,
 }
 

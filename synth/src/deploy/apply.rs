@@ -67,7 +67,7 @@ pub(crate) enum Done {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StackError {
     #[error("{0}")]
-    Operation(RootCause),
+    Operation(Box<RootCause>),
     #[error(transparent)]
     ChangeSet(#[from] ChangeSetError),
     #[error("the inputs of {stack} can't be resolved")]
@@ -259,14 +259,14 @@ impl<C: Cloud> Run<'_, C> {
         let Followed { observed, events } = self.follow(stack, watch).await?;
         let Some(observed) = observed else {
             let cause = root_cause(stack, &Status::new("DELETE_COMPLETE"), None, &events);
-            return Err(StackError::Operation(cause));
+            return Err(StackError::Operation(Box::new(cause)));
         };
         if observed.status.standing() == Standing::Good {
             return Ok(observed);
         }
         let cause = root_cause(stack, &observed.status, observed.status_reason.as_deref(), &events);
         self.progress.phase(stack, &format!("failed: {}", observed.status));
-        Err(StackError::Operation(cause))
+        Err(StackError::Operation(Box::new(cause)))
     }
 
     /// Deletes what is there and waits until it is gone.
@@ -379,7 +379,7 @@ pub(crate) async fn delete_and_follow(
         Some(observed) if observed.status.standing() == Standing::Deleted => Ok(()),
         Some(observed) => {
             let cause = root_cause(stack, &observed.status, observed.status_reason.as_deref(), &events);
-            Err(StackError::Operation(cause))
+            Err(StackError::Operation(Box::new(cause)))
         }
     }
 }

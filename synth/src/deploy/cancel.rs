@@ -129,7 +129,7 @@ impl Way {
     fn of(running: &Running, delete_creating: bool) -> Self {
         let Running { stack, observed } = running;
         let (name, region) = (&stack.cloudformation_name, &stack.key.region);
-        let follow = || way_out(stack, observed).unwrap_or_default();
+        let follow = || way_out(stack, &observed.status, None).unwrap_or_default();
         match observed.status.as_str() {
             "UPDATE_IN_PROGRESS" => Self::Cancel,
             "CREATE_IN_PROGRESS" if delete_creating => Self::Delete,
@@ -333,12 +333,11 @@ async fn deleted(cloud: &impl Cloud, running: &Running, progress: &dyn Progress)
     let outcome = delete_and_follow(cloud, stack, observed, |event| progress.event(stack, event)).await;
     let (is, result, cause) = match outcome {
         Ok(()) => (None, BreakResult::Deleted, None),
-        Err(StackError::Operation(cause)) => (Some(cause.status.clone()), BreakResult::Failed, Some(cause)),
+        Err(StackError::Operation(cause)) => (Some(cause.status.clone()), BreakResult::Failed, Some(*cause)),
         Err(error) => return Err(error),
     };
-    let now = is.clone().map(|status| super::cloud::Observed { status, status_reason: None, ..observed.clone() });
-    let next = match now.as_ref() {
-        Some(now) => way_out(stack, now),
+    let next = match &is {
+        Some(status) => way_out(stack, status, None),
         None => Some(again(stack)),
     };
     progress.phase(stack, is.as_ref().map_or("gone", Status::as_str));

@@ -10,7 +10,6 @@ use super::change_set::{ChangeSetError, told};
 use super::changes::Changes;
 use super::cloud::{CallClass, CallError, ChangeKind};
 use super::draft::Missing;
-use super::failure::RootCause;
 use super::hints::hint_for;
 use super::plan::{Action, PlanError, Planned};
 use super::platform::ResourceTypes;
@@ -292,6 +291,9 @@ pub(crate) fn failure_of<D>(stacks: &[(Stack, StackOutcome<D>)], how_to_go_on: &
     for (_, failure) in &failed {
         error = error.detail(chain(*failure));
         hints.extend(stack_hint(failure));
+        if let StackError::Operation(cause) = failure {
+            hints.extend(cause.next.as_deref());
+        }
     }
     for skipped in skipped {
         error = error.detail(format!("not tried: {skipped}"));
@@ -304,7 +306,7 @@ pub(crate) fn failure_of<D>(stacks: &[(Stack, StackOutcome<D>)], how_to_go_on: &
 
 fn stack_hint(error: &StackError) -> Option<&str> {
     match error {
-        StackError::Operation(RootCause { hint, .. }) => *hint,
+        StackError::Operation(cause) => cause.hint,
         StackError::ChangeSet(error) => change_set_hint(error),
         StackError::Stuck { next, .. } => Some(next),
         StackError::Unapproved { .. } => Some("deploy once more: the new plan shows that harm and asks for it"),

@@ -141,7 +141,9 @@ pub(crate) fn step_for(stack: &Stack, deployed: Option<&Deployed>) -> Step {
         Standing::Deleted => Step::Create,
         Standing::Busy => Step::Wait(status),
         Standing::Leftover => Step::Clear(status),
-        Standing::Stuck => Step::Stuck { next: way_out(stack, observed).unwrap_or_default(), status },
+        Standing::Stuck => {
+            Step::Stuck { next: way_out(stack, &status, observed.status_reason.as_deref()).unwrap_or_default(), status }
+        }
     }
 }
 

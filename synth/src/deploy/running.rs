@@ -101,7 +101,9 @@ pub(crate) fn end_of(running: &Running, ended: &Followed) -> StackEnd {
         is: after.map(|after| after.status.clone()),
         succeeded,
         cause,
-        next: after.filter(|_| !succeeded).and_then(|after| way_out(stack, after)),
+        next: after
+            .filter(|_| !succeeded)
+            .and_then(|after| way_out(stack, &after.status, after.status_reason.as_deref())),
     }
 }
 

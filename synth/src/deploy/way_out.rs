@@ -1,16 +1,16 @@
 //! The next command for each state that a stack can be in.
 
-use super::cloud::{Observed, Standing};
+use super::cloud::{Standing, Status};
 use super::system::Stack;
 
 /// What to do about a stack that isn't as it should be; nothing for one that is deployed or gone.
-pub(crate) fn way_out(stack: &Stack, observed: &Observed) -> Option<String> {
+pub(crate) fn way_out(stack: &Stack, status: &Status, reason: Option<&str>) -> Option<String> {
     let (name, region) = (&stack.cloudformation_name, &stack.key.region);
     let environment = environment_of(stack);
     let aws = |verb: &str| format!("aws cloudformation {verb} --stack-name {name} --region {region}");
-    let failed = failed_in(observed.status_reason.as_deref().unwrap_or_default());
+    let failed = failed_in(reason.unwrap_or_default());
     let those = if failed.is_empty() { "<logical ids>".to_owned() } else { failed.join(" ") };
-    let next = match observed.status.as_str() {
+    let next = match status.as_str() {
         "UPDATE_ROLLBACK_FAILED" => {
             let named = if failed.is_empty() {
                 "what the stack's events name".to_owned()
@@ -39,7 +39,7 @@ pub(crate) fn way_out(stack: &Stack, observed: &Observed) -> Option<String> {
             again(stack)
         ),
         "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => format!("repair the cause and {}", again(stack)),
-        _ => match observed.status.standing() {
+        _ => match status.standing() {
             Standing::Good | Standing::Deleted => return None,
             Standing::Busy => format!("follow it with `synth watch --env {environment}`"),
             Standing::RolledBack | Standing::Leftover | Standing::Stuck => {
@@ -77,7 +77,6 @@ mod tests {
     use aws_sdk_cloudformation::types::StackStatus;
 
     use super::*;
-    use crate::deploy::cloud::Status;
     use crate::deploy::system::{StackKey, Template};
 
     fn next(status: &str, reason: Option<&str>) -> Option<String> {
@@ -92,17 +91,7 @@ mod tests {
             role: None,
             bake: None,
         };
-        let observed = Observed {
-            id: "arn:stack".to_owned(),
-            status: Status::new(status),
-            status_reason: reason.map(str::to_owned),
-            parameters: BTreeMap::new(),
-            outputs: BTreeMap::new(),
-            tags: BTreeMap::new(),
-            termination_protection: false,
-            changed_at: None,
-        };
-        way_out(&stack, &observed)
+        way_out(&stack, &Status::new(status), reason)
     }
 
     /// Every status that CloudFormation has, as the SDK lists them.

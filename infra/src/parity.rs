@@ -17,8 +17,9 @@ use crate::kubernetes;
 use crate::system::{Input, Source, StackInstance, System};
 
 /// Stacks of the home region only, and why.
-const AT_HOME: [(&str, &str); 5] = [
+const AT_HOME: [(&str, &str); 6] = [
     ("access", "IAM is global: its roles and the OIDC provider have one home"),
+    ("drift", "IAM is global: its role looks at all regions"),
     ("data", "Global Tables are declared in one stack; each region has a replica"),
     ("secrets", "secrets are declared in one stack; each region has a replica"),
     ("routing", "DNS records are global and have one home"),

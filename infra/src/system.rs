@@ -274,7 +274,10 @@ pub fn system(environment: &Environment) -> System {
     for stack in &mut stacks {
         stack.depends_on.insert(0, access.id.clone());
     }
+    let drift = access::drift(environment, &access, &stacks);
     stacks.insert(0, access);
+    // It looks at all stacks and none needs it.
+    stacks.extend(drift);
     let mistakes = stacks.iter().flat_map(|stack| stack.mistakes.clone()).collect();
     System { stacks, mistakes }
 }

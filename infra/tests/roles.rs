@@ -1,9 +1,9 @@
-//! The roles of the `access` stack: enough for every stack of every environment, and not more.
+//! The roles of the stacks `access` and `drift`: enough for every stack of every environment, and not more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use infra::environment::Environment;
-use infra::{StackInstance, System, handler_permissions, system};
+use infra::{StackInstance, System, handler_permissions, read_permissions, system};
 use serde_json::Value as Json;
 
 const ENVIRONMENTS: [(&str, &str); 3] = [
@@ -19,7 +19,10 @@ fn environment(name: &str, text: &str) -> Environment {
         .unwrap_or_else(|mistakes| panic!("{name}: {mistakes:#?}"))
 }
 
-/// One environment with the roles that its `access` stack makes.
+/// The stacks that make roles with an administrator's rights.
+const ADMINISTRATORS: [&str; 2] = ["access", "drift"];
+
+/// One environment with the roles that these stacks make.
 struct World {
     name: &'static str,
     system: System,
@@ -97,15 +100,21 @@ impl World {
     fn of(name: &'static str, text: &str) -> Self {
         let system = system(&environment(name, text));
         assert!(system.mistakes.is_empty(), "{name}: {:#?}", system.mistakes);
-        let access = system.stacks.iter().find(|stack| stack.id.name == "access").expect("`access`");
-        let resources: BTreeMap<&str, Json> = access
-            .template
-            .resources()
-            .map(|resource| {
-                (resource.logical_id(), filled(&resource.to_json(), access.id.region.as_str())["Properties"].clone())
-            })
+        let stacks = system.stacks.iter().filter(|stack| ADMINISTRATORS.contains(&stack.id.name));
+        let declared: Vec<_> = stacks.flat_map(|stack| stack.template.resources()).collect();
+        let home = system.stacks[0].id.region.as_str();
+        let resources: BTreeMap<&str, Json> = declared
+            .iter()
+            .map(|resource| (resource.logical_id(), filled(&resource.to_json(), home)["Properties"].clone()))
             .collect();
-        let roles = access.template.resources().filter(|resource| resource.type_name() == "AWS::IAM::Role");
+        let named = |name: &str| {
+            let policies = resources.values().filter(|one| one.get("ManagedPolicyName").is_some());
+            let arn = |policy: &&Json| {
+                format!("arn:aws:iam::{ACCOUNT}:policy/{}", policy["ManagedPolicyName"].as_str().unwrap_or_default())
+            };
+            policies.into_iter().find(|policy| arn(policy) == name).unwrap_or_else(|| panic!("{name} is made"))
+        };
+        let roles = declared.iter().filter(|resource| resource.type_name() == "AWS::IAM::Role");
         let roles = roles.map(|resource| {
             let properties = resources[resource.logical_id()].clone();
             let mut role = Role {
@@ -119,9 +128,12 @@ impl World {
                 role.statements.extend(Statement::of(&policy["PolicyDocument"]));
                 role.inline_characters += characters(&policy["PolicyDocument"]);
             }
-            // What is attached is made by the same stack.
+            // What is attached is made by the same stack, or named by the other.
             for attached in properties["ManagedPolicyArns"].as_array().into_iter().flatten() {
-                let policy = &resources[attached["Ref"].as_str().expect("a policy of the stack")];
+                let policy = match attached["Ref"].as_str() {
+                    Some(id) => &resources[id],
+                    None => named(attached.as_str().expect("an ARN")),
+                };
                 role.statements.extend(Statement::of(&policy["PolicyDocument"]));
                 role.managed_characters.push(characters(&policy["PolicyDocument"]));
             }
@@ -142,7 +154,7 @@ impl World {
     /// Each stack's name with its instances and CloudFormation's role for it.
     fn stacks(&self) -> BTreeMap<&'static str, (Vec<&StackInstance>, &Role)> {
         let mut stacks: BTreeMap<&'static str, (Vec<&StackInstance>, &Role)> = BTreeMap::new();
-        for stack in self.system.stacks.iter().filter(|stack| stack.id.name != "access") {
+        for stack in self.system.stacks.iter().filter(|stack| !ADMINISTRATORS.contains(&stack.id.name)) {
             let role = self.role(&format!("cfn-{}", stack.id.name));
             stacks.entry(stack.id.name).or_insert_with(|| (Vec::new(), role)).0.push(stack);
         }
@@ -304,7 +316,7 @@ fn every_listed_permission_is_granted_or_excepted() {
 #[test]
 fn exceptions() {
     let world = World::of("production", ENVIRONMENTS[2].1);
-    let stacks = world.system.stacks.iter().filter(|stack| stack.id.name != "access");
+    let stacks = world.system.stacks.iter().filter(|stack| !ADMINISTRATORS.contains(&stack.id.name));
     let permissions = handler_permissions(stacks.map(|stack| &stack.template));
     let lines: Vec<String> = permissions
         .iter()
@@ -552,11 +564,11 @@ fn cloudformation_alone_takes_its_roles() {
 }
 
 #[test]
-fn every_stack_but_access_has_its_role() {
+fn every_stack_but_an_administrators_has_its_role() {
     for world in World::all() {
         for stack in &world.system.stacks {
             match &stack.execution_role {
-                None => assert_eq!(stack.id.name, "access"),
+                None => assert!(ADMINISTRATORS.contains(&stack.id.name), "{}", stack.id),
                 Some(role) => {
                     assert_eq!(*role, format!("tandem-{}-cfn-{}", world.name, stack.id.name));
                     assert!(world.roles.contains_key(role), "{role} is made");
@@ -639,7 +651,8 @@ fn every_role_of_a_program_carries_the_boundary_and_fits_in() {
         assert!(most.iter().all(|action| !action.contains('*') && !denied.iter().any(|no| fits(no, action))));
 
         let mut roles = 0;
-        for stack in world.system.stacks.iter().skip(1) {
+        let others = world.system.stacks.iter().filter(|stack| !ADMINISTRATORS.contains(&stack.id.name));
+        for stack in others {
             for role in stack.template.resources().filter(|one| one.type_name() == "AWS::IAM::Role") {
                 roles += 1;
                 let region = stack.id.region.as_str();
@@ -668,6 +681,7 @@ fn github_takes_roles_for_its_own_repository_only() {
             ("reader", "StringLike", &anywhere[..]),
             ("reviewer", "StringEquals", &anywhere[1..]),
             ("deploy", "StringEquals", &deploy[..]),
+            ("drift", "StringEquals", &deploy[1..]),
         ] {
             let role = world.role(thing);
             let [trust] = &role.trust[..] else { panic!("{thing}: one statement of trust") };
@@ -710,6 +724,10 @@ fn githubs_roles_differ_in_what_they_change() {
         for never in ["ExecuteChangeSet", "DeleteStack", "UpdateStack", "CreateStack"] {
             assert!(!reviewer.contains(&format!("cloudformation:{never}")[..]), "{never}");
         }
+        let drift = actions(world.role("drift"));
+        assert!(drift.is_superset(&reader));
+        assert!(drift.contains("cloudformation:DetectStackDrift"));
+
         let deploy = actions(world.role("deploy"));
         assert!(deploy.contains("cloudformation:ExecuteChangeSet"));
         for never in ["UpdateStack", "CreateStack", "SetStackPolicy"] {
@@ -723,7 +741,9 @@ fn githubs_roles_differ_in_what_they_change() {
 fn githubs_roles_stay_apart_and_below_access() {
     for world in World::all() {
         let name = world.name;
-        let access = format!("arn:aws:cloudformation:us-west-2:{ACCOUNT}:stack/tandem-{name}-access/1");
+        let own = ADMINISTRATORS
+            .map(|stack| format!("arn:aws:cloudformation:us-west-2:{ACCOUNT}:stack/tandem-{name}-{stack}/1"));
+        let denied: Vec<String> = own.iter().map(|arn| arn.replace("/1", "/*").replace("us-west-2", "*")).collect();
         let template = format!("arn:aws:s3:::tandem-{name}-artifacts-{ACCOUNT}-us-west-2/templates/data/1.json");
         for thing in ["reader", "reviewer", "deploy"] {
             for statement in &world.role(thing).statements {
@@ -731,14 +751,12 @@ fn githubs_roles_stay_apart_and_below_access() {
                 let changes = statement.allows
                     && statement.sid != "ReadStacks"
                     && statement.actions.iter().any(|action| action.starts_with("cloudformation:"));
-                if changes && reaches(&access) {
-                    let denied = world.role(thing).statements.iter().any(|other| {
+                if changes && own.iter().any(|arn| reaches(arn)) {
+                    let is_denied = world.role(thing).statements.iter().any(|other| {
                         let all = statement.actions.iter().all(|action| other.actions.contains(action));
-                        !other.allows
-                            && other.resources == [access.replace("/1", "/*").replace("us-west-2", "*")]
-                            && all
+                        !other.allows && other.resources == denied && all
                     });
-                    assert!(denied, "{thing} {}", statement.sid);
+                    assert!(is_denied, "{thing} {}", statement.sid);
                 }
                 let writes = statement.actions.iter().any(|action| action == "s3:PutObject");
                 assert_eq!(writes && reaches(&template), thing == "deploy" && writes, "{thing} {}", statement.sid);
@@ -751,6 +769,59 @@ fn githubs_roles_stay_apart_and_below_access() {
                 }
             }
         }
+    }
+}
+
+/// What a search for drift reads is all there, by the types' own schemas, and nothing that changes anything or reads data.
+#[test]
+fn the_role_that_looks_for_drift_reads_everything_and_changes_nothing() {
+    for world in World::all() {
+        let role = world.role("drift");
+        let allowed = actions(role);
+        let mut withheld = BTreeSet::new();
+        for permission in read_permissions(world.system.stacks.iter().map(|stack| &stack.template)) {
+            for action in &permission.actions {
+                assert!(allowed.contains(action.as_str()), "{} {action}", permission.type_name);
+            }
+            if permission.actions.is_empty() && !permission.note.is_some_and(|note| note.starts_with("no ")) {
+                withheld.insert(permission.listed);
+            }
+        }
+        let expected = ["cloudwatch:PutMetricData", "kms:Decrypt", "secretsmanager:GetSecretValue"];
+        assert_eq!(withheld, expected.map(str::to_owned).into(), "{}", world.name);
+        // Each type that can be read: a role of the stack itself is one of them.
+        let types: BTreeSet<&str> = world
+            .system
+            .stacks
+            .iter()
+            .flat_map(|stack| stack.template.resources())
+            .map(cfn::Declaration::type_name)
+            .collect();
+        for type_name in types {
+            let Some(read) = cfn::describe(type_name).expect("a vendored schema").handler("read") else { continue };
+            let describes =
+                read.permissions.iter().filter(|listed| listed.contains(":Describe") || listed.contains(":Get"));
+            for listed in describes.filter(|listed| !listed.contains('*') && !withheld.contains(**listed)) {
+                let optional = ["s3:getObject", "vpc-lattice:DescribeServiceNetworkVpcEndpointAssociation"];
+                let unused = ["lambda:GetCodeSigningConfig", "lambda:GetFunctionCodeSigningConfig"];
+                let is_needed = !optional.contains(listed) && !unused.contains(listed);
+                assert!(!is_needed || allowed.contains(listed), "{} {type_name} {listed}", world.name);
+            }
+        }
+        for action in &allowed {
+            let (service, verb) = action.split_once(':').expect("a service");
+            let looks =
+                ["BatchDescribe", "Describe", "Detect", "GET", "Get", "List"].iter().any(|word| verb.starts_with(word));
+            assert!(looks || *action == "kms:Decrypt", "{action}");
+            let reads_data = ["GetItem", "GetObject", "GetRecords", "GetSecretValue", "Query", "Scan"].contains(&verb);
+            assert!(!reads_data && (service, verb) != ("logs", "GetLogEvents"), "{action}");
+        }
+        let decrypts: Vec<&Statement> =
+            role.statements.iter().filter(|one| one.actions.iter().any(|action| action == "kms:Decrypt")).collect();
+        let [decrypts] = decrypts[..] else { panic!("one statement decrypts") };
+        let through = decrypts.condition("StringEquals", "kms:ViaService");
+        assert!(!through.is_empty() && through.iter().all(|service| service.starts_with("lambda.")), "{through:?}");
+        assert!(role.properties.get("PermissionsBoundary").is_none());
     }
 }
 

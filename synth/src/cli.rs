@@ -51,7 +51,7 @@ pub(crate) struct Global {
     #[arg(long = "env", value_name = "ENVIRONMENT", global = true)]
     environments: Vec<String>,
 
-    /// Form of the answer on stdout: `human` or `json`; of `diff` also `markdown`
+    /// Form of the answer on stdout: `human` or `json`; of `diff` and `drift` also `markdown`
     #[arg(long, value_enum, default_value_t, global = true, hide_possible_values = true)]
     format: Format,
 
@@ -77,7 +77,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let Global { environments, format, quiet, color } = cli.global;
     let ui = Ui::new(Options { format, quiet, color });
     if format == Format::Markdown && !cli.command.writes_markdown() {
-        let error = Error::usage("only `diff` writes Markdown").hint("choose `--format human` or `--format json`");
+        let error =
+            Error::usage("only `diff` and `drift` write Markdown").hint("choose `--format human` or `--format json`");
         return end_with_error(&ui, &error);
     }
     let environments = cli.command.environments(environments, std::env::var("TANDEM_ENV").ok());

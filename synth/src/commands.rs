@@ -2,12 +2,14 @@
 
 mod breaker;
 mod build;
+mod cancel;
 mod check;
 mod checkout;
 mod deploy;
 mod destroy;
 mod diff;
 mod doctor;
+mod drift;
 mod generate;
 mod graph;
 mod list;
@@ -19,6 +21,7 @@ mod smoke;
 mod status;
 mod sweep;
 mod synth;
+mod watch;
 
 use std::future::Future;
 
@@ -44,7 +47,10 @@ pub(crate) enum Command {
     Diff(diff::DiffArgs),
     Build(build::BuildArgs),
     Deploy(deploy::DeployArgs),
+    Watch(watch::WatchArgs),
+    Cancel(cancel::CancelArgs),
     Status(status::StatusArgs),
+    Drift(drift::DriftArgs),
     Destroy(destroy::DestroyArgs),
     Smoke(smoke::SmokeArgs),
     Generate(generate::GenerateArgs),
@@ -70,7 +76,7 @@ impl Command {
 
     /// Whether its answer can be Markdown.
     pub(crate) fn writes_markdown(&self) -> bool {
-        matches!(self, Self::Diff(_))
+        matches!(self, Self::Diff(_) | Self::Drift(_))
     }
 
     /// Does what was asked for, in the environments that were named.
@@ -88,7 +94,10 @@ impl Command {
             Self::Diff(arguments) => diff::run(ui, environments, arguments),
             Self::Build(arguments) => build::run(ui, arguments),
             Self::Deploy(arguments) => deploy::run(ui, environments, arguments),
+            Self::Watch(arguments) => watch::run(ui, environments, arguments),
+            Self::Cancel(arguments) => cancel::run(ui, environments, arguments),
             Self::Status(arguments) => status::run(ui, environments, arguments),
+            Self::Drift(arguments) => drift::run(ui, environments, arguments),
             Self::Destroy(arguments) => destroy::run(ui, environments, arguments),
             Self::Smoke(arguments) => smoke::run(ui, environments, arguments),
             Self::Generate(arguments) => generate::run(ui, environments, arguments),

@@ -9,11 +9,13 @@
 //! through [`Options`] only.
 
 mod apply;
+pub mod cancel;
 mod change_set;
 mod changes;
 mod cloud;
 pub mod destroy;
 mod draft;
+pub mod drift;
 mod estimate;
 mod failure;
 mod follow;
@@ -31,6 +33,7 @@ mod plan;
 mod platform;
 mod progress;
 mod revision;
+mod running;
 mod sdk;
 pub mod status;
 mod steps;
@@ -39,6 +42,8 @@ pub mod system;
 mod timeline;
 mod times;
 mod verify;
+pub mod watch;
+mod way_out;
 
 #[cfg(test)]
 mod fake;
@@ -73,11 +78,12 @@ use timeline::{Ending, Recorder};
 use times::Times;
 
 pub use changes::Changes;
-pub use cloud::{Change, ChangeKind, Status};
+pub use cloud::{Change, ChangeKind, Fault, Status};
 pub use draft::{Missing, Selection, stacks_of};
 pub use failure::{FailedResource, RootCause};
 pub use guard::Consent;
 pub use outcome::{Outcome, StackResult};
+pub use running::StackEnd;
 pub(crate) use sdk::describe;
 pub use sdk::{Clouds, Endpoint};
 pub use times::{StackTime, StepTime};
@@ -241,14 +247,8 @@ async fn alone<T>(
     command: &str,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let home = environment.primary().as_str();
-    let delivery = StackRef { region: home, name: &environment.name(system::DELIVERY_STACK) };
-    let observed = clouds.stack(delivery).await;
-    let observed = observed.map_err(|error| outcome::call_error("what is deployed can't be read", error))?;
-    let bucket = observed.and_then(|stack| stack.outputs.get(system::BUCKET_OUTPUT).cloned());
     // Of the first deployment there is none.
-    let Some(bucket) = bucket else { return work.await };
-    let store = clouds.lease(home, &bucket, environment.environment_name())?;
+    let Some(store) = lease_of(environment, clouds).await? else { return work.await };
     let holder = lease::holder(|name| std::env::var(name).ok());
     let lease = Lease::take(ui, store, holder, command, wait).await?;
     let outcome = tokio::select! {
@@ -264,6 +264,16 @@ async fn alone<T>(
         (Err(ended), Ok(_)) => Err(ended),
         (_, outcome) => outcome,
     }
+}
+
+/// The environment's lock; none before there is a bucket for it.
+async fn lease_of(environment: &Environment, clouds: &Clouds) -> Result<Option<sdk::LeaseObject>, Error> {
+    let home = environment.primary().as_str();
+    let delivery = StackRef { region: home, name: &environment.name(system::DELIVERY_STACK) };
+    let observed = clouds.stack(delivery).await;
+    let observed = observed.map_err(|error| outcome::call_error("what is deployed can't be read", error))?;
+    let bucket = observed.and_then(|stack| stack.outputs.get(system::BUCKET_OUTPUT).cloned());
+    bucket.map(|bucket| clouds.lease(home, &bucket, environment.environment_name())).transpose()
 }
 
 /// Plans, asks, applies, verifies.

@@ -35,6 +35,7 @@
 //! - [`Diff`] with one [`StackDiff`] for each stack, in order of their keys.
 //! - [`Diff::summary`] with the classes for exit codes.
 //! - [`render::human`], [`render::markdown`] and [`render::json`]; [`groups`] shows alike regions once.
+//! - [`drift()`] makes a [`Diff`] of what is live beside what is deployed.
 //! - [`sequence()`] gives intermediate templates where AWS wants a change in several updates.
 //!
 //! # The decision that shaped it
@@ -50,6 +51,7 @@ mod differs;
 mod draft;
 mod group;
 mod input;
+mod live;
 mod merge;
 mod model;
 mod parameters;
@@ -72,6 +74,7 @@ pub use input::{
     Action, ChangeSet, Detail, Drift, Evaluation, OutputRead, ParameterValue, ReportedReplacement, RequiresRecreation,
     ResourceReport, StackChange, StackKey,
 };
+pub use live::{LiveDifference, LiveResource, LiveStack, LiveState, drift};
 pub use model::{
     AccessChange, AttributeChange, Class, Diff, Direction, Finding, Flag, PropertyChange, Provenance, Replacement,
     ResourceDiff, SectionChange, Severity, Shown, StackDiff, StackFate,

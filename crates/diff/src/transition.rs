@@ -12,6 +12,8 @@ use crate::input::{OutputRead, StackChange, StackKey};
 use crate::model::{Finding, Resources, Severity};
 use crate::template::{Resource, Template};
 
+pub(crate) use stateful::unprotected;
+
 /// What a rule looks at.
 pub(crate) struct Context<'a> {
     pub(crate) key: &'a StackKey,

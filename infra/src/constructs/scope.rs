@@ -131,9 +131,9 @@ impl<'a> Scope<'a> {
 
     /// The finished stack.
     pub(crate) fn finish(mut self) -> StackInstance {
-        // CloudFormation's roles are made by `access`, so `access` itself is made without one.
-        let execution_role =
-            (self.name != access::NAME).then(|| self.environment.name(&access::execution_role_name(self.name)));
+        // CloudFormation's roles are made by `access`, and make no roles like its own: whoever deploys those needs no other.
+        let execution_role = (!access::OF_ADMINISTRATORS.contains(&self.name))
+            .then(|| self.environment.name(&access::execution_role_name(self.name)));
         self.template
             .metadata("Tandem", json!({"Stack": self.name, "Environment": self.environment.environment_name()}));
         StackInstance {

@@ -3,7 +3,8 @@
 AWS: `Ref` of AWS::SecretsManager::Secret gives the ARN, and templates use it as the resource of a
 policy.
 Stock: it gives the name, so such a policy allows nothing and IAM enforcement refuses the function.
-Here: the ARN is the physical id, and is turned back into the name for the stock handlers.
+Here: the ARN is the physical id, and is turned back into the name for the stock handlers and for
+drift detection.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ministack.services import secretsmanager
+from ministack.services.cloudformation import drift
 
 from tandem_emulator.cloudformation_handlers import HANDLERS, Created, Properties
 
@@ -33,6 +35,13 @@ def apply() -> None:
         stock_delete(name_of(arn), properties, *rest)
 
     HANDLERS[TYPE] = {**handler, "create": create, "update": update, "delete": delete}
+
+    stock_read, readable = drift._DRIFT_READERS[TYPE]
+
+    def read(arn: str, properties: Properties) -> Any:
+        return stock_read(name_of(arn), properties)
+
+    drift._DRIFT_READERS[TYPE] = (read, readable)
 
 
 def referred_by_arn(created: Created) -> Created:

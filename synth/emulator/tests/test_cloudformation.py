@@ -62,6 +62,28 @@ def stored_template(name: str) -> str:
     return "" if element is None else element.text or ""
 
 
+def drift(name: str) -> dict[str, str]:
+    """What a search for drift finds of each resource that can be looked at."""
+    cloudformation = client("cloudformation")
+    cloudformation.detect_stack_drift(StackName=name)
+    found = cloudformation.describe_stack_resource_drifts(StackName=name)["StackResourceDrifts"]
+    return {drift["LogicalResourceId"]: drift["StackResourceDriftStatus"] for drift in found}
+
+
+class Drift(TestCase):
+    def test_what_is_referred_to_by_its_arn_is_found(self) -> None:
+        name = unique("drift")
+        secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": name, "SecretString": "x"}}
+        deploy(name, {"Secret": secret, "Queue": queue(QueueName=name, DelaySeconds=0)})
+        self.assertEqual(drift(name), {"Secret": "IN_SYNC", "Queue": "IN_SYNC"})
+        client("secretsmanager").update_secret(SecretId=name, Description="by hand")
+        url = client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
+        client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "5"})
+        self.assertEqual(drift(name), {"Secret": "IN_SYNC", "Queue": "MODIFIED"}, "only what the template sets")
+        client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+        self.assertEqual(drift(name), {"Secret": "DELETED", "Queue": "MODIFIED"})
+
+
 class States(TestCase):
     def test_rolled_back_stack_can_only_be_deleted(self) -> None:
         name = unique("state")

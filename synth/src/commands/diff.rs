@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use diff::render::{MarkdownOptions, Role, human, json, markdown};
+use diff::render::{MarkdownOptions, Role, Text, human, json, markdown};
 use diff::{ChangeClass, Diff, StackChange, StackKey};
 
 use super::{Checkout, Ended, wait_for};
@@ -114,25 +114,28 @@ fn show(ui: &Ui, environment: &str, diff: &Diff, against: &str, artifact: &str) 
             };
             ui.answer(markdown(diff, &options).trim_end());
         }
-        Format::Human => {
-            for line in human(diff).lines {
-                let style = match line.role {
-                    Role::Heading => Some(Style::Heading),
-                    Role::Broadened | Role::Refused | Role::Removed | Role::Replaced => Some(Style::Bad),
-                    Role::Warning => Some(Style::Changed),
-                    Role::Added | Role::Narrowed => Some(Style::Good),
-                    Role::Detail | Role::Note => Some(Style::Dim),
-                    Role::Modified | Role::Total => None,
-                };
-                let text = line.to_string();
-                ui.answer(&style.map_or_else(|| text.clone(), |style| ui.paint_answer(style, &text)));
-            }
-        }
+        Format::Human => print(ui, human(diff)),
+    }
+}
+
+/// The lines of a diff, painted by what they are.
+pub(super) fn print(ui: &Ui, text: Text) {
+    for line in text.lines {
+        let style = match line.role {
+            Role::Heading => Some(Style::Heading),
+            Role::Broadened | Role::Refused | Role::Removed | Role::Replaced => Some(Style::Bad),
+            Role::Warning => Some(Style::Changed),
+            Role::Added | Role::Narrowed => Some(Style::Good),
+            Role::Detail | Role::Note => Some(Style::Dim),
+            Role::Modified | Role::Total => None,
+        };
+        let text = line.to_string();
+        ui.answer(&style.map_or_else(|| text.clone(), |style| ui.paint_answer(style, &text)));
     }
 }
 
 /// When several classes apply, the gravest counts.
-fn exit_code_of(diff: &Diff) -> u8 {
+pub(super) fn exit_code_of(diff: &Diff) -> u8 {
     match diff.summary().gravest() {
         None => exit_code::DONE,
         Some(ChangeClass::Changes) => exit_code::CHANGES,

@@ -35,6 +35,8 @@ pub(crate) trait Progress {
     fn began(&self, _stack: &Stack) {}
     /// The work on the stack ended.
     fn ended(&self, _stack: &Stack, _outcome: &Result<Done, StackError>) {}
+    /// CloudFormation warns of something that doesn't keep the stack from being changed.
+    fn warning(&self, _stack: &Stack, _text: &str) {}
 }
 
 /// What a deployment did.
@@ -70,7 +72,7 @@ pub(crate) enum Done {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StackError {
     #[error("{0}")]
-    Operation(RootCause),
+    Operation(Box<RootCause>),
     #[error(transparent)]
     ChangeSet(#[from] ChangeSetError),
     #[error("the inputs of {stack} can't be resolved")]
@@ -222,6 +224,7 @@ impl<C: Cloud> Run<'_, C> {
                 return Err(error.into());
             }
         };
+        self.warn(stack, &change_set);
         self.progress.phase(stack, "creating");
         let observed = self.execute(stack, &change_set).await?;
         self.finish(stack, &observed, observed.termination_protection).await?;
@@ -255,6 +258,7 @@ impl<C: Cloud> Run<'_, C> {
             match change_set::make(self.cloud, step, false, &parameters, &outputs).await? {
                 Made::NoChange => {}
                 Made::Ready(change_set) => {
+                    self.warn(stack, &change_set);
                     self.check_harm(stack, &change_set, approved).await?;
                     self.progress.phase(stack, &format!("updating{part}"));
                     observed = self.execute(stack, &change_set).await?;
@@ -293,14 +297,14 @@ impl<C: Cloud> Run<'_, C> {
         let Followed { observed, events } = self.follow(stack, watch).await?;
         let Some(observed) = observed else {
             let cause = root_cause(stack, &Status::new("DELETE_COMPLETE"), None, &events);
-            return Err(StackError::Operation(cause));
+            return Err(StackError::Operation(Box::new(cause)));
         };
         if observed.status.standing() == Standing::Good {
             return Ok(observed);
         }
         let cause = root_cause(stack, &observed.status, observed.status_reason.as_deref(), &events);
         self.progress.phase(stack, &format!("failed: {}", observed.status));
-        Err(StackError::Operation(cause))
+        Err(StackError::Operation(Box::new(cause)))
     }
 
     /// Deletes what is there and waits until it is gone.
@@ -381,6 +385,11 @@ impl<C: Cloud> Run<'_, C> {
         Err(StackError::Unapproved { stack: stack.key.clone(), harm: harm.join(", ") })
     }
 
+    /// What CloudFormation warns of in a change set that no plan has shown.
+    fn warn(&self, stack: &Stack, change_set: &ReadyChangeSet) {
+        change_set.warnings.iter().for_each(|fault| self.progress.warning(stack, &change_set::told(stack, fault)));
+    }
+
     async fn follow(&self, stack: &Stack, watch: Watch) -> Result<Followed, CallError> {
         follow(self.cloud, self.target(stack), watch, |event| self.progress.event(stack, event)).await
     }
@@ -408,7 +417,7 @@ pub(crate) async fn delete_and_follow(
         Some(observed) if observed.status.standing() == Standing::Deleted => Ok(()),
         Some(observed) => {
             let cause = root_cause(stack, &observed.status, observed.status_reason.as_deref(), &events);
-            Err(StackError::Operation(cause))
+            Err(StackError::Operation(Box::new(cause)))
         }
     }
 }

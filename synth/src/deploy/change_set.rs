@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::changes::Changes;
-use super::cloud::{Body, CallError, ChangeSetRequest, Cloud, StackRef, patiently};
+use super::cloud::{Body, CallError, ChangeSetRequest, Cloud, Fault, StackRef, patiently};
 use super::hints::hint_for;
 use super::inputs::{Outputs, delivery_of};
 use super::system::{BUCKET_OUTPUT, Stack, StackKey};
@@ -33,13 +33,15 @@ pub(crate) enum Made {
 pub(crate) struct ReadyChangeSet {
     pub(crate) id: String,
     pub(crate) changes: Changes,
+    /// What CloudFormation warns of: quotas, images that keep a repository from going.
+    pub(crate) warnings: Vec<Fault>,
 }
 
 /// Why there is no change set.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeSetError {
-    #[error("CloudFormation refuses the change set of {stack}: {reason}")]
-    Refused { stack: StackKey, reason: String, hint: Option<&'static str> },
+    #[error("CloudFormation refuses the change set of {stack}: {reason}{}", listed(.faults))]
+    Refused { stack: StackKey, reason: String, faults: Vec<String>, hint: Option<&'static str> },
     #[error(
         "the template of {stack} has {bytes} bytes, over the {INLINE_BYTES} that go without a bucket, and \
          {delivery} has no bucket yet"
@@ -81,17 +83,23 @@ pub(crate) async fn make(
     let id = patiently(cloud, region, async || cloud.create_change_set(&request).await).await.map_err(|error| {
         // A refusal here (types that don't exist, a malformed template) is about the stack, not about the call.
         match error.class {
-            super::cloud::CallClass::Refused => refused(stack, &error.source.to_string()),
+            super::cloud::CallClass::Refused => refused(stack, &error.source.to_string(), &Ok(Vec::new())),
             _ => error.into(),
         }
     })?;
     let (status, reason, changes) = read_when_made(cloud, target, &id).await?;
+    let reason = reason.unwrap_or_else(|| format!("its change set is {status}"));
+    if status != "CREATE_COMPLETE" && says_no_change(&reason) {
+        patiently(cloud, region, async || cloud.delete_change_set(target, &id).await).await?;
+        return Ok(Made::NoChange);
+    }
+    // The description says that checks failed, and only the events say which, where and why. Warnings are there alone.
+    let faults = patiently(cloud, region, async || cloud.faults(target, &id).await).await;
     if status == "CREATE_COMPLETE" {
-        return Ok(Made::Ready(ReadyChangeSet { id, changes }));
+        return Ok(Made::Ready(ReadyChangeSet { id, changes, warnings: faults.unwrap_or_default() }));
     }
     patiently(cloud, region, async || cloud.delete_change_set(target, &id).await).await?;
-    let reason = reason.unwrap_or_else(|| format!("its change set is {status}"));
-    if says_no_change(&reason) { Ok(Made::NoChange) } else { Err(refused(stack, &reason)) }
+    Err(refused(stack, &reason, &faults))
 }
 
 /// Deletes what killed runs left: change sets that nobody executes any more count against a quota of the stack.
@@ -105,10 +113,27 @@ async fn remove_earlier(cloud: &impl Cloud, stack: StackRef<'_>) -> Result<(), C
     Ok(())
 }
 
-fn refused(stack: &Stack, reason: &str) -> ChangeSetError {
+fn refused(stack: &Stack, reason: &str, faults: &Result<Vec<Fault>, CallError>) -> ChangeSetError {
     let reason = without_body(reason);
-    let hint = hint_for(&reason);
-    ChangeSetError::Refused { stack: stack.key.clone(), reason, hint }
+    let found = faults.as_ref().map(Vec::as_slice).unwrap_or_default();
+    let stops: Vec<&Fault> = found.iter().filter(|fault| fault.stops).collect();
+    let hint = stops.iter().find_map(|fault| hint_for(&fault.reason)).or_else(|| hint_for(&reason));
+    let faults = match faults {
+        Ok(_) => stops.into_iter().map(|fault| told(stack, fault)).collect(),
+        Err(error) => vec![format!("what exactly is wrong can't be read: {error}: {}", error.source)],
+    };
+    ChangeSetError::Refused { stack: stack.key.clone(), reason, faults, hint }
+}
+
+/// A fault with the place where its resource is declared.
+pub(crate) fn told(stack: &Stack, fault: &Fault) -> String {
+    let declared_at = fault.logical_id.as_deref().and_then(|id| stack.template.declared_at(id));
+    declared_at.map_or_else(|| fault.to_string(), |place| format!("{fault}, declared at {place}"))
+}
+
+/// Each on a line of its own.
+fn listed(faults: &[String]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
 }
 
 /// The reason without the request's own words: CloudFormation quotes a whole template that is too long, and what stands

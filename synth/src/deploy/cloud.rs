@@ -3,8 +3,13 @@
 //! The traits speak in terms of one call each; deciding, waiting and retrying live above them. [`super::sdk`] holds
 //! the implementation over AWS's SDK.
 
+mod operations;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+pub use operations::Fault;
+pub(crate) use operations::{DetectionState, DriftDetection, DriftStatus, Operations, PropertyDrift, ResourceDrift};
 
 /// A stack in CloudFormation: where it is and what it is called there.
 #[derive(Clone, Copy, Debug)]
@@ -286,7 +291,7 @@ pub(crate) trait Functions {
 }
 
 /// All of it, and the pace at which it may be asked.
-pub(crate) trait Cloud: Stacks + Objects + Tables + Functions {
+pub(crate) trait Cloud: Stacks + Operations + Objects + Tables + Functions {
     /// Waits before the `attempt`-th look (from 0) at something that runs in `region`.
     async fn pause(&self, region: &str, attempt: u32);
     /// A name for a change set that no other run uses, and that tells the commit; see [`super::revision`].

@@ -162,7 +162,7 @@ async fn observe(cloud: &impl Cloud, stacks: Vec<Stack>) -> Result<Vec<(Stack, O
 }
 
 /// Resources that CloudFormation leaves in place when it deletes the stack.
-fn retained(stack: &Stack) -> impl Iterator<Item = Kept> {
+pub(super) fn retained(stack: &Stack) -> impl Iterator<Item = Kept> {
     stack.template.resources().filter_map(|(logical_id, resource)| {
         let policy = resource["DeletionPolicy"].as_str().unwrap_or("Delete");
         (policy != "Delete").then(|| Kept {

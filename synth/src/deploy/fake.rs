@@ -5,6 +5,8 @@
 //! lacks, a change set that is void, work on a stack that is being changed, and more than one index or replica of a table
 //! in an update.
 
+pub(crate) mod operations;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +38,10 @@ pub(crate) struct FakeCloud {
     pub(crate) dies_after: Cell<Option<u32>>,
     /// How many calls come through before one fails, and how.
     pub(crate) fails_after: Cell<Option<(u32, CallClass)>>,
+    /// What others do, what checks find, what has drifted.
+    pub(crate) script: operations::Script,
+    /// The code that functions run, where it isn't `digest-1`, by `<region>/<function>`; none: the function isn't there.
+    pub(crate) codes: RefCell<BTreeMap<String, Option<String>>>,
     counter: Cell<u32>,
 }
 
@@ -202,8 +208,10 @@ impl FakeCloud {
                 }
             }
         }
-        let status = if updating { "UPDATE_COMPLETE" } else { "CREATE_COMPLETE" };
-        self.stack_event(id, stack, status);
+        let status = self.ending(id, if updating { "UPDATE_COMPLETE" } else { "CREATE_COMPLETE" });
+        self.stack_event(id, stack, &status);
+        drop(stacks);
+        self.begin_next(id);
     }
 
     fn stack_event(&self, id: &str, stack: &mut FakeStack, status: &str) {
@@ -369,6 +377,9 @@ impl Stacks for FakeCloud {
 
     async fn change_set(&self, stack: StackRef<'_>, id: &str, token: Option<&str>) -> Result<ChangeSetPage, CallError> {
         self.called("DescribeChangeSet", stack.region, stack.name)?;
+        if let Some(refusal) = self.refusal(&Self::id(stack)) {
+            return Ok(refusal);
+        }
         let stacks = self.stacks.borrow();
         let gone = || said(CallClass::NotFound, "DescribeChangeSet", "ChangeSet does not exist");
         let pending = stacks.get(&Self::id(stack)).and_then(|stack| stack.change_sets.get(id)).ok_or_else(gone)?;
@@ -528,7 +539,8 @@ impl Tables for FakeCloud {
 impl Functions for FakeCloud {
     async fn code_digest(&self, region: &str, function: &str) -> Result<Option<String>, CallError> {
         self.called("GetFunctionConfiguration", region, function)?;
-        Ok(Some("digest-1".to_owned()))
+        let scripted = self.codes.borrow().get(&format!("{region}/{function}")).cloned();
+        Ok(scripted.unwrap_or_else(|| Some("digest-1".to_owned())))
     }
 
     async fn mapping_state(&self, region: &str, mapping: &str) -> Result<String, CallError> {

@@ -173,6 +173,12 @@ impl<S: LeaseStore> Lease<S> {
     }
 }
 
+/// Who holds the environment now; none when it is free.
+pub(crate) async fn held(store: &impl LeaseStore) -> Result<Option<Held>, CallError> {
+    let found = store.read().await?;
+    Ok(found.map(|(held, _)| held).filter(|held| held.until > store.now()))
+}
+
 /// Writes it, and knows its own write when only the answer was lost: a repeated one finds its object changed, by itself.
 async fn written(
     store: &impl LeaseStore,
@@ -277,7 +283,9 @@ pub(super) mod tests {
     #[tokio::test]
     async fn the_second_waits_and_is_told_who_is_first() {
         let bucket = Bucket::default();
+        assert_eq!(held(&bucket).await.unwrap(), None);
         let first = take(&bucket, "ann", 0).await.unwrap();
+        assert_eq!(held(&bucket).await.unwrap().map(|held| held.holder).as_deref(), Some("ann"));
         let error = take(&bucket, "bob", 0).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
         assert!(error.to_string().contains("by ann (`synth deploy`, since 2026-12-01T10:00:0"), "{error}");
@@ -329,6 +337,7 @@ pub(super) mod tests {
         bucket.0.lock().unwrap().loses_answer = true;
         tokio::time::timeout(RENEWED_EVERY * 3 / FASTER, lease.lost()).await.expect_err("its own write is no other's");
         lease.release().await;
+        assert_eq!(held(&bucket).await.unwrap(), None, "what was given back is free");
     }
 
     #[test]

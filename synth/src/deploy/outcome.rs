@@ -7,11 +7,10 @@ use infra::environment::Environment;
 use serde::Serialize;
 
 use super::apply::{Applied, Done, StackError, StackOutcome};
-use super::change_set::ChangeSetError;
+use super::change_set::{ChangeSetError, told};
 use super::changes::Changes;
 use super::cloud::{CallClass, CallError, ChangeKind};
 use super::draft::Missing;
-use super::failure::RootCause;
 use super::hints::hint_for;
 use super::plan::{Action, PlanError, Planned};
 use super::platform::ResourceTypes;
@@ -203,6 +202,10 @@ pub(crate) fn plan_table(planned: &Planned) -> Vec<String> {
     }
     let mut lines = table(&rows);
     for entry in &planned.entries {
+        if let Action::Update(change_set) = &entry.action {
+            let warnings = change_set.warnings.iter().map(|fault| told(&entry.stack, fault));
+            lines.extend(warnings.map(|fault| format!("{} is warned of {fault}", entry.stack.key)));
+        }
         let harm = entry.action.changes().into_iter().flat_map(Changes::iter);
         for change in harm.filter(|change| change.kind > ChangeKind::Modify) {
             let verb = match change.kind {
@@ -312,6 +315,9 @@ pub(crate) fn failure_of<D>(stacks: &[(Stack, StackOutcome<D>)], how_to_go_on: &
     for (_, failure) in &failed {
         error = error.detail(chain(*failure));
         hints.extend(stack_hint(failure));
+        if let StackError::Operation(cause) = failure {
+            hints.extend(cause.next.as_deref());
+        }
     }
     for skipped in skipped {
         error = error.detail(format!("not tried: {skipped}"));
@@ -324,7 +330,7 @@ pub(crate) fn failure_of<D>(stacks: &[(Stack, StackOutcome<D>)], how_to_go_on: &
 
 pub(crate) fn stack_hint(error: &StackError) -> Option<&str> {
     match error {
-        StackError::Operation(RootCause { hint, .. }) => *hint,
+        StackError::Operation(cause) => cause.hint,
         StackError::ChangeSet(error) => change_set_hint(error),
         StackError::Stuck { next, .. } => Some(next),
         StackError::Unapproved { .. } => Some("deploy once more: the new plan shows that harm and asks for it"),

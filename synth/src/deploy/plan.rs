@@ -15,6 +15,7 @@ use super::cloud::{CallError, Cloud, Observed, StackRef, Standing, Status, patie
 use super::inputs::{CodeKeys, InputError, Known, Outputs, Resolved, known, resolve};
 use super::steps::sequence;
 use super::system::{Source, Stack, StackKey};
+use super::way_out::way_out;
 
 /// Stacks as they should be, with the code they run: nothing has been compared yet.
 #[derive(Clone, Debug)]
@@ -145,23 +146,9 @@ pub(crate) fn step_for(stack: &Stack, deployed: Option<&Deployed>) -> Step {
         Standing::Deleted => Step::Create,
         Standing::Busy => Step::Wait(status),
         Standing::Leftover => Step::Clear(status),
-        Standing::Stuck => Step::Stuck { next: way_out(stack, &status), status },
-    }
-}
-
-/// The command that leads out of a state in which CloudFormation takes no update.
-fn way_out(stack: &Stack, status: &Status) -> String {
-    let (name, region) = (&stack.cloudformation_name, &stack.key.region);
-    match status.as_str() {
-        "UPDATE_ROLLBACK_FAILED" => format!(
-            "repair what the stack's events name, then run `aws cloudformation continue-update-rollback \
-             --stack-name {name} --region {region}` and deploy again"
-        ),
-        "DELETE_FAILED" => format!(
-            "run `synth destroy` again, or keep what can't be deleted with `aws cloudformation delete-stack \
-             --stack-name {name} --region {region} --retain-resources <logical id>`"
-        ),
-        _ => format!("run `aws cloudformation rollback-stack --stack-name {name} --region {region}` and deploy again"),
+        Standing::Stuck => {
+            Step::Stuck { next: way_out(stack, &status, observed.status_reason.as_deref()).unwrap_or_default(), status }
+        }
     }
 }
 

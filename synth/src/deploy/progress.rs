@@ -73,6 +73,10 @@ impl Progress for Board<'_> {
         self.hear(|model, _| model.phase(stack, text));
     }
 
+    fn warning(&self, stack: &Stack, text: &str) {
+        self.ui.warning(&format!("{}: {text}", stack.key));
+    }
+
     fn event(&self, stack: &Stack, event: &Event) {
         self.hear(|model, _| model.event(stack, event));
     }

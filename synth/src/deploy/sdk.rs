@@ -3,6 +3,8 @@
 //! One HTTP client for all regions and services. On AWS the credentials come from the usual chain and the account is
 //! checked before anything else happens; on the local platform they are the platform's own root keys.
 
+mod operations;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{
-    Capability, ChangeAction, ChangeSetType, ExecutionStatus, Parameter, Replacement, ResourceChange,
+    Capability, ChangeAction, ChangeSetType, ExecutionStatus, HookStatus, Parameter, Replacement, ResourceChange,
     RollbackConfiguration, RollbackTrigger, Stack as SdkStack, Tag,
 };
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
@@ -24,6 +26,7 @@ use super::cloud::{
     Body, CallClass, CallError, Change, ChangeKind, ChangeSetPage, ChangeSetRequest, Cloud, Event, Functions, Objects,
     Observed, Provisioned, StackRef, Stacks, Status, Tables, backoff,
 };
+use super::failure::HOOK_SAYS;
 use super::lease::{Held, LeaseStore, ObjectVersion};
 use super::revision;
 use crate::error::Error;
@@ -460,7 +463,15 @@ impl Stacks for Clouds {
             physical_id: text(event.physical_resource_id()),
             resource_type: text(event.resource_type()),
             status: event.resource_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
-            reason: event.resource_status_reason().filter(|reason| !reason.is_empty()).map(str::to_owned),
+            reason: event.resource_status_reason().filter(|reason| !reason.is_empty()).map(str::to_owned).or_else(
+                || {
+                    // Of a hook the resource's own reason says nothing.
+                    let failed =
+                        matches!(event.hook_status(), Some(HookStatus::HookCompleteFailed | HookStatus::HookFailed));
+                    let hook = event.hook_type().zip(event.hook_status_reason()).filter(|_| failed);
+                    hook.map(|(kind, reason)| format!("{HOOK_SAYS}{kind}: {reason}"))
+                },
+            ),
         });
         Ok((events.collect(), answer.next_token().map(str::to_owned)))
     }

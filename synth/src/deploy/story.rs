@@ -200,7 +200,7 @@ fn operation(stack: &Stack, begins: i64, twists: &Twists, tell: &mut impl FnMut(
         Ok(if twists.updates { Done::Updated(changes) } else { Done::Created(changes) })
     } else {
         tell(heard(end) + 1, Told::Phase(format!("failed: {status}")));
-        Err(StackError::Operation(root_cause(stack, &Status::new(status), None, &events)))
+        Err(StackError::Operation(Box::new(root_cause(stack, &Status::new(status), None, &events))))
     };
     for event in events {
         let at = event.at.map_or(0, |at| at.duration_since(beginning()).as_millis());

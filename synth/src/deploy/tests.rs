@@ -20,16 +20,17 @@ use crate::artifacts::{Artifact, Artifacts};
 
 mod faults;
 mod sequences;
+mod validations;
 
 const WEST: &str = "us-west-2";
 const EAST: &str = "us-east-1";
 
-fn key(text: &str) -> StackKey {
+pub(super) fn key(text: &str) -> StackKey {
     let (name, region) = text.split_once('@').unwrap();
     StackKey::new(name, region)
 }
 
-fn stack(text: &str, document: &Value, depends_on: &[&str]) -> Stack {
+pub(super) fn stack(text: &str, document: &Value, depends_on: &[&str]) -> Stack {
     let key = key(text);
     Stack {
         cloudformation_name: format!("tandem-test-{}", key.name),
@@ -52,7 +53,7 @@ fn delivery(region: &str) -> Stack {
     stack(&format!("delivery@{region}"), &document, &[])
 }
 
-fn data() -> Stack {
+pub(super) fn data() -> Stack {
     let document = json!({
         "Resources": { "Orders": {
             "Type": "AWS::DynamoDB::GlobalTable", "Properties": { "TableName": "tandem-test-orders" }
@@ -62,7 +63,7 @@ fn data() -> Stack {
     stack("data@us-west-2", &document, &["delivery@us-west-2"])
 }
 
-fn events(region: &str) -> Stack {
+pub(super) fn events(region: &str) -> Stack {
     let document = json!({
         "Parameters": {
             "Bucket": { "Type": "String" }, "Code": { "Type": "String" },
@@ -86,7 +87,7 @@ fn events(region: &str) -> Stack {
 }
 
 /// delivery in both regions ← data ← events in both regions.
-fn system() -> Vec<Stack> {
+pub(super) fn system() -> Vec<Stack> {
     vec![delivery(WEST), delivery(EAST), data(), events(WEST), events(EAST)]
 }
 
@@ -104,7 +105,7 @@ fn artifacts(folder: &tempfile::TempDir, revision: u32) -> Artifacts {
 }
 
 #[derive(Default)]
-struct Heard(RefCell<Vec<String>>);
+pub(super) struct Heard(pub(super) RefCell<Vec<String>>);
 
 impl Progress for Heard {
     fn phase(&self, stack: &Stack, text: &str) {
@@ -113,6 +114,10 @@ impl Progress for Heard {
 
     fn event(&self, stack: &Stack, event: &Event) {
         self.0.borrow_mut().push(format!("{}: {} {}", stack.key, event.logical_id, event.status));
+    }
+
+    fn warning(&self, stack: &Stack, text: &str) {
+        self.0.borrow_mut().push(format!("{}: warning: {text}", stack.key));
     }
 }
 

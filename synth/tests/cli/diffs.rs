@@ -123,5 +123,5 @@ fn wrong_sides_are_told() {
     assert!(run("diff --to good.json").contains("--from"));
     assert!(run("diff --from good.json --to good.json --out plan.json").contains("--out"));
     assert!(!Path::new(folder.path()).join("plan.json").exists());
-    assert!(synth("list --format markdown").err.contains("only `diff` writes Markdown"));
+    assert!(synth("list --format markdown").err.contains("only `diff` and `drift` write Markdown"));
 }

@@ -8,6 +8,7 @@ mod environments;
 mod errors;
 mod help;
 mod machine;
+mod operations;
 mod parity;
 mod roles;
 mod run;

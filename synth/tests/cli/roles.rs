@@ -93,7 +93,7 @@ fn a_role_is_told_for_people() {
         "  has policy Reading of this stack",
         "  has policy Regions of this stack",
         "  NeverAccess: deny cloudformation:CreateChangeSet",
-        "    because the stack that says who may do what is deployed by an administrator (infra/src/stacks/access/github.rs:",
+        "    because the stacks that say who may do what are deployed by an administrator (infra/src/stacks/access/github.rs:",
     ] {
         assert!(ended.out.contains(part), "`{part}` is missing: {}", ended.out);
     }

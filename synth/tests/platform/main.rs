@@ -7,6 +7,7 @@ mod aws;
 mod breaker;
 mod changes;
 mod checkout;
+mod drift;
 mod least_privilege;
 mod queues;
 mod receiver;
@@ -43,6 +44,8 @@ fn the_system_comes_up_proves_itself_and_leaves_nothing() {
     step("smoke", || every_change_arrives_once(&checkout, 1000));
     step("nothing changed", || nothing_changed_means_no_write(&checkout));
     step("one changed function", || one_changed_function_is_one_updated_function(&checkout));
+    step("drift", || drift::what_is_changed_by_hand_is_found(&checkout));
+    step("nothing runs", || drift::nothing_runs(&checkout));
     step("kill of the consumer", || a_killed_consumer_loses_and_repeats_nothing(&checkout));
     step("50 kills of functions", || killed_functions_lose_nothing(&checkout));
     step("kill of the emulator", || a_lost_emulator_is_said_and_restored(&checkout));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::About;
 use super::escape::visible;
 use super::item::{Danger, Item, Topic, count, items, sign};
 use crate::group::{Group, groups, regions};
@@ -67,8 +68,13 @@ impl fmt::Display for Text {
     }
 }
 
-/// The diff for a terminal, stack by stack, in each the most dangerous first.
+/// The diff of a change for a terminal, stack by stack, in each the most dangerous first.
 pub fn human(diff: &Diff) -> Text {
+    human_about(diff, About::Change)
+}
+
+/// As [`human`], in the words for what the diff tells of.
+pub fn human_about(diff: &Diff, about: About) -> Text {
     let all_regions = regions(diff);
     let mut lines = Vec::new();
     for group in groups(diff) {
@@ -88,7 +94,7 @@ pub fn human(diff: &Diff) -> Text {
             }));
         }
     }
-    lines.push(Line { depth: 0, role: Role::Total, text: total(diff) });
+    lines.push(Line { depth: 0, role: Role::Total, text: total(diff, about) });
     Text { lines }
 }
 
@@ -106,13 +112,17 @@ pub(super) fn fate(fate: StackFate) -> &'static str {
 }
 
 /// What it comes to, in one line.
-pub(super) fn total(diff: &Diff) -> String {
+pub(super) fn total(diff: &Diff, about: About) -> String {
     let summary = diff.summary();
+    let (nothing, verb) = match about {
+        About::Change => ("no changes", "changed"),
+        About::Drift => ("no drift", "not as deployed"),
+    };
     if summary.classes.is_empty() {
-        return "no changes".to_owned();
+        return nothing.to_owned();
     }
     let stacks = diff.stacks.iter().filter(|stack| !stack.is_empty()).count();
-    let mut parts = vec![format!("{} changed", count(stacks, "stack"))];
+    let mut parts = vec![format!("{} {verb}", count(stacks, "stack"))];
     for (class, number) in summary.resources.iter().rev() {
         parts.push(format!("{number} {}", short(*class)));
     }

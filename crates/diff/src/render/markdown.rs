@@ -3,6 +3,7 @@
 //! What doesn't fit is left out in rising order of danger and counted where it stood. Replacements, removals, refused
 //! transitions and broadened access are the last to go.
 
+use super::About;
 use super::escape::html;
 use super::human::{fate, short, total};
 use super::item::{Danger, Item, Topic, count, items, sign};
@@ -24,11 +25,20 @@ pub struct MarkdownOptions {
     pub cap: usize,
     /// Where everything is, in words: ``the artifact `diff` of this run``. Nothing: no pointer.
     pub artifact: Option<String>,
+    /// What the diff tells of.
+    pub about: About,
 }
 
 impl Default for MarkdownOptions {
     fn default() -> Self {
-        Self { marker: "synth-diff".to_owned(), subject: None, against: None, cap: 60_000, artifact: None }
+        Self {
+            marker: "synth-diff".to_owned(),
+            subject: None,
+            against: None,
+            cap: 60_000,
+            artifact: None,
+            about: About::Change,
+        }
     }
 }
 
@@ -102,21 +112,25 @@ impl Page {
         // Two dashes would end the comment.
         let marker = marker.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
         let classes = diff.summary().classes;
+        let (nothing, something) = match options.about {
+            About::Change => ("no infrastructure change", "infrastructure changes"),
+            About::Drift => ("no drift", "what is live is not what was deployed"),
+        };
         let title = match classes.last() {
-            None => "no infrastructure change",
-            Some(ChangeClass::Changes) => "infrastructure changes",
-            Some(ChangeClass::Destructive) => "infrastructure changes, something is replaced or removed",
+            None => nothing.to_owned(),
+            Some(ChangeClass::Changes) => something.to_owned(),
+            Some(ChangeClass::Destructive) => format!("{something}, something is replaced or removed"),
             Some(ChangeClass::Broadened) if classes.contains(&ChangeClass::Destructive) => {
-                "infrastructure changes, access broadens and something is replaced or removed"
+                format!("{something}, access broadens and something is replaced or removed")
             }
-            Some(ChangeClass::Broadened) => "infrastructure changes, access broadens",
+            Some(ChangeClass::Broadened) => format!("{something}, access broadens"),
         };
         let title = match &options.subject {
             Some(subject) => format!("{}: {title}", html(subject)),
             None => format!("{}{}", title[..1].to_uppercase(), &title[1..]),
         };
         let against = options.against.as_ref().map(|against| format!("Compared with {against}: ")).unwrap_or_default();
-        let total = html(&format!("{against}{}", total(diff)));
+        let total = html(&format!("{against}{}", total(diff, options.about)));
         let head = format!("<!-- {marker} -->\n### {title}\n\n{total}\n");
         let pointer = options.artifact.as_deref().map(|place| format!(": see {}", html(place))).unwrap_or_default();
         let mut page = Self { head, pointer, sections: Vec::new(), entries: Vec::new() };

@@ -70,14 +70,7 @@ pub(super) fn policies_come_first(context: &Context<'_>, found: &mut Vec<Found>)
 
 pub(super) fn protection_goes(context: &Context<'_>, found: &mut Vec<Found>) {
     for (id, old, new) in context.pairs().filter(|(_, old, new)| old.type_name() == new.type_name()) {
-        let mut places = Vec::new();
-        for property in ["DeletionProtectionEnabled", "DeletionProtection"] {
-            if is_on(old.at(property)) && !is_on(new.at(property)) {
-                places.push(String::new());
-            }
-        }
-        places.extend(replicas(old, new));
-        for place in places {
+        for place in unprotected(old, new) {
             found.push(Found {
                 severity: Severity::Refused,
                 subject: Some(id.to_owned()),
@@ -87,6 +80,18 @@ pub(super) fn protection_goes(context: &Context<'_>, found: &mut Vec<Found>) {
             });
         }
     }
+}
+
+/// Where a resource loses its protection against deletion, in words to follow its name.
+pub(crate) fn unprotected(old: Resource<'_>, new: Resource<'_>) -> Vec<String> {
+    let mut places = Vec::new();
+    for property in ["DeletionProtectionEnabled", "DeletionProtection"] {
+        if is_on(old.at(property)) && !is_on(new.at(property)) {
+            places.push(String::new());
+        }
+    }
+    places.extend(replicas(old, new));
+    places
 }
 
 /// Replicas that stay and lose their protection.

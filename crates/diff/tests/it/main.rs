@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, whose input is written beside them")]
 
 mod access;
+mod drift;
 mod fixtures;
 mod laws;
 mod limits;

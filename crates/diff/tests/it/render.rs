@@ -150,6 +150,7 @@ fn a_marker_and_a_pointer_are_no_markup() {
         against: Some("**those**".to_owned()),
         cap: 3_000,
         artifact: Some("<b>`@here`</b>".to_owned()),
+        ..MarkdownOptions::default()
     };
     let text = markdown(&large(200), &options);
     let head = "<!-- a-scriptb -->\n### &#60;i&#62;<code>&#64;us</code>: infrastructure changes, something is replaced or \

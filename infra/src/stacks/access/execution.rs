@@ -22,7 +22,7 @@ use crate::system::StackInstance;
 const INLINE_CHARACTERS: usize = 10_240;
 
 /// Characters of a managed policy, without white space (the same).
-const MANAGED_CHARACTERS: usize = 6_144;
+pub(super) const MANAGED_CHARACTERS: usize = 6_144;
 
 /// Which services take the roles that these types are given.
 const PASSED_TO: &[(&str, &[&str])] = &[
@@ -80,7 +80,8 @@ fn add_role(scope: &mut Scope<'_>, stack: &'static str, stacks: &[StackInstance]
     let instances: Vec<&StackInstance> = stacks.iter().filter(|instance| instance.id.name == stack).collect();
     let permissions = handler_permissions(instances.iter().map(|instance| &instance.template));
     let names = names_of(scope, &instances);
-    let mut statements = match statements(scope, stack, &permissions, &names) {
+    let why = "CloudFormation makes, reads, changes and deletes";
+    let mut statements = match statements(scope, stack, &permissions, &names, why) {
         Ok(statements) => statements,
         Err(mistakes) => return scope.report(mistakes),
     };
@@ -132,7 +133,7 @@ fn add_role(scope: &mut Scope<'_>, stack: &'static str, stacks: &[StackInstance]
         .add(scope, &logical_id);
 }
 
-fn managed_policy(
+pub(super) fn managed_policy(
     scope: &mut Scope<'_>,
     (role_id, role_name): (&str, &str),
     number: usize,
@@ -147,7 +148,7 @@ fn managed_policy(
 }
 
 /// The statements in as few managed policies as their order allows.
-fn parts(statements: Vec<Statement>) -> Vec<Vec<Statement>> {
+pub(super) fn parts(statements: Vec<Statement>) -> Vec<Vec<Statement>> {
     let mut parts: Vec<(Length, Vec<Statement>)> = Vec::new();
     for statement in statements {
         if let Some((length, part)) = parts.last_mut() {
@@ -166,7 +167,7 @@ fn parts(statements: Vec<Statement>) -> Vec<Vec<Statement>> {
 /// How many characters IAM counts of a document with some statements, once CloudFormation has filled in partition and
 /// account.
 #[derive(Clone, Copy)]
-struct Length(usize);
+pub(super) struct Length(pub(super) usize);
 
 impl Length {
     /// Of a document without a statement.
@@ -174,7 +175,7 @@ impl Length {
         Self(characters(&document([])))
     }
 
-    fn of<'a>(statements: impl IntoIterator<Item = &'a Statement>) -> Self {
+    pub(super) fn of<'a>(statements: impl IntoIterator<Item = &'a Statement>) -> Self {
         statements.into_iter().fold(Self::empty(), Length::with)
     }
 
@@ -209,7 +210,7 @@ pub(super) fn characters(json: &Json) -> usize {
 }
 
 /// What the patterns of resources are filled with.
-fn names_of(scope: &Scope<'_>, instances: &[&StackInstance]) -> Names {
+pub(super) fn names_of(scope: &Scope<'_>, instances: &[&StackInstance]) -> Names {
     let environment = scope.environment;
     let all: BTreeSet<String> = instances.iter().flat_map(|instance| roles_in(instance)).collect();
     // `a-b-*` says nothing beside `a-*`, and the template has to stay short.
@@ -249,12 +250,13 @@ fn roles_in(stack: &StackInstance) -> Vec<String> {
         .collect()
 }
 
-/// One statement for each rule that an action falls under.
-fn statements(
+/// One statement for each rule that an action falls under; `why` stands before the types that need it.
+pub(super) fn statements(
     scope: &Scope<'_>,
     stack: &str,
     permissions: &[HandlerPermission],
     names: &Names,
+    why: &str,
 ) -> Result<Vec<Statement>, Vec<String>> {
     let mut by_rule: BTreeMap<usize, Granted> = BTreeMap::new();
     let mut mistakes = BTreeSet::new();
@@ -274,7 +276,7 @@ fn statements(
     }
     let mut statements = Vec::new();
     for (index, granted) in by_rule {
-        match granted.statement(scope, &RULES[index], names) {
+        match granted.statement(scope, &RULES[index], names, why) {
             Ok(statement) => statements.push(statement),
             Err(mistake) => {
                 mistakes.insert(format!("`{stack}`: {mistake}"));
@@ -342,7 +344,7 @@ impl Granted {
         self.types.insert(type_name);
     }
 
-    fn statement(self, scope: &Scope<'_>, rule: &Rule, names: &Names) -> Result<Statement, String> {
+    fn statement(self, scope: &Scope<'_>, rule: &Rule, names: &Names, why: &str) -> Result<Statement, String> {
         let actions = self.actions.iter().map(String::as_str);
         let statement = if rule.resources.is_empty() {
             Statement::allow_on_any(rule.sid, actions, rule.reason)
@@ -361,7 +363,7 @@ impl Granted {
         };
         let statement = self.guarded(scope, statement, rule.guard)?;
         let types: Vec<&str> = self.types.iter().copied().collect();
-        Ok(statement.because(format!("CloudFormation makes, reads, changes and deletes {}", types.join(", "))))
+        Ok(statement.because(format!("{why} {}", types.join(", "))))
     }
 
     fn guarded(&self, scope: &Scope<'_>, statement: Statement, guard: Guard) -> Result<Statement, String> {

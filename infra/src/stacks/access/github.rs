@@ -72,7 +72,7 @@ pub(super) fn add(scope: &mut Scope<'_>, regions: &Regions) {
 }
 
 /// Lets tokens of GitHub take a role: made out for AWS, and for one of these subjects.
-fn trust(scope: &Scope<'_>, operator: &'static str, subjects: &[String]) -> Statement {
+pub(super) fn trust(scope: &Scope<'_>, operator: &'static str, subjects: &[String]) -> Statement {
     // By name: the provider may be another environment's.
     let provider = scope.global_arn("iam", &format!("oidc-provider/{ISSUER}")).into_inner();
     let subjects: Json = if let [subject] = subjects { json!(subject) } else { json!(subjects) };
@@ -91,6 +91,7 @@ fn reading(scope: &Scope<'_>) -> Vec<Statement> {
             "ReadStacks",
             [
                 "cloudformation:DescribeChangeSet",
+                "cloudformation:DescribeEvents",
                 "cloudformation:DescribeStackEvents",
                 "cloudformation:DescribeStackResource",
                 "cloudformation:DescribeStackResourceDrifts",
@@ -219,15 +220,15 @@ fn encrypt_artifacts(scope: &Scope<'_>) -> Statement {
 }
 
 /// Every stack of the environment; what must not happen to `access` is denied beside.
-fn stacks(scope: &Scope<'_>) -> [Value<String>; 1] {
+pub(super) fn stacks(scope: &Scope<'_>) -> [Value<String>; 1] {
     [arn("cloudformation:*", &format!("stack/{}*/*", scope.environment.name("")))]
 }
 
 /// Nobody changes what he may do himself.
 fn never_access(scope: &Scope<'_>, actions: &[&'static str]) -> Statement {
-    let own = arn("cloudformation:*", &format!("stack/{}/*", scope.environment.name(super::NAME)));
-    Statement::deny("NeverAccess", actions.iter().copied(), [own])
-        .because("the stack that says who may do what is deployed by an administrator")
+    let own = |name| arn("cloudformation:*", &format!("stack/{}/*", scope.environment.name(name)));
+    Statement::deny("NeverAccess", actions.iter().copied(), super::OF_ADMINISTRATORS.map(own))
+        .because("the stacks that say who may do what are deployed by an administrator")
 }
 
 fn execution_roles(scope: &Scope<'_>) -> Value<String> {
@@ -243,7 +244,7 @@ fn artifacts(scope: &Scope<'_>, places: &[&str]) -> Vec<Value<String>> {
 }
 
 /// An ARN in the own account; `service` with the region.
-fn arn(service: &str, resource: &str) -> Value<String> {
+pub(super) fn arn(service: &str, resource: &str) -> Value<String> {
     arn_of(&format!("{service}:${{AWS::AccountId}}:{resource}"))
 }
 

@@ -522,21 +522,69 @@ const ADDITIONS: &[(&str, &str, &[&str], &str)] = &[
     ),
 ];
 
+/// What a handler that reads lists and a search for drift doesn't get: the entry, and why.
+///
+/// What neither describes nor lists something is left out by itself.
+const WITHHELD: &[(&str, &str)] = &[
+    ("secretsmanager:GetSecretValue", "a secret's value is written and never compared"),
+    ("s3:GetObject", "what is in a bucket is none of CloudFormation's business"),
+];
+
+/// What CloudFormation reads of the resources of these templates: what the handlers that read list, but for what changes or
+/// decrypts something, or reads data. Sorted by type and action.
+///
+/// A search for drift reads in the name of whoever asks, unlike a deployment.
+pub fn read_permissions<'a>(templates: impl IntoIterator<Item = &'a Template>) -> Vec<HandlerPermission> {
+    let by_type = by_type(templates);
+    let listed =
+        by_type.iter().flat_map(|(type_name, resources)| listed_by(type_name, resources, |name| name == "read"));
+    listed.map(only_reading).collect()
+}
+
+fn only_reading(mut permission: HandlerPermission) -> HandlerPermission {
+    let withheld = |action: &String| {
+        let verb = action.split_once(':').map_or("", |(_, verb)| verb);
+        match WITHHELD.iter().find(|(known, _)| known == action) {
+            Some((_, why)) => Some(*why),
+            None if ["Describe", "GET", "Get", "List"].iter().any(|word| verb.starts_with(word)) => None,
+            None => Some("only what describes something is granted"),
+        }
+    };
+    if let Some(why) = permission.actions.iter().find_map(withheld) {
+        permission.actions.retain(|action| withheld(action).is_none());
+        permission.note = Some(why);
+    }
+    permission
+}
+
 /// Every action that CloudFormation takes for the resources of these templates: of all handlers (create, read, update,
 /// delete and list) of each type, with what is left out and why. Sorted by type and action.
 pub fn handler_permissions<'a>(templates: impl IntoIterator<Item = &'a Template>) -> Vec<HandlerPermission> {
+    by_type(templates).iter().flat_map(|(type_name, resources)| of_type(type_name, resources)).collect()
+}
+
+fn by_type<'a>(templates: impl IntoIterator<Item = &'a Template>) -> BTreeMap<&'static str, Vec<&'a Declaration>> {
     let mut by_type: BTreeMap<&'static str, Vec<&Declaration>> = BTreeMap::new();
     for resource in templates.into_iter().flat_map(Template::resources) {
         by_type.entry(resource.type_name()).or_default().push(resource);
     }
-    by_type.iter().flat_map(|(type_name, resources)| of_type(type_name, resources)).collect()
+    by_type
+}
+
+/// What handlers of these names list.
+fn listed_by(
+    type_name: &'static str,
+    resources: &[&Declaration],
+    counts: impl Fn(&str) -> bool,
+) -> Vec<HandlerPermission> {
+    let handlers = cfn::describe(type_name).into_iter().flat_map(|description| description.handlers);
+    let handlers = handlers.filter(|handler| counts(handler.name));
+    let listed: BTreeSet<&str> = handlers.flat_map(|handler| handler.permissions).copied().collect();
+    listed.into_iter().map(|action| permission(type_name, action, resources)).collect()
 }
 
 fn of_type(type_name: &'static str, resources: &[&Declaration]) -> Vec<HandlerPermission> {
-    let handlers = cfn::describe(type_name).into_iter().flat_map(|description| description.handlers);
-    let listed: BTreeSet<&str> = handlers.flat_map(|handler| handler.permissions).copied().collect();
-    let mut all: Vec<HandlerPermission> =
-        listed.into_iter().map(|action| permission(type_name, action, resources)).collect();
+    let mut all = listed_by(type_name, resources, |_| true);
     let needed = ADDITIONS.iter().filter(|(needs, property, ..)| {
         *needs == type_name && (property.is_empty() || any_has(resources, &[property]))
     });

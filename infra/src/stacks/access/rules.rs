@@ -250,6 +250,18 @@ pub(super) const RULES: &[Rule] = &[
         &["iam::{account}:role/{role}"],
         NAMED,
     ),
+    on(
+        "PoliciesRead",
+        &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListEntitiesForPolicy"],
+        &["iam::{account}:policy/{name}-*"],
+        NAMED,
+    ),
+    on(
+        "ProviderRead",
+        &["iam:GetOpenIDConnectProvider"],
+        &["iam::{account}:oidc-provider/token.actions.githubusercontent.com"],
+        "there is one provider for the whole account",
+    ),
     Rule {
         sid: "RolesRead",
         actions: &["iam:GetRole"],

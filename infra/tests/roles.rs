@@ -675,13 +675,14 @@ fn github_takes_roles_for_its_own_repository_only() {
     let key = |part: &str| format!("token.actions.githubusercontent.com:{part}");
     for world in World::all() {
         let name = world.name;
-        let deploy = ["repo:example/tandem:environment:".to_owned() + name, branch("main")];
+        let deploy = ["repo:example/tandem:environment:".to_owned() + name];
+        let main = [branch("main")];
         let anywhere = [branch("*"), "repo:example/tandem:pull_request".to_owned()];
         for (thing, operator, subjects) in [
             ("reader", "StringLike", &anywhere[..]),
             ("reviewer", "StringEquals", &anywhere[1..]),
-            ("deploy", "StringEquals", &deploy[..]),
-            ("drift", "StringEquals", &deploy[1..]),
+            ("deploy", "StringEquals", &deploy),
+            ("drift", "StringEquals", &main),
         ] {
             let role = world.role(thing);
             let [trust] = &role.trust[..] else { panic!("{thing}: one statement of trust") };

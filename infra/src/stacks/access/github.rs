@@ -32,13 +32,11 @@ pub(super) fn add(scope: &mut Scope<'_>, regions: &Regions) {
     let environment = scope.environment.environment_name();
     let pull_request = format!("repo:{repository}:pull_request");
     let branches = format!("repo:{repository}:ref:refs/heads/*");
-    let released = [
-        format!("repo:{repository}:environment:{environment}"),
-        format!("repo:{repository}:ref:refs/heads/{}", settings.branch),
-    ];
+    // Not the branch: whoever can push to it could write a workflow that asks nobody.
+    let released = format!("repo:{repository}:environment:{environment}");
     let anywhere = trust(scope, "StringLike", &[branches, pull_request.clone()]);
     let reviews = trust(scope, "StringEquals", &[pull_request]);
-    let released = trust(scope, "StringEquals", &released);
+    let released = trust(scope, "StringEquals", &[released]);
 
     let reading = reading(scope);
     let policy = iam::ManagedPolicy::new(document(reading.clone()))

@@ -155,8 +155,8 @@ for (const colorScheme of ["light", "dark"]) {
       name = `${file}, ${colorScheme}, ${width}`;
       const source = fs.readFileSync(path.join(folder, file), "utf8");
       const isTimeline = file.endsWith(".html");
-      // What nobody can tell from the wide or the light one needn't be looked at once more.
-      if (!isTimeline && colorScheme === "dark" && !pictures) continue;
+      // A comment's colours and layout are GitHub's: what fits where little room is fits elsewhere.
+      if (!isTimeline && (colorScheme === "dark" || width === WIDE) && !pictures) continue;
       if (isTimeline) await page.goto(pathToFileURL(path.join(path.resolve(folder), file)).href);
       else await page.setContent(commentPage(source));
       const picture = async (how) => {

@@ -474,6 +474,8 @@ async fn planned(
     run.recorder.expect(&stacks);
     let drafted = Drafted { stacks, context, code_keys: artifacts.keys(), seen };
     let planned = plan::plan_telling(clouds, drafted, run.recorder).await.map_err(outcome::plan_error)?;
+    let left_alone = planned.entries.iter().filter(|entry| entry.action.is_nothing());
+    run.recorder.leave_alone(left_alone.map(|entry| entry.stack.key.clone()));
     let stuck: Vec<_> =
         planned.stuck().map(|(key, status, next)| (format!("{key} is in {status}"), next.to_owned())).collect();
     if !stuck.is_empty() {

@@ -15,14 +15,14 @@ cat >timelines/west.json <<'END'
   {"name": "data", "region": "us-west-2", "result": "failed", "started_at": "2026-12-01T09:51:00Z", "ended_at": "2026-12-01T09:56:02.5Z"},
   {"name": "events", "region": "us-east-1", "result": "not_tried"}]}
 END
-same 'it says how each stack ended' '### staging: failed after 6 min 20 s
+same 'it says how each stack ended' "### staging: failed after 6 min 20 s
 
 [Timeline](https://example.com/1)
 
 | stack | result | took |
 |---|---|--:|
-| `data@us-west-2` | failed | 5 min 2 s |
-| `events@us-east-1` | not tried |  |' "$("$scripts/timelines.sh" timelines https://example.com/1)"
+| \`data@us-west-2\` | failed | 5 min 2 s |
+| \`events@us-east-1\` | not tried |  |" "$("$scripts/timelines.sh" timelines https://example.com/1)"
 
 jq '.result = "unchanged" | .lanes |= .[:1]' timelines/west.json >timelines/before/west.json
 same 'each record is told, one without changes without a table' '### staging: unchanged after 6 min 20 s|### staging: failed after 6 min 20 s' \

@@ -9,6 +9,8 @@ use crate::model::{
 
 /// What stands for a stack's own region in a group of several.
 const OWN: &str = "<region>";
+/// What stands there for the other region, where there are two.
+const OTHER: &str = "<other region>";
 
 /// Stacks of one name whose changes are alike.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +19,8 @@ pub struct Group {
     pub name: String,
     /// Their regions, sorted.
     pub regions: Vec<String>,
-    /// What happens to each of them. In a group of several `<region>` stands for the region's own name.
+    /// What happens to each of them. In a group of several `<region>` stands for the region's own name, and
+    /// `<other region>` for the other's where the diff is about two.
     pub stack: StackDiff,
 }
 
@@ -34,10 +37,12 @@ impl Group {
 
 /// The stacks of a diff that change, in order of name and region, with alike ones together.
 pub fn groups(diff: &Diff) -> Vec<Group> {
+    let regions = regions_of(diff);
     let mut groups: Vec<(Group, StackDiff)> = Vec::new();
     let changed = diff.stacks.iter().filter(|stack| !stack.is_empty());
     for stack in changed {
-        let neutral = neutral(stack);
+        let own = stack.key.region.as_str();
+        let neutral = neutral(stack, other_of(own, &regions));
         // The stacks are in order of their names, so only the last groups can be of the same name.
         let same_name = groups.iter_mut().rev().take_while(|(group, _)| group.name == stack.key.name);
         match same_name.into_iter().find(|(_, known)| *known == neutral) {
@@ -56,17 +61,31 @@ pub fn groups(diff: &Diff) -> Vec<Group> {
 
 /// How many regions a diff is about.
 pub(crate) fn regions(diff: &Diff) -> usize {
+    regions_of(diff).len()
+}
+
+fn regions_of(diff: &Diff) -> Vec<&str> {
     let mut regions: Vec<&str> = diff.stacks.iter().map(|stack| stack.key.region.as_str()).collect();
     regions.sort_unstable();
     regions.dedup();
-    regions.len()
+    regions
 }
 
-/// The stack's diff with a word instead of its region's name, wherever that stands in a text.
-fn neutral(stack: &StackDiff) -> StackDiff {
-    let region = stack.key.region.as_str();
-    // A shorter name than that of any region would be found in the middle of words.
-    let text = |text: &str| if region.len() < 6 { text.to_owned() } else { text.replace(region, OWN) };
+/// The other of two regions, if their names can be told apart within a text.
+fn other_of<'r>(own: &str, regions: &[&'r str]) -> Option<&'r str> {
+    let [one, two] = regions else { return None };
+    let other = if *one == own { two } else { one };
+    (!other.contains(own) && !own.contains(other)).then_some(other)
+}
+
+/// The stack's diff with a word instead of its region's name and of the other's, wherever they stand in a text.
+fn neutral(stack: &StackDiff, other: Option<&str>) -> StackDiff {
+    let names = [(Some(stack.key.region.as_str()), OWN), (other, OTHER)];
+    let text = |text: &str| {
+        // A shorter name than that of any region would be found in the middle of words.
+        let names = names.iter().filter_map(|(name, word)| Some((name.filter(|name| name.len() >= 6)?, word)));
+        names.fold(text.to_owned(), |text, (name, word)| text.replace(name, word))
+    };
     let texts = |list: &[String]| list.iter().map(|one| text(one)).collect::<Vec<String>>();
     let shown = |value: &Option<Shown>| {
         value.as_ref().map(|value| match value {

@@ -50,7 +50,10 @@ impl<'ui> Board<'ui> {
             tokio::select! {
                 biased;
                 outcome = &mut work => return outcome,
-                () = tokio::time::sleep(TICK) => self.live.footer(&self.model.borrow().footer(Timestamp::now())),
+                () = tokio::time::sleep(TICK) => {
+                    self.live.footer(&self.model.borrow().footer(Timestamp::now()));
+                    self.live.redraw();
+                }
             }
         }
     }

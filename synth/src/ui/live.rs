@@ -40,24 +40,29 @@ impl<'ui> Live<'ui> {
         if !streams.live.set(name, text) {
             return;
         }
+        drop(streams);
         if self.ui.terminal {
-            let block = format!("{}{}", streams.live.erase(), streams.live.draw());
-            streams.write_err(&block);
+            self.redraw();
         } else {
-            drop(streams);
             self.ui.prefixed(name, text);
         }
     }
 
-    /// Sets what stands behind the elapsed time, below the rows, and draws anew, which lets the time go on.
+    /// Sets what stands behind the elapsed time, below the rows; it shows when they are drawn the next time.
     ///
     /// Only on a terminal.
     pub fn footer(&self, text: &str) {
+        text.clone_into(&mut self.ui.streams().live.footer);
+    }
+
+    /// Draws anew, which lets the time go on.
+    ///
+    /// Only on a terminal.
+    pub fn redraw(&self) {
         if self.ui.quiet || !self.ui.terminal {
             return;
         }
         let mut streams = self.ui.streams();
-        text.clone_into(&mut streams.live.footer);
         let block = format!("{}{}", streams.live.erase(), streams.live.draw());
         streams.write_err(&block);
     }

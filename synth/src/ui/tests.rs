@@ -90,7 +90,9 @@ fn what_does_not_fit_on_the_screen_is_counted_and_the_time_goes_on() {
     live.row("b", "working");
     sleep(Duration::from_millis(260));
     live.footer("2 of 6 stacks");
+    live.redraw();
     live.footer("3 of 6 stacks");
+    live.redraw();
     let text = buffers.err();
     let (first, second) = text.split_once("\x1b[5A\x1b[J").expect("it is drawn anew");
     for (table, count) in [(first, 2), (second, 3)] {
@@ -104,7 +106,9 @@ fn what_does_not_fit_on_the_screen_is_counted_and_the_time_goes_on() {
 #[test]
 fn a_log_has_no_footer() {
     let (ui, buffers) = Ui::buffered(Format::Human);
-    ui.live().footer("2 of 6 stacks");
+    let live = ui.live();
+    live.footer("2 of 6 stacks");
+    live.redraw();
     assert_eq!(buffers.err(), "");
 }
 

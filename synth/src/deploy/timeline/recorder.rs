@@ -57,6 +57,8 @@ pub(crate) struct Recorder {
     now: Clock,
     started_at: Timestamp,
     stacks: RefCell<Vec<Stack>>,
+    /// Stacks that the plan leaves alone.
+    left_alone: RefCell<BTreeSet<StackKey>>,
     steps: RefCell<Vec<Step>>,
     log: RefCell<Vec<Heard>>,
 }
@@ -69,6 +71,7 @@ impl Recorder {
             started_at: now(),
             now,
             stacks: RefCell::default(),
+            left_alone: RefCell::default(),
             steps: RefCell::default(),
             log: RefCell::default(),
         }
@@ -95,6 +98,11 @@ impl Recorder {
         stacks.clone_into(&mut self.stacks.borrow_mut());
     }
 
+    /// Takes down which stacks the plan leaves alone: those are unchanged whether or not they had their turn.
+    pub(crate) fn leave_alone(&self, stacks: impl Iterator<Item = StackKey>) {
+        self.left_alone.borrow_mut().extend(stacks);
+    }
+
     /// Whether a stack had its turn.
     pub(crate) fn has_begun(&self) -> bool {
         self.log.borrow().iter().any(|heard| heard.what == What::Began)
@@ -117,7 +125,7 @@ impl Recorder {
             error,
             clock_shift_ms: i64::try_from(shift.as_millis()).unwrap_or_default(),
             steps: self.steps.borrow().clone(),
-            lanes: lanes(&self.stacks.borrow(), &log, shift),
+            lanes: lanes(&self.stacks.borrow(), &self.left_alone.borrow(), &log, shift),
         }
     }
 
@@ -207,11 +215,14 @@ fn turn_of_stack(status: &str) -> Option<Turn> {
     (!status.ends_with("_IN_PROGRESS")).then_some(Turn::Ends)
 }
 
-fn lanes(stacks: &[Stack], log: &[Heard], shift: SignedDuration) -> Vec<Lane> {
+fn lanes(stacks: &[Stack], left_alone: &BTreeSet<StackKey>, log: &[Heard], shift: SignedDuration) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = stacks.iter().map(|stack| lane(stack, log, shift)).collect();
     let mut lost: BTreeSet<String> = BTreeSet::new();
     // In deploy order, so that what a lane needs has been looked at before it.
-    for lane in &mut lanes {
+    for (lane, stack) in lanes.iter_mut().zip(stacks) {
+        if lane.result == LaneResult::NotBegun && left_alone.contains(&stack.key) {
+            lane.result = LaneResult::Unchanged;
+        }
         if lane.result == LaneResult::NotBegun
             && let Some(needed) = lane.needs.iter().find(|needed| lost.contains(*needed))
         {

@@ -62,6 +62,8 @@ async fn record(stacks: Vec<Stack>, twists: &Twists) -> Record {
     };
     recorder.step(StepKind::Plan, plan).await.unwrap();
     recorder.expect(&stacks);
+    let left_alone = stacks.iter().filter(|stack| twists.unchanged.contains(&stack.key.name.as_str()));
+    recorder.leave_alone(left_alone.map(|stack| stack.key.clone()));
     let story = Story::of(stacks, 53_000, twists);
     let end = story.end();
     let failed = story.told.iter().any(|(.., told)| matches!(told, crate::deploy::story::Told::Ended(Err(_))));
@@ -151,6 +153,11 @@ async fn what_ran_when_it_was_broken_off_has_no_end() {
     assert_eq!((data.result, events.result), (LaneResult::Unfinished, LaneResult::NotBegun));
     assert!(data.took().is_none() && data.phases.last().unwrap().span.ended_at.is_none());
     assert!(data.operations.iter().any(|operation| operation.outcome == OperationOutcome::Running));
+
+    // What was to be left alone is as it should be, whether or not it had its turn.
+    let twists = Twists { unchanged: vec!["events"], breaks_off_after: Some(64), ..Twists::default() };
+    let results: Vec<LaneResult> = self::record(two(), &twists).await.lanes.iter().map(|lane| lane.result).collect();
+    assert_eq!(results, [LaneResult::Unfinished, LaneResult::Unchanged]);
 }
 
 /// Of two queues that run beside each other, one is needed by the policy.

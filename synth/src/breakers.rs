@@ -105,7 +105,7 @@ pub async fn command(
     if !change::is_needed(&seen, command, now()) {
         return Ok(commanded(environment, &way, command, reason, Changed { before: seen.clone(), after: seen }));
     }
-    agree(ui, environment, &way, command, &seen, options)?;
+    agree(ui, environment, &way, command, &seen, options).await?;
     match change::carry_out(&breaker, command, reason, &seen, now).await {
         Ok(changed) => Ok(commanded(environment, &way, command, reason, changed)),
         Err(error) => Err(not_changed(environment, &way, command, error)),
@@ -151,7 +151,7 @@ fn commanded(environment: &Environment, way: &Way, command: Command, reason: &st
     }
 }
 
-fn agree(
+async fn agree(
     ui: &Ui,
     environment: &Environment,
     way: &Way,
@@ -174,7 +174,7 @@ fn agree(
         environment.environment_name(),
         environment.account()
     );
-    match ui.confirm(&question) {
+    match ui.confirm(&question).await {
         Some(true) => Ok(()),
         Some(false) => Err(Error::refused("the command was declined, nothing was changed")),
         None => Err(Error::refused("nobody can be asked to approve the command, nothing was changed")

@@ -115,7 +115,10 @@ fn wait_for<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error>
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Error::internal("cannot start the threads for network calls").caused_by(error))?;
-    runtime.block_on(work)
+    let outcome = runtime.block_on(work);
+    // Nobody waits for an answer that isn't wanted any more.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Gives the answer: one document for programs, lines for people.

@@ -71,7 +71,7 @@ use interrupt::until_asked_to_end;
 use lease::Lease;
 use lock::DeployLock;
 use pins::PlanFile;
-use plan::{Approved, Drafted, Planned, Seen};
+use plan::{Action, Approved, Drafted, Planned, Seen};
 use progress::{Board, Both, Expectation};
 use timeline::record::{RunResult, StepKind, Trouble};
 use timeline::{Ending, Recorder};
@@ -248,14 +248,14 @@ async fn alone<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     // Of the first deployment there is none.
-    let Some(store) = lease_of(environment, clouds).await? else { return work.await };
+    let Some(store) = lease_of(environment, clouds).await? else { return until_asked_to_end(work).await };
     let holder = lease::holder(|name| std::env::var(name).ok());
     let lease = Lease::take(ui, store, holder, command, wait).await?;
     let outcome = tokio::select! {
-        outcome = work => outcome,
+        outcome = until_asked_to_end(work) => outcome,
         lost = lease.lost() => Err(lost),
     };
-    // A work that was asked to end has taken the signals away, so a second one must be heard here.
+    // The signals are taken away from the operating system, so a second one must be heard here.
     let released = until_asked_to_end(async {
         lease.release().await;
         Ok(())
@@ -286,9 +286,12 @@ async fn released(
     clouds: &Clouds,
     artifacts: &Artifacts,
 ) -> Result<Outcome, Error> {
+    let is_agreed = options.assume_yes || plan.is_some();
     let planning = async {
-        let seen = reviewed(run.ui, environment, options, &stacks, plan, clouds).await?;
-        planned(run, clouds, stacks, &options.selection, artifacts, seen).await
+        let Reviewed { seen, diff, consents } = reviewed(run.ui, environment, options, &stacks, plan, clouds).await?;
+        let planned = planned(run, clouds, stacks, &options.selection, artifacts, seen).await?;
+        // A person who is asked sees the change sets; nobody else does.
+        if is_agreed { no_worse(clouds, planned, &diff, &consents).await } else { Ok(planned) }
     };
     let planned = run.recorder.step(StepKind::Plan, planning).await?;
     let question = format!(
@@ -297,18 +300,44 @@ async fn released(
         environment.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         environment.environment_name()
     );
-    let asking = approved(run.ui, clouds, planned, options.assume_yes || plan.is_some(), &question);
+    let asking = approved(run.ui, clouds, planned, is_agreed, &question);
     let approved = run.recorder.step(StepKind::Approval, asking).await?;
-    until_asked_to_end(async {
-        let applied = carried_out(run, clouds, approved, artifacts, Rules { refuse_unapproved_harm: true }).await?;
-        let mut outcome = Outcome::of(environment, &applied);
-        outcome.functions = verified(run, clouds, &applied, artifacts).await?;
-        Ok(outcome)
-    })
-    .await
+    let applied = carried_out(run, clouds, approved, artifacts, Rules { refuse_unapproved_harm: true }).await?;
+    let mut outcome = Outcome::of(environment, &applied);
+    outcome.functions = verified(run, clouds, &applied, artifacts).await?;
+    Ok(outcome)
 }
 
-/// Makes sure that the plan that was given still holds, and that nothing that is refused is in the change. Gives what was read.
+/// What is deployed, what the change does by the templates, and what may be lost.
+struct Reviewed {
+    seen: Seen,
+    diff: diff::Diff,
+    consents: Vec<Consent>,
+}
+
+/// Makes sure that the change sets destroy nothing that the comparison didn't show.
+async fn no_worse(
+    clouds: &Clouds,
+    planned: Planned,
+    diff: &diff::Diff,
+    consents: &[Consent],
+) -> Result<Planned, Error> {
+    let harms = planned.entries.iter().filter_map(|entry| match &entry.action {
+        Action::Update(change_set) => Some(guard::beyond(diff, &entry.stack.key, &change_set.changes, consents)),
+        _ => None,
+    });
+    let harms: Vec<String> = harms.flatten().collect();
+    if harms.is_empty() {
+        return Ok(planned);
+    }
+    let taken_back = planned.discard(clouds).await;
+    taken_back.map_err(|error| Error::remote("the plan can't be taken back").caused_by(error))?;
+    let error = Error::refused("CloudFormation would destroy what the comparison didn't show, so nothing was changed");
+    let error = harms.into_iter().fold(error, Error::detail);
+    Err(error.hint("if it may be lost, say so with `--allow <stack>@<region>/<logical id>:<reason>`"))
+}
+
+/// Makes sure that the plan that was given still holds, and that nothing that is refused is in the change.
 async fn reviewed(
     ui: &Ui,
     environment: &Environment,
@@ -316,19 +345,20 @@ async fn reviewed(
     stacks: &[system::Stack],
     plan: Option<&PlanFile>,
     clouds: &Clouds,
-) -> Result<Seen, Error> {
+) -> Result<Reviewed, Error> {
     let surveyed = survey::read(clouds, stacks.to_vec()).await?;
     if let Some(plan) = plan {
         plan.check(&surveyed, &options.selection)?;
     }
-    let consents: Vec<Consent> =
-        plan.into_iter().flat_map(|plan| &plan.consents).chain(&options.consents).cloned().collect();
+    let planned = plan.map(|plan| plan.consents.clone()).unwrap_or_default();
+    let diff = survey::carried_out(&surveyed)?;
     if environment.target() == EnvironmentTarget::Aws {
-        for agreed in guard::check(&survey::carried_out(&surveyed)?, &options.selection, &consents)? {
+        for agreed in guard::check(&diff, &options.selection, &planned, &options.consents)? {
             ui.notice(&agreed);
         }
     }
-    Ok(survey::seen(surveyed))
+    let consents = planned.into_iter().chain(options.consents.iter().cloned()).collect();
+    Ok(Reviewed { seen: survey::seen(surveyed), diff, consents })
 }
 
 async fn run_local(
@@ -409,7 +439,7 @@ async fn run_on(
 
     let planning = async {
         let seen = match plan {
-            Some(_) => reviewed(run.ui, environment, options, &stacks, plan, &clouds).await?,
+            Some(_) => reviewed(run.ui, environment, options, &stacks, plan, &clouds).await?.seen,
             None => Seen::new(),
         };
         planned(run, &clouds, stacks, &options.selection, &artifacts, seen).await
@@ -499,7 +529,7 @@ async fn approved(ui: &Ui, clouds: &Clouds, planned: Planned, yes: bool, questio
     if !is_asked {
         return Ok(planned.approve());
     }
-    let refusal = match ui.confirm(question) {
+    let refusal = match ui.confirm(question).await {
         Some(true) => return Ok(planned.approve()),
         Some(false) => Error::refused("the plan was declined, nothing was changed"),
         None => Error::refused("nobody can be asked to approve the plan, nothing was changed")

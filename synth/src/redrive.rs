@@ -150,7 +150,7 @@ async fn agree(
         environment.environment_name(),
         environment.account()
     );
-    match ui.confirm(&question) {
+    match ui.confirm(&question).await {
         Some(true) => Ok(()),
         Some(false) => Err(Error::refused("the replay was declined, nothing was changed")),
         None => Err(Error::refused("nobody can be asked to approve the replay, nothing was changed")

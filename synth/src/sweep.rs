@@ -97,7 +97,7 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
             if options.assume_yes || environment.is_local() { ui.status(&line) } else { ui.notice(&line) }
         }
         may_go_on(&survey)?;
-        agree(ui, environment, &survey, options)?;
+        agree(ui, environment, &survey, options).await?;
         // Counting and asking take their time.
         if owned(environment, &clouds, &region).await? != epoch {
             return Err(Error::refused("authority was decided anew since the rows were counted, so nothing was swept")
@@ -173,7 +173,7 @@ fn may_go_on(survey: &Survey) -> Result<(), Error> {
     Err(error.hint("see \"Reload from the source\" in docs/runbooks.md; look with `--dry-run`"))
 }
 
-fn agree(ui: &Ui, environment: &Environment, survey: &Survey, options: &Options) -> Result<(), Error> {
+async fn agree(ui: &Ui, environment: &Environment, survey: &Survey, options: &Options) -> Result<(), Error> {
     if options.assume_yes || environment.is_local() {
         return Ok(());
     }
@@ -189,7 +189,7 @@ fn agree(ui: &Ui, environment: &Environment, survey: &Survey, options: &Options)
         environment.account(),
         survey.generation,
     );
-    match ui.confirm(&question) {
+    match ui.confirm(&question).await {
         Some(true) => Ok(()),
         Some(false) => Err(Error::refused("the sweep was declined, nothing was changed")),
         None => Err(Error::refused("nobody can be asked to approve the sweep, nothing was changed")

@@ -179,13 +179,17 @@ impl Ui {
     /// Asks a yes-or-no question on the terminal; anything but `y` and `yes` is a no.
     ///
     /// `None` when nobody can be asked: stdin or stderr is no terminal.
-    pub fn confirm(&self, question: &str) -> Option<bool> {
+    pub async fn confirm(&self, question: &str) -> Option<bool> {
         if !self.interactive {
             return None;
         }
         self.streams().write_prompt(&format!("{question} [y/N] "));
-        let mut reply = String::new();
-        io::stdin().lock().read_line(&mut reply).ok()?;
+        // Beside the threads that wait for signals: whoever is asked may also press Ctrl-C.
+        let read = tokio::task::spawn_blocking(|| {
+            let mut reply = String::new();
+            io::stdin().lock().read_line(&mut reply).map(|_| reply)
+        });
+        let reply = read.await.ok()?.ok()?;
         Some(matches!(reply.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 

@@ -32,11 +32,11 @@ pub(crate) trait Progress {
     /// CloudFormation reports an event.
     fn event(&self, stack: &Stack, event: &Event);
     /// It is the stack's turn.
-    fn began(&self, _stack: &Stack) {}
+    fn began(&self, stack: &Stack);
     /// The work on the stack ended.
-    fn ended(&self, _stack: &Stack, _outcome: &Result<Done, StackError>) {}
+    fn ended(&self, stack: &Stack, outcome: &Result<Done, StackError>);
     /// CloudFormation warns of something that doesn't keep the stack from being changed.
-    fn warning(&self, _stack: &Stack, _text: &str) {}
+    fn warning(&self, stack: &Stack, text: &str);
 }
 
 /// What a deployment did.
@@ -188,7 +188,13 @@ impl<C: Cloud> Run<'_, C> {
                 Step::Wait(status) => {
                     self.progress.phase(stack, &format!("waiting: {status} runs already"));
                     let watch = watch_running(self.cloud, self.target(stack)).await?;
-                    self.follow(stack, watch).await?;
+                    let Followed { observed, events } = self.follow(stack, watch).await?;
+                    let standing = observed.as_ref().map(|observed| observed.status.standing());
+                    if let (Some(observed), Some(Standing::RolledBack)) = (&observed, standing) {
+                        // Somebody has cancelled it, or an alarm has: what was undone isn't begun again unasked.
+                        let cause = root_cause(stack, &observed.status, observed.status_reason.as_deref(), &events);
+                        return Err(StackError::Operation(Box::new(cause)));
+                    }
                     continue;
                 }
                 Step::Stuck { status, next } => {

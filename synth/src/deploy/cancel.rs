@@ -201,7 +201,7 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
         .map(|one| (Way::of(&one, options.delete_creating), one))
         .map(|(way, one)| (one, way))
         .collect();
-    agree(ui, environment, &report, &work, options.assume_yes)?;
+    agree(ui, environment, &report, &work, options.assume_yes).await?;
     report.stacks = {
         let board = Board::new(ui);
         break_off(&clouds, &work, &board).await?
@@ -210,7 +210,13 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
 }
 
 /// Shows what will happen, and asks on AWS where something will.
-fn agree(ui: &Ui, environment: &Environment, report: &Report, work: &[(Running, Way)], yes: bool) -> Result<(), Error> {
+async fn agree(
+    ui: &Ui,
+    environment: &Environment,
+    report: &Report,
+    work: &[(Running, Way)],
+    yes: bool,
+) -> Result<(), Error> {
     let changes = work.iter().any(|(_, way)| !matches!(way, Way::None { .. }));
     let is_asked = changes && !yes && environment.target() == Target::Aws;
     let lock = report.lock.iter().map(|lock| lock.says(environment.environment_name()));
@@ -226,7 +232,7 @@ fn agree(ui: &Ui, environment: &Environment, report: &Report, work: &[(Running, 
         environment.environment_name(),
         environment.account()
     );
-    match ui.confirm(&question) {
+    match ui.confirm(&question).await {
         Some(true) => Ok(()),
         Some(false) => Err(Error::refused("it was declined, so everything goes on")),
         None => Err(Error::refused("nobody can be asked, so everything goes on")

@@ -114,7 +114,7 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
                 let deployed = observe(&clouds, stacks).await;
                 let deployed = deployed.map_err(|error| call_error("what is deployed can't be read", error))?;
                 refuse_protected(&deployed, &options.allow_data)?;
-                agree(ui, environment, &deployed, options.assume_yes)?;
+                agree(ui, environment, &deployed, options.assume_yes).await?;
                 destroy(ui, &clouds, deployed, Protections::Keep).await
             };
             // The bucket with the lock stays: it holds data.
@@ -211,7 +211,7 @@ fn refuse_protected(deployed: &[(Stack, Observed)], allowed: &BTreeSet<String>) 
     Err(error)
 }
 
-fn agree(ui: &Ui, environment: &Environment, deployed: &[(Stack, Observed)], yes: bool) -> Result<(), Error> {
+async fn agree(ui: &Ui, environment: &Environment, deployed: &[(Stack, Observed)], yes: bool) -> Result<(), Error> {
     if yes || deployed.is_empty() {
         return Ok(());
     }
@@ -224,7 +224,7 @@ fn agree(ui: &Ui, environment: &Environment, deployed: &[(Stack, Observed)], yes
         environment.environment_name(),
         environment.account()
     );
-    match ui.confirm(&question) {
+    match ui.confirm(&question).await {
         Some(true) => Ok(()),
         Some(false) => Err(Error::refused("the deletion was declined, nothing was changed")),
         None => Err(Error::refused("nobody can be asked to approve the deletion, nothing was changed")
@@ -362,17 +362,10 @@ mod tests {
 
     use super::*;
     use crate::deploy::apply::{Rules, apply};
-    use crate::deploy::cloud::Event;
     use crate::deploy::fake::FakeCloud;
     use crate::deploy::plan::{Drafted, plan};
+    use crate::deploy::progress::Nobody;
     use crate::deploy::system::Template;
-
-    struct Silent;
-
-    impl Progress for Silent {
-        fn phase(&self, _: &Stack, _: &str) {}
-        fn event(&self, _: &Stack, _: &Event) {}
-    }
 
     fn stack(name: &str, region: &str, resources: &Value, depends_on: &[(&str, &str)]) -> Stack {
         Stack {
@@ -408,7 +401,7 @@ mod tests {
             Drafted { stacks: stacks(), context: Vec::new(), code_keys: BTreeMap::new(), seen: BTreeMap::new() };
         let planned = plan(cloud, drafted).await.unwrap();
         let rules = Rules { refuse_unapproved_harm: true };
-        apply(cloud, planned.approve(), &crate::artifacts::Artifacts::default(), rules, &Silent).await;
+        apply(cloud, planned.approve(), &crate::artifacts::Artifacts::default(), rules, &Nobody).await;
         cloud.protected_tables.borrow_mut().insert("tandem-test-orders".to_owned());
         cloud.forget_calls();
         observe(cloud, stacks()).await.unwrap()
@@ -419,7 +412,7 @@ mod tests {
         let cloud = FakeCloud::default();
         let there = deployed(&cloud).await;
         assert_eq!(there.len(), 4);
-        let ended = delete_all(&cloud, there, Protections::Lift, &Silent).await;
+        let ended = delete_all(&cloud, there, Protections::Lift, &Nobody).await;
         assert!(ended.iter().all(|(_, outcome)| matches!(outcome, StackOutcome::Done(()))));
         assert!(cloud.stacks.borrow().is_empty());
         let deleted: Vec<String> =
@@ -489,7 +482,7 @@ mod tests {
         let cloud = FakeCloud::default();
         let there = deployed(&cloud).await;
         let (stack, _) = &there[0];
-        empty_buckets(&cloud, stack, Protections::Keep, &Silent).await.unwrap();
+        empty_buckets(&cloud, stack, Protections::Keep, &Nobody).await.unwrap();
         assert_eq!(cloud.count("DeleteObjects"), 0);
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct FakeStack {
     pub(crate) protected: bool,
     /// The one that was executed last.
     pub(crate) change_set: Option<String>,
+    /// When that was; an update that is undone counts too.
+    pub(crate) changed_at: Option<String>,
     /// Newest last.
     pub(crate) events: Vec<Event>,
     change_sets: BTreeMap<String, Pending>,
@@ -124,6 +126,7 @@ impl FakeCloud {
             tags: BTreeMap::new(),
             protected: false,
             change_set: None,
+            changed_at: None,
             events: Vec::new(),
             change_sets: BTreeMap::new(),
             operation: None,
@@ -302,7 +305,7 @@ impl Stacks for FakeCloud {
             outputs: Self::outputs(stack),
             tags: stack.tags.clone(),
             termination_protection: stack.protected,
-            changed_at: None,
+            changed_at: stack.changed_at.clone(),
             change_set: stack.change_set.clone(),
         }))
     }
@@ -421,6 +424,7 @@ impl Stacks for FakeCloud {
         // The others were made for what is about to be gone.
         stack.change_sets.clear();
         stack.change_set = Some(id.to_owned());
+        stack.changed_at = Some(format!("moment {}", self.next()));
         let failing = self.failing.borrow();
         let failure = goal.changes.iter().find_map(|change| {
             let id = &change.logical_id;

@@ -4,10 +4,13 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use cfn::TypeDescription;
 use diff::{Diff, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::Selection;
+use super::changes::Changes;
+use super::cloud::{Change, ChangeKind};
 use super::system::StackKey;
 use crate::error::Error;
 
@@ -72,8 +75,14 @@ impl Consent {
 /// Makes sure that nothing is destroyed without consent, and that the way there is safe. Gives what was agreed to, for the record.
 ///
 /// # Errors
-/// All that stands against it, each with the way out; or a consent that nothing needs.
-pub(crate) fn check(diff: &Diff, selection: &Selection, consents: &[Consent]) -> Result<Vec<String>, Error> {
+/// All that stands against it, each with the way out; or a consent among `given` that nothing needs. One of a plan may be for
+/// a part of it that is carried out another time, or is done.
+pub(crate) fn check(
+    diff: &Diff,
+    selection: &Selection,
+    planned: &[Consent],
+    given: &[Consent],
+) -> Result<Vec<String>, Error> {
     let mut against: Vec<String> = Vec::new();
     let mut without_consent: BTreeSet<String> = BTreeSet::new();
     let mut agreed: Vec<String> = Vec::new();
@@ -99,8 +108,8 @@ pub(crate) fn check(diff: &Diff, selection: &Selection, consents: &[Consent]) ->
             }
         }
         for (subject, harm, can_be_agreed_to) in harms {
-            let consent = consents.iter().find(|consent| can_be_agreed_to && consent.is_for(&key, subject));
-            match consent {
+            let mut consents = given.iter().chain(planned).filter(|consent| consent.is_for(&key, subject));
+            match consents.next().filter(|_| can_be_agreed_to) {
                 Some(consent) => {
                     used.insert(&consent.resource);
                     agreed.push(format!("agreed to ({}): {key}: {harm}", consent.reason));
@@ -119,13 +128,31 @@ pub(crate) fn check(diff: &Diff, selection: &Selection, consents: &[Consent]) ->
             error.hint(format!("if that may be lost, say so with `--allow {resource}:<reason>`"))
         }));
     }
-    let unused = consents.iter().filter(|consent| !used.contains(consent.resource.as_str()));
+    let unused = given.iter().filter(|consent| !used.contains(consent.resource.as_str()));
     let unused: Vec<&str> = unused.map(|consent| consent.resource.as_str()).collect();
     if unused.is_empty() {
         return Ok(agreed);
     }
     Err(Error::usage(format!("nothing needs consent to lose `{}`", unused.join("`, `")))
         .hint("leave it out, or correct the logical id; `synth diff` says what is lost"))
+}
+
+/// What a change set certainly destroys of resources that hold data, beyond what the comparison showed: CloudFormation has the
+/// last word on what is replaced.
+pub(crate) fn beyond(diff: &Diff, key: &StackKey, changes: &Changes, consents: &[Consent]) -> Vec<String> {
+    let of_stack = diff.stacks.iter().find(|stack| stack.key.name == key.name && stack.key.region == key.region);
+    let shown = of_stack.map(Changes::of).unwrap_or_default();
+    let holds_data = |of: &str| cfn::describe(of).is_some_and(TypeDescription::is_stateful);
+    let destroyed = changes.harm_beyond(&shown).filter(|change| {
+        change.kind >= ChangeKind::Replace
+            && holds_data(&change.resource_type)
+            && !consents.iter().any(|consent| consent.is_for(key, &change.logical_id))
+    });
+    let say = |change: &Change| {
+        let what = if change.kind == ChangeKind::Remove { "removes" } else { "replaces" };
+        format!("CloudFormation {what} {key}/{} ({})", change.logical_id, change.resource_type)
+    };
+    destroyed.map(say).collect()
 }
 
 #[cfg(test)]
@@ -140,7 +167,56 @@ mod tests {
         let key = diff::StackKey::new("data", "us-west-2");
         let diff = diff::diff(&[StackChange::new(key, Some(&before), Some(&after))]).unwrap();
         let consents: Vec<Consent> = consents.iter().map(|text| text.parse().unwrap()).collect();
-        check(&diff, &Selection::default(), &consents).map(drop).map_err(|error| error.render())
+        check(&diff, &Selection::default(), &[], &consents).map(drop).map_err(|error| error.render())
+    }
+
+    /// A plan is carried out in parts, and again: then some of its consents have nothing to be for.
+    #[test]
+    fn a_plans_consent_may_be_for_another_part() {
+        let template = |text: &str| Template::parse(text).unwrap();
+        let (before, after) = (template(&format!(r#"{{"Resources": {{{QUEUE}}}}}"#)), template(r#"{"Resources": {}}"#));
+        let key = diff::StackKey::new("data", "us-west-2");
+        let consents: [Consent; 1] = ["Work:drained".parse().unwrap()];
+        let of = |before: &Template, after: &Template| {
+            diff::diff(&[StackChange::new(key.clone(), Some(before), Some(after))]).unwrap()
+        };
+        let everything = Selection::default();
+        assert_eq!(check(&of(&before, &after), &everything, &consents, &[]).unwrap().len(), 1);
+        assert_eq!(check(&of(&after, &after), &everything, &consents, &[]).unwrap().len(), 0);
+        let elsewhere = Selection { regions: vec!["us-east-1".to_owned()], ..Selection::default() };
+        assert_eq!(check(&of(&before, &after), &elsewhere, &consents, &[]).unwrap().len(), 0);
+        assert!(
+            check(&of(&after, &after), &everything, &[], &consents).is_err(),
+            "a given one has to be for something"
+        );
+    }
+
+    /// CloudFormation has the last word on what is replaced, and nobody has seen that.
+    #[test]
+    fn what_a_change_set_destroys_beyond_the_comparison_is_found() {
+        let delayed = r#""Work": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "work", "DelaySeconds": 5}}"#;
+        let template = |resources: &str| Template::parse(&format!(r#"{{"Resources": {{{resources}}}}}"#)).unwrap();
+        let (before, after) = (template(&format!("{QUEUE}, {RULE}")), template(&format!("{delayed}, {RULE}")));
+        let key = diff::StackKey::new("data", "us-west-2");
+        let diff = diff::diff(&[StackChange::new(key, Some(&before), Some(&after))]).unwrap();
+        let key = StackKey::new("data", "us-west-2");
+        let change = |id: &str, of: &str, kind| {
+            Changes::new(vec![Change { logical_id: id.to_owned(), resource_type: of.to_owned(), kind }])
+        };
+        let found = |changes: &Changes, consents: &[Consent]| beyond(&diff, &key, changes, consents).len();
+        let replaced = change("Work", "AWS::SQS::Queue", ChangeKind::Replace);
+        assert_eq!(found(&replaced, &[]), 1);
+        assert_eq!(found(&replaced, &["Work:drained".parse().unwrap()]), 0);
+        assert_eq!(found(&change("Work", "AWS::SQS::Queue", ChangeKind::Modify), &[]), 0);
+        assert_eq!(found(&change("Work", "AWS::SQS::Queue", ChangeKind::Remove), &[]), 1);
+        assert_eq!(found(&change("Rule", "AWS::Events::Rule", ChangeKind::Replace), &[]), 0, "a rule holds nothing");
+        let renamed = template(&format!("{}, {RULE}", QUEUE.replace(r#""work""#, r#""jobs""#)));
+        let shown = diff::diff(&[StackChange::new(diff.stacks[0].key.clone(), Some(&before), Some(&renamed))]).unwrap();
+        assert_eq!(
+            beyond(&shown, &key, &replaced, &[]).len(),
+            0,
+            "that was shown, and the guard has asked for consent"
+        );
     }
 
     const QUEUE: &str = r#""Work": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "work"}}"#;

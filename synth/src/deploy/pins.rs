@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Selection;
+use super::cloud::{Standing, Status};
 use super::guard::Consent;
 use super::survey::Surveyed;
 use super::system::{Bake, Stack};
@@ -168,13 +169,23 @@ impl Pin {
         if one.is_current {
             return None;
         }
+        let status = one.deployed.as_ref().map(|deployed| &deployed.observed.status);
+        let standing = status.map(Status::standing);
         match (&self.deployed, &now.deployed) {
+            // A run of the plan was killed, or failed: the next waits for what still runs and clears up what is left.
+            (None, Some(_)) if matches!(standing, Some(Standing::Leftover | Standing::Busy)) => None,
             (None, Some(_)) => Some("it has been made meanwhile".to_owned()),
             (Some(then), Some(now)) if then.stack_id != now.stack_id => {
                 Some("it has been deleted and made anew meanwhile".to_owned())
             }
             // An earlier run of the plan has come this far.
             (Some(_), Some(DeployedPin { template: Some(template), .. })) if self.steps.contains(template) => None,
+            // An update failed and was undone, which is a change too.
+            (Some(then), Some(now)) if standing == Some(Standing::RolledBack) && then.template == now.template => None,
+            (Some(_), Some(_)) if standing == Some(Standing::Busy) => {
+                let status = status.map_or("an operation", Status::as_str);
+                Some(format!("{status} runs on it; follow it with `synth watch`, and try again when it has ended"))
+            }
             (Some(then), Some(now)) if then != now => {
                 let at = now.changed_at.as_deref().unwrap_or("a time unknown");
                 Some(format!("it has been changed meanwhile, at {at}"))

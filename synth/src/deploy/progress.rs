@@ -107,6 +107,11 @@ impl Progress for Both<'_> {
         self.1.event(stack, event);
     }
 
+    fn warning(&self, stack: &Stack, text: &str) {
+        self.0.warning(stack, text);
+        self.1.warning(stack, text);
+    }
+
     fn began(&self, stack: &Stack) {
         self.0.began(stack);
         self.1.began(stack);
@@ -276,4 +281,7 @@ pub(crate) struct Nobody;
 impl Progress for Nobody {
     fn phase(&self, _: &Stack, _: &str) {}
     fn event(&self, _: &Stack, _: &Event) {}
+    fn warning(&self, _: &Stack, _: &str) {}
+    fn began(&self, _: &Stack) {}
+    fn ended(&self, _: &Stack, _: &Result<Done, StackError>) {}
 }

@@ -19,7 +19,8 @@ pub(crate) async fn of_checkout(checkout: &Path) -> Option<String> {
         output.status.success().then(|| text.trim().to_owned())
     };
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).await.filter(|commit| is_commit(commit))?;
-    let differs = git(&["status", "--porcelain"]).await.is_none_or(|files| !files.is_empty());
+    // Without files that git doesn't know: a plan or packed functions may lie in the checkout.
+    let differs = git(&["status", "--porcelain", "--untracked-files=no"]).await.is_none_or(|files| !files.is_empty());
     Some(if differs { format!("{commit}-{CHANGED}") } else { commit })
 }
 
@@ -91,6 +92,8 @@ mod tests {
         git(&["commit", "--quiet", "--message", "first"]);
         let commit = of_checkout(path).await.unwrap();
         assert!(is_commit(&commit), "{commit}");
+        std::fs::write(path.join("plan.json"), "{}").unwrap();
+        assert_eq!(of_checkout(path).await.as_ref(), Some(&commit));
         std::fs::write(path.join("file"), "2").unwrap();
         assert_eq!(of_checkout(path).await, Some(format!("{commit}-changed")));
     }

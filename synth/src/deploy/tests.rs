@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Selection;
 use super::apply::{Applied, Done, Progress, Rules, StackError, StackOutcome, apply};
-use super::cloud::{ChangeKind, Event};
+use super::cloud::{ChangeKind, Event, StackRef, Stacks as _};
 use super::fake::FakeCloud;
 use super::pins::PlanFile;
 use super::plan::{Action, Drafted, Planned, Seen, plan, plan_telling};
@@ -119,6 +119,10 @@ impl Progress for Heard {
     fn warning(&self, stack: &Stack, text: &str) {
         self.0.borrow_mut().push(format!("{}: warning: {text}", stack.key));
     }
+
+    fn began(&self, _: &Stack) {}
+
+    fn ended(&self, _: &Stack, _: &Result<Done, StackError>) {}
 }
 
 struct Bench {
@@ -645,14 +649,19 @@ async fn a_plan_holds_until_something_moves() {
     assert_eq!(error.details(), ["data@us-west-2: the checkout's template is another one"]);
 
     // Somebody else has deployed; it doesn't matter to who deploys the rest.
-    bench.cloud.stacks.borrow_mut().get_mut("us-east-1/tandem-test-delivery").unwrap().template =
-        json!({ "Resources": { "Bucket": { "Type": "AWS::S3::Bucket", "Properties": {} } } }).to_string();
+    {
+        let mut stacks = bench.cloud.stacks.borrow_mut();
+        let delivery = stacks.get_mut("us-east-1/tandem-test-delivery").unwrap();
+        delivery.changed_at = Some("noon".to_owned());
+        delivery.template =
+            json!({ "Resources": { "Bucket": { "Type": "AWS::S3::Bucket", "Properties": {} } } }).to_string();
+    }
     let surveyed = plan_of(&bench, changed_system()).await.1;
     let error = plan.check(&surveyed, &Selection::default()).unwrap_err();
     assert_eq!(
         error.details(),
         [
-            "delivery@us-east-1: it has been changed meanwhile, at a time unknown",
+            "delivery@us-east-1: it has been changed meanwhile, at noon",
             "events@us-east-1: input `Bucket` was `bucket-us-east-1`, and another stack has to be deployed now to know it"
         ]
     );
@@ -710,6 +719,53 @@ async fn a_plan_that_was_carried_out_in_part_or_whole_still_holds() {
     let (plan, _) = plan_of(&nothing, system()).await;
     nothing.deploy(vec![delivery(WEST), delivery(EAST)]).await;
     plan.check(&plan_of(&nothing, system()).await.1, &Selection::default()).unwrap();
+}
+
+/// What a killed or failed run leaves is no change by somebody else.
+#[tokio::test]
+async fn a_plan_that_failed_on_its_way_still_holds() {
+    // Creating.
+    let bench = Bench::new();
+    let (plan, _) = plan_of(&bench, system()).await;
+    for status in ["REVIEW_IN_PROGRESS", "CREATE_IN_PROGRESS", "ROLLBACK_COMPLETE", "CREATE_FAILED"] {
+        bench.cloud.set_status(&key("delivery@us-west-2"), status);
+        let surveyed = plan_of(&bench, system()).await.1;
+        plan.check(&surveyed, &Selection::default()).unwrap_or_else(|error| panic!("{status}: {}", error.render()));
+    }
+
+    // Updating.
+    let bench = Bench::deployed().await;
+    let (plan, _) = plan_of(&bench, changed_system()).await;
+    bench.cloud.failing.borrow_mut().insert("More".to_owned(), "Internal failure".to_owned());
+    assert_eq!(summary(&bench.deploy(changed_system()).await), "unchanged unchanged failed skipped skipped");
+    assert_eq!(bench.cloud.status(&key("data@us-west-2")).as_deref(), Some("UPDATE_ROLLBACK_COMPLETE"));
+    plan.check(&plan_of(&bench, changed_system()).await.1, &Selection::default()).unwrap();
+
+    // What runs is told, with the command to follow it.
+    bench.cloud.set_status(&key("data@us-west-2"), "UPDATE_IN_PROGRESS");
+    let error = plan.check(&plan_of(&bench, changed_system()).await.1, &Selection::default()).unwrap_err();
+    let told = error.details().join("; ");
+    assert!(told.contains("data@us-west-2: UPDATE_IN_PROGRESS runs on it; follow it with `synth watch`"), "{told}");
+}
+
+/// Somebody cancels what an earlier run has begun: whoever waits for it doesn't begin it again.
+#[tokio::test]
+async fn an_update_that_was_undone_while_it_was_waited_for_is_not_begun_again() {
+    let mut bench = Bench::deployed().await;
+    bench.revision = 2;
+    bench.cloud.failing.borrow_mut().insert("us-west-2/Router".to_owned(), "Resource update cancelled".to_owned());
+    let planned = bench.plan(system()).await;
+    let Action::Update(change_set) = &planned.entries[3].action else { panic!("{}", actions(&planned)) };
+    let target = StackRef { region: WEST, name: "tandem-test-events" };
+    bench.cloud.execute_change_set(target, &change_set.id).await.unwrap();
+    bench.cloud.failing.borrow_mut().clear();
+    let planned = bench.plan(system()).await;
+    assert_eq!(actions(&planned), "unchanged unchanged unchanged attach update");
+    bench.cloud.forget_calls();
+    let applied = bench.apply(planned).await;
+    assert_eq!(summary(&applied), "unchanged unchanged unchanged failed updated");
+    assert_eq!(bench.cloud.count("ExecuteChangeSet"), 1, "that of the other region");
+    assert_eq!(summary(&bench.deploy(system()).await), "unchanged unchanged unchanged updated unchanged");
 }
 
 #[test]

@@ -155,10 +155,10 @@ fn colour_is_per_stream_and_never_in_json() {
     assert_eq!(ui.paint_answer(Style::Good, "ok"), "\x1b[32mok\x1b[0m");
 }
 
-#[test]
-fn nobody_is_asked_without_a_terminal() {
+#[tokio::test]
+async fn nobody_is_asked_without_a_terminal() {
     let (ui, _) = Ui::buffered(Format::Human);
-    assert_eq!(ui.confirm("go on?"), None);
+    assert_eq!(ui.confirm("go on?").await, None);
 }
 
 #[test]

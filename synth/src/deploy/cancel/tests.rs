@@ -191,22 +191,22 @@ fn environment(name: &str) -> Environment {
     Environment::parse(&format!("{name}.toml"), &text).unwrap()
 }
 
-#[test]
-fn nothing_is_broken_off_unasked_on_aws() {
+#[tokio::test]
+async fn nothing_is_broken_off_unasked_on_aws() {
     let report = Report { environment: "production".to_owned(), lock: None, stacks: Vec::new() };
-    let agreed = |name: &str, status: &str, yes: bool| {
+    let agreed = async |name: &str, status: &str, yes: bool| {
         let (ui, buffers) = Ui::buffered(Format::Human);
         let running = one_running(status);
         let way = Way::of(&running, false);
-        let agreed = agree(&ui, &environment(name), &report, &[(running, way)], yes);
+        let agreed = agree(&ui, &environment(name), &report, &[(running, way)], yes).await;
         (agreed.map_err(|error| error.kind()), buffers.err())
     };
-    let (refused, shown) = agreed("production", "UPDATE_IN_PROGRESS", false);
+    let (refused, shown) = agreed("production", "UPDATE_IN_PROGRESS", false).await;
     assert_eq!(refused, Err(crate::error::Kind::Refused), "nobody can be asked");
     assert!(shown.contains("events@us-west-2: UPDATE_IN_PROGRESS is cancelled and undone"), "{shown}");
-    assert_eq!(agreed("production", "UPDATE_IN_PROGRESS", true).0, Ok(()));
-    assert_eq!(agreed("sandbox", "UPDATE_IN_PROGRESS", false).0, Ok(()));
-    assert_eq!(agreed("production", "DELETE_IN_PROGRESS", false).0, Ok(()), "it isn't touched");
+    assert_eq!(agreed("production", "UPDATE_IN_PROGRESS", true).await.0, Ok(()));
+    assert_eq!(agreed("sandbox", "UPDATE_IN_PROGRESS", false).await.0, Ok(()));
+    assert_eq!(agreed("production", "DELETE_IN_PROGRESS", false).await.0, Ok(()), "it isn't touched");
 }
 
 #[test]

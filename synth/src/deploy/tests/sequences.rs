@@ -1,7 +1,7 @@
 //! Changes that AWS takes only in several updates.
 
 use super::*;
-use crate::deploy::cloud::{Body, ChangeSetRequest, StackRef, Stacks as _, Standing};
+use crate::deploy::cloud::{Body, ChangeSetRequest, Standing};
 use crate::deploy::guard;
 
 const INDEXES: [&str; 3] = ["ByCity", "ByName", "ByPhone"];
@@ -157,9 +157,9 @@ async fn the_guard_lets_a_sequence_pass_and_nothing_else() {
     let surveyed = survey::read(&bench.cloud, after()).await.unwrap();
     let text = diff::render::human(&survey::compared(&surveyed).unwrap()).to_string();
     assert!(text.contains("a deployment makes 4 updates, one after the other"), "{text}");
-    let refused = guard::check(&survey::compared(&surveyed).unwrap(), &Selection::default(), &[]).unwrap_err();
+    let refused = guard::check(&survey::compared(&surveyed).unwrap(), &Selection::default(), &[], &[]).unwrap_err();
     assert!(refused.render().contains("indexes"), "{}", refused.render());
-    let agreed = guard::check(&survey::carried_out(&surveyed).unwrap(), &Selection::default(), &[]).unwrap();
+    let agreed = guard::check(&survey::carried_out(&surveyed).unwrap(), &Selection::default(), &[], &[]).unwrap();
     assert_eq!(agreed, [] as [String; 0]);
 
     // Beside it something goes that holds data.
@@ -170,7 +170,7 @@ async fn the_guard_lets_a_sequence_pass_and_nothing_else() {
     without_queue[1].template = Template::parse(document.to_string(), BTreeMap::new()).unwrap();
     without_queue[1].inputs.clear();
     let surveyed = survey::read(&bench.cloud, without_queue).await.unwrap();
-    let error = guard::check(&survey::carried_out(&surveyed).unwrap(), &Selection::default(), &[]).unwrap_err();
+    let error = guard::check(&survey::carried_out(&surveyed).unwrap(), &Selection::default(), &[], &[]).unwrap_err();
     assert!(error.render().contains("`Queue`"), "{}", error.render());
 }
 

@@ -143,6 +143,9 @@ impl Progress for Recorder {
         self.hear(stack, What::Event(event.clone()));
     }
 
+    /// Warnings stand in the log; the record has what happened.
+    fn warning(&self, _: &Stack, _: &str) {}
+
     fn began(&self, stack: &Stack) {
         self.hear(stack, What::Began);
     }
@@ -192,7 +195,8 @@ enum Turn {
 
 /// The phases that a deployment reports.
 fn turn_of(text: &str) -> Turn {
-    match text {
+    // Of several updates the phase says which: `updating, 2 of 4`.
+    match text.split_once(", ").map_or(text, |(phase, _)| phase) {
         "planning" => Turn::Begins(PhaseKind::ChangeSet),
         "creating" | "updating" => Turn::Begins(PhaseKind::Execution),
         "planned" | "unchanged" => Turn::Ends,
@@ -340,6 +344,8 @@ mod tests {
             ("uploading event-router", Turn::Begins(PhaseKind::Upload)),
             ("creating", Turn::Begins(PhaseKind::Execution)),
             ("updating", Turn::Begins(PhaseKind::Execution)),
+            ("planning, 2 of 4", Turn::Begins(PhaseKind::ChangeSet)),
+            ("updating, 2 of 4", Turn::Begins(PhaseKind::Execution)),
             ("waiting: UPDATE_IN_PROGRESS runs already", Turn::Begins(PhaseKind::Waiting)),
             ("clearing up after ROLLBACK_COMPLETE", Turn::Begins(PhaseKind::Clearing)),
             ("unchanged", Turn::Ends),

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
+    /// What the server is.
+    Server,
     /// The list of groups.
     Groups,
     /// A group's version: what kinds it has.
@@ -19,6 +21,7 @@ impl Target {
     pub(crate) fn of(path: &str) -> Self {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let (group, version, rest) = match parts[..] {
+            ["version"] => return Self::Server,
             ["apis"] => return Self::Groups,
             ["api", version] => return Self::Version(version.to_owned()),
             ["apis", group, version] => return Self::Version(format!("{group}/{version}")),

@@ -63,6 +63,11 @@ impl World {
     pub(crate) fn answer(&mut self, method: &str, target: Target, query: &Query, body: &Value) -> Answer {
         let (group, version, namespace, plural, name) = match target {
             Target::Nothing => return Answer::no_address(),
+            Target::Server => {
+                return Answer::ok(json!({"major": "1", "minor": "34", "gitVersion": "v1.34.0", "gitCommit": "",
+                                         "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "",
+                                         "platform": ""}));
+            }
             Target::Groups => return Answer::ok(group_list(&self.kinds)),
             Target::Version(version) => return self.kinds_of(&version),
             Target::Objects { group, version, namespace, plural, name } => (group, version, namespace, plural, name),

@@ -77,6 +77,26 @@ impl Cluster {
         self.clock.as_ref()
     }
 
+    /// Finds out soon whether there is a way to the cluster: later calls are more patient.
+    ///
+    /// # Errors
+    /// It doesn't answer, or doesn't know who asks.
+    pub async fn hello(&self) -> Result<(), CallError> {
+        let version = async || self.client.apiserver_version().await.map(drop);
+        self.repeated("asking for the version", false, &PAUSES[..1], version).await
+    }
+
+    /// The object, or none if the cluster says that it isn't there or serves no such kind.
+    ///
+    /// # Errors
+    /// The cluster can't be asked.
+    pub async fn read(&self, api_version: &str, key: &Key) -> Result<Option<Value>, CallError> {
+        match self.served(api_version, &key.kind).await? {
+            Ok(served) => self.get(&served, key).await,
+            Err(_) => Ok(None),
+        }
+    }
+
     /// The object, or none if the cluster says that it isn't there.
     pub(crate) async fn get(&self, served: &Served, key: &Key) -> Result<Option<Value>, CallError> {
         let doing = format!("reading {key}");
@@ -183,7 +203,7 @@ impl Cluster {
         is_secret: bool,
         request: impl Fn() -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Value, CallError> {
-        self.repeated(&doing, is_secret, async || {
+        self.repeated(&doing, is_secret, &PAUSES, async || {
             let request = request().map_err(kube::Error::BuildRequest)?;
             self.client.request(request).await
         })
@@ -194,9 +214,10 @@ impl Cluster {
         &self,
         doing: &str,
         is_secret: bool,
+        pauses: &[Duration],
         call: impl AsyncFn() -> kube::Result<T>,
     ) -> Result<T, CallError> {
-        let mut pauses = PAUSES.into_iter();
+        let mut pauses = pauses.iter();
         let mut is_renewed = false;
         loop {
             if let Some(bearer) = &self.bearer {
@@ -219,7 +240,7 @@ impl Cluster {
                         CallClass::Busy { retry_after } => retry_after.unwrap_or_default(),
                         _ => Duration::ZERO,
                     };
-                    self.clock.sleep(pause.max(asked.min(LONGEST_PAUSE))).await;
+                    self.clock.sleep((*pause).max(asked.min(LONGEST_PAUSE))).await;
                 }
                 _ => return Err(error),
             }

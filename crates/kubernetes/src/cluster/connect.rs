@@ -19,7 +19,7 @@ use crate::call::{CallClass, CallError, Said};
 use crate::clock::Clock;
 
 /// How long it may take until the cluster takes a connection; a private one that can't be reached from here doesn't.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long before its end a token isn't used any more.
 const MARGIN: Duration = Duration::from_secs(60);

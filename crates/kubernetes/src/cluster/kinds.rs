@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResourceList};
 use kube::core::{ApiResource, DynamicObject, Resource as _};
 
-use super::Cluster;
+use super::{Cluster, PAUSES};
 use crate::call::{CallClass, CallError};
 use crate::object::Key;
 
@@ -114,7 +114,7 @@ impl Cluster {
             return Ok(known);
         }
         let doing = format!("asking for the kinds of {api_version}");
-        let asked = self.repeated(&doing, false, async || match api_version.contains('/') {
+        let asked = self.repeated(&doing, false, &PAUSES, async || match api_version.contains('/') {
             true => self.client.list_api_group_resources(api_version).await,
             false => self.client.list_core_api_resources(api_version).await,
         });
@@ -134,7 +134,8 @@ impl Cluster {
             return Ok(vec!["v1".to_owned()]);
         }
         let doing = "asking for the groups of kinds".to_owned();
-        let list: APIGroupList = self.repeated(&doing, false, async || self.client.list_api_groups().await).await?;
+        let list: APIGroupList =
+            self.repeated(&doing, false, &PAUSES, async || self.client.list_api_groups().await).await?;
         let found = list.groups.into_iter().find(|known| known.name == group);
         let Some(found) = found else { return Ok(Vec::new()) };
         let preferred = found.preferred_version.map(|version| version.group_version);

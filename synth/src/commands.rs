@@ -10,6 +10,7 @@ mod diff;
 mod doctor;
 mod generate;
 mod graph;
+mod kubernetes;
 mod list;
 mod local;
 mod parity;
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Deploy(deploy::DeployArgs),
     Status(status::StatusArgs),
     Destroy(destroy::DestroyArgs),
+    Kubernetes(kubernetes::KubernetesArgs),
     Smoke(smoke::SmokeArgs),
     Generate(generate::GenerateArgs),
     Redrive(redrive::RedriveArgs),
@@ -70,7 +72,11 @@ impl Command {
 
     /// Whether its answer can be Markdown.
     pub(crate) fn writes_markdown(&self) -> bool {
-        matches!(self, Self::Diff(_))
+        match self {
+            Self::Diff(_) => true,
+            Self::Kubernetes(arguments) => arguments.writes_markdown(),
+            _ => false,
+        }
     }
 
     /// Does what was asked for, in the environments that were named.
@@ -89,6 +95,7 @@ impl Command {
             Self::Build(arguments) => build::run(ui, arguments),
             Self::Deploy(arguments) => deploy::run(ui, environments, arguments),
             Self::Status(arguments) => status::run(ui, environments, arguments),
+            Self::Kubernetes(arguments) => kubernetes::run(ui, environments, arguments),
             Self::Destroy(arguments) => destroy::run(ui, environments, arguments),
             Self::Smoke(arguments) => smoke::run(ui, environments, arguments),
             Self::Generate(arguments) => generate::run(ui, environments, arguments),

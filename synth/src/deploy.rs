@@ -22,6 +22,7 @@ mod hints;
 mod inputs;
 mod lease;
 mod lock;
+pub(crate) mod manifests;
 mod outcome;
 pub(crate) mod pins;
 mod plan;
@@ -63,6 +64,8 @@ pub use cloud::{Change, ChangeKind, Status};
 pub use draft::{Missing, Selection, stacks_of};
 pub use failure::{FailedResource, RootCause};
 pub use guard::Consent;
+pub use manifests::ImageDigest;
+pub use manifests::Options as ManifestOptions;
 pub use outcome::{Outcome, StackResult};
 pub(crate) use sdk::describe;
 pub use sdk::{Clouds, Endpoint};
@@ -85,6 +88,8 @@ pub struct Options {
     pub consents: Vec<Consent>,
     /// Which stacks to deploy.
     pub selection: Selection,
+    /// What to do about the clusters.
+    pub manifests: ManifestOptions,
     /// Ports that the local platform must use, when that is the target.
     pub ports: FixedPorts,
 }
@@ -180,6 +185,11 @@ async fn released(
     artifacts: &Artifacts,
 ) -> Result<Outcome, Error> {
     let seen = reviewed(ui, environment, options, &stacks, plan, clouds).await?;
+    let outputs =
+        seen.iter().filter_map(|(key, deployed)| Some((key.clone(), deployed.as_ref()?.observed.outputs.clone())));
+    let (reach, outputs) = (manifests::Reach::by_stacks(clouds, environment)?, outputs.collect());
+    let (how, selection) = (&options.manifests, &options.selection);
+    let manifests = manifests::prepare(ui, environment, reach, how, selection, plan, &outputs).await?;
     let planned = planned(clouds, stacks, &options.selection, artifacts, seen).await?;
     let question = format!(
         "change account {} ({}) for environment `{}`?",
@@ -187,8 +197,9 @@ async fn released(
         environment.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         environment.environment_name()
     );
-    let approved = approved(ui, clouds, planned, options.assume_yes || plan.is_some(), &question).await?;
-    let applied = carried_out(ui, clouds, approved, artifacts, Rules { refuse_unapproved_harm: true }).await?;
+    let approved = approved(ui, clouds, planned, &manifests, options.assume_yes || plan.is_some(), &question).await?;
+    let rules = Rules { refuse_unapproved_harm: true };
+    let applied = carried_out(ui, clouds, approved, artifacts, rules, &manifests.following).await?;
     let mut outcome = Outcome::of(environment, &applied);
     outcome.functions = verified(clouds, &applied, artifacts).await?;
     Ok(outcome)
@@ -227,6 +238,10 @@ async fn run_local(
     if options.from_artifacts.is_some() {
         return Err(Error::usage("packed functions are for AWS, and the local platform runs what is built here")
             .hint("deploy without `--from-artifacts`"));
+    }
+    if options.manifests.image.is_some() {
+        return Err(Error::usage("the local platform has no cluster, so it takes no image")
+            .hint("deploy without `--image`: the consumer runs as it is built here"));
     }
     doctor::require(&doctor::check(Needs::Local))?;
     let name = environment.environment_name();
@@ -296,7 +311,7 @@ async fn run_on(
         ui.status(&line);
     }
     let rules = Rules { refuse_unapproved_harm: false };
-    let applied = carried_out(ui, &clouds, planned.approve(), &artifacts, rules).await?;
+    let applied = carried_out(ui, &clouds, planned.approve(), &artifacts, rules, &()).await?;
     let mut outcome = Outcome::of(environment, &applied);
     outcome.left_out = left_out;
     outcome.placeholders = placeholders;
@@ -361,9 +376,17 @@ async fn planned(
 }
 
 /// Shows the plan and asks on a terminal; without one, only `--yes` lets a change through.
-async fn approved(ui: &Ui, clouds: &Clouds, planned: Planned, yes: bool, question: &str) -> Result<Approved, Error> {
-    let is_asked = !yes && !planned.is_nothing();
-    for line in outcome::plan_table(&planned) {
+async fn approved(
+    ui: &Ui,
+    clouds: &Clouds,
+    planned: Planned,
+    manifests: &manifests::Prepared<'_>,
+    yes: bool,
+    question: &str,
+) -> Result<Approved, Error> {
+    let is_nothing = planned.is_nothing() && manifests.is_nothing;
+    let is_asked = !yes && !is_nothing;
+    for line in outcome::plan_table(&planned).into_iter().chain(manifests.lines.iter().cloned()) {
         // Nobody can agree to what isn't shown, so quiet doesn't count then.
         if is_asked { ui.notice(&line) } else { ui.status(&line) }
     }
@@ -386,13 +409,14 @@ async fn carried_out(
     approved: Approved,
     artifacts: &Artifacts,
     rules: Rules,
+    follow: &impl apply::Follow,
 ) -> Result<Applied, Error> {
     let applied = {
         let board = Board::new(ui);
-        apply::apply(clouds, approved, artifacts, rules, &board).await
+        apply::apply_and_follow(clouds, approved, artifacts, rules, &board, follow).await
     };
     let failure = outcome::failure_of(&applied.stacks, "what succeeded stays; deploy again to carry on");
-    failure.map_or(Ok(applied), Err)
+    manifests::report::failure(failure, &applied.followed).map_or(Ok(applied), Err)
 }
 
 /// What the functions run, once it is proven that it is what was built and that every mapping delivers.

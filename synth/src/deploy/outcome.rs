@@ -12,6 +12,7 @@ use super::cloud::{CallClass, CallError, ChangeKind};
 use super::draft::Missing;
 use super::failure::RootCause;
 use super::hints::hint_for;
+use super::manifests::RegionResult;
 use super::plan::{Action, PlanError, Planned};
 use super::platform::ResourceTypes;
 use super::system::{Stack, StackKey};
@@ -27,6 +28,9 @@ pub struct Outcome {
     pub environment: String,
     /// Each stack and what happened to it, in deploy order.
     pub stacks: Vec<StackResult>,
+    /// What happened to the objects in the clusters, region by region.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<RegionResult>,
     /// The functions and the code they run, verified.
     pub functions: Vec<FunctionCode>,
     /// Resources that the local platform can't make.
@@ -69,6 +73,14 @@ impl Outcome {
         Self {
             environment: environment.environment_name().to_owned(),
             stacks: applied.stacks.iter().map(result).collect(),
+            manifests: applied
+                .followed
+                .iter()
+                .filter_map(|(_, outcome)| match outcome {
+                    StackOutcome::Done(result) => Some(result.clone()),
+                    StackOutcome::Failed(_) | StackOutcome::Skipped { .. } => None,
+                })
+                .collect(),
             functions: Vec::new(),
             left_out: Missing::new(),
             placeholders: BTreeMap::new(),
@@ -80,7 +92,9 @@ impl Outcome {
 
     /// Whether anything was changed.
     pub fn changed(&self) -> bool {
-        self.consumer_changed || self.stacks.iter().any(|stack| stack.result != "unchanged")
+        self.consumer_changed
+            || self.stacks.iter().any(|stack| stack.result != "unchanged")
+            || self.manifests.iter().any(RegionResult::changed)
     }
 
     /// The outcome for people, line by line.
@@ -102,6 +116,7 @@ impl Outcome {
             lines.push(format!("nothing changed in `{}` ({} stacks, {elapsed})", self.environment, self.stacks.len()));
         }
         lines.push(format!("{} functions run the code that was built", self.functions.len()));
+        lines.extend(self.manifests.iter().flat_map(RegionResult::render));
         for (stack, resources) in &self.left_out {
             for resource in resources {
                 let because = match &resource.because_of {
@@ -305,7 +320,9 @@ fn stack_hint(error: &StackError) -> Option<&str> {
         StackError::Stuck { next, .. } => Some(next),
         StackError::Unapproved { .. } => Some("deploy once more: the new plan shows that harm and asks for it"),
         StackError::Call(error) => hint_for(&error.source.to_string()),
-        StackError::Input { .. } | StackError::Restless { .. } | StackError::Code { .. } => None,
+        StackError::Input { .. } | StackError::Restless { .. } | StackError::Code { .. } | StackError::Follow(_) => {
+            None
+        }
     }
 }
 

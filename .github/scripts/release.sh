@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Executes a plan for one wave: release.sh <environment> <wave of waves.sh, as JSON> <plan> <folder of artifacts>
 #
+# Stacks only: manifests need the image, and its registry may be one of those stacks; manifests.sh comes after.
+#
 # Ends with the tool's exit code, but for a stale plan, which is no failure: the output `stale` says so, and whoever called
 # makes a new plan and has it approved. Other refusals (a missing consent, another run) end with 5 as well, and are failures.
 set -euo pipefail
@@ -12,7 +14,7 @@ trap 'rm -f "$said"' EXIT
 deploy() {
   local code=0
   printf '\n== synth deploy %s\n' "${*:-(everything that is left)}"
-  synth deploy --env "$environment" --plan "$plan" --from-artifacts "$artifacts" --yes "$@" 2> >(tee "$said" >&2) || code=$?
+  synth deploy --env "$environment" --plan "$plan" --from-artifacts "$artifacts" --skip-manifests --yes "$@" 2> >(tee "$said" >&2) || code=$?
   # Whoever writes to the file may be a moment behind.
   wait
   if ((code == 5)) && grep --quiet '^stale plan: ' "$said"; then

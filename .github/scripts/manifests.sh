@@ -22,9 +22,7 @@ said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 code=0
 printf '\n== synth %s\n' "${command[*]}"
-synth "${command[@]}" --plan "$plan" --yes 2> >(tee "$said" >&2) || code=$?
-# Whoever writes to the file may be a moment behind.
-wait
+"$(dirname "$0")/told.sh" "$said" synth "${command[@]}" --plan "$plan" --yes || code=$?
 if ((code == 5)) && grep --quiet '^stale plan: ' "$said"; then
   printf '::warning::the plan of %s is stale: something in the clusters has changed since it was made\n' "$environment"
   printf 'stale=true\n' >>"$GITHUB_OUTPUT"

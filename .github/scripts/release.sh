@@ -14,9 +14,8 @@ trap 'rm -f "$said"' EXIT
 deploy() {
   local code=0
   printf '\n== synth deploy %s\n' "${*:-(everything that is left)}"
-  synth deploy --env "$environment" --plan "$plan" --from-artifacts "$artifacts" --skip-manifests --yes "$@" 2> >(tee "$said" >&2) || code=$?
-  # Whoever writes to the file may be a moment behind.
-  wait
+  "$(dirname "$0")/told.sh" "$said" \
+    synth deploy --env "$environment" --plan "$plan" --from-artifacts "$artifacts" --skip-manifests --yes "$@" || code=$?
   if ((code == 5)) && grep --quiet '^stale plan: ' "$said"; then
     printf '::warning::the plan of %s is stale: something has changed since it was made\n' "$environment"
     printf 'stale=true\n' >>"$GITHUB_OUTPUT"

@@ -5,6 +5,8 @@
 # The tool leaves a page and a record in the folder of timelines, also when it fails, once it has begun to change stacks; of
 # what comes before the wave in the folder `before` there.
 #
+# Stacks only: manifests need the image, and its registry may be one of those stacks; manifests.sh comes after.
+#
 # Ends with the tool's exit code, but for a stale plan, which is no failure: the output `stale` says so, and whoever called
 # makes a new plan and has it approved. Other refusals (a missing consent, another run) end with 5 as well, and are failures.
 set -euo pipefail
@@ -19,10 +21,9 @@ deploy() {
   local code=0 timeline="$1/$prefix-$name.html"
   shift
   printf '\n== synth deploy %s\n' "${*:-(everything that is left)}"
-  synth deploy --env "$environment" --plan "$plan" --from-artifacts "$artifacts" --yes --timeline "$timeline" "$@" \
-    2> >(tee "$said" >&2) || code=$?
-  # Whoever writes to the file may be a moment behind.
-  wait
+  "$(dirname "$0")/told.sh" "$said" \
+    synth deploy --env "$environment" --plan "$plan" --from-artifacts "$artifacts" --skip-manifests --yes \
+    --timeline "$timeline" "$@" || code=$?
   if ((code == 5)) && grep --quiet '^stale plan: ' "$said"; then
     printf '::warning::the plan of %s is stale: something has changed since it was made\n' "$environment"
     printf 'stale=true\n' >>"$GITHUB_OUTPUT"

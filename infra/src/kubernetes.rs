@@ -15,12 +15,13 @@
 //! the replicas; the autoscaler leaves a deployment with none alone.
 //!
 //! So the number of pods is in no file that is applied: applied again after a failover it would stop the consumer. An
-//! administrator makes the deployment of a region that stands by before the first deployment there, with
-//! `kubectl create -f bootstrap/standby-deployment.yaml`, which refuses to do anything a second time. It must be
-//! `create`: what `apply` has once set, it takes back when a later file is silent about it, and the pods would be one.
+//! administrator makes the deployment of a region that stands by before the first deployment there: `synth kubernetes apply
+//! --folder bootstrap` does, and so does `kubectl create -f bootstrap/standby-deployment.yaml`, which refuses to do anything
+//! a second time. It must be made and not applied: what is applied once is taken back when a later file is silent about
+//! it, and the pods would be one.
 //!
-//! The consumer's settings are a `ConfigMap` named after its content, so old ones stay behind and have to be pruned:
-//! those that no ReplicaSet of the deployment, which keeps a few for rollbacks, names any more.
+//! The consumer's settings are a `ConfigMap` named after its content, so old ones stay behind. `synth` prunes those that no
+//! ReplicaSet of the deployment, which keeps a few for rollbacks, names any more.
 //!
 //! Three things must be in the cluster that neither the `cluster` stack nor this module brings: Prometheus with the
 //! operator's kinds in the namespace `monitoring`, an adapter that gives the autoscaler what the rules of
@@ -43,7 +44,7 @@ use serde_json::{Value as Json, json};
 
 use crate::environment::{Environment, SYSTEM};
 use crate::stacks::cluster;
-pub(crate) use crate::stacks::cluster::NAMESPACE;
+pub use crate::stacks::cluster::{AUTHORITY_OUTPUT, CLUSTER_STACK, ENDPOINT_OUTPUT, NAME_OUTPUT, NAMESPACE};
 
 /// The tag of the consumer's image until a deployment sets a digest: the workspace's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -61,7 +62,8 @@ pub enum Folder {
 }
 
 impl Folder {
-    const ALL: [Self; 2] = [Self::Bootstrap, Self::Consumer];
+    /// Both, in the order in which they are applied.
+    pub const ALL: [Self; 2] = [Self::Bootstrap, Self::Consumer];
 
     /// The folder's name.
     pub fn name(self) -> &'static str {
@@ -139,6 +141,31 @@ pub fn manifests(environment: &Environment, region: &Region) -> Vec<Manifest> {
     manifests
 }
 
+/// A folder's objects as they are applied: with the labels of the place, and the image by its digest (`sha256:…`) if there is
+/// one.
+pub fn placed(environment: &Environment, region: &Region, folder: Folder, digest: Option<&str>) -> Vec<Manifest> {
+    let mut manifests = manifests(environment, region);
+    manifests.retain(|manifest| manifest.folder == folder);
+    for manifest in &mut manifests {
+        for (label, text) in place(environment, region) {
+            manifest.value["metadata"]["labels"][label] = json!(text);
+            if let Some(labels) = manifest.value.pointer_mut("/spec/template/metadata/labels") {
+                labels[label] = json!(text);
+            }
+        }
+        if let (Some(digest), "Deployment") = (digest, manifest.kind.as_str()) {
+            let image = format!("{}@{digest}", image_repository(environment, region));
+            manifest.value["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+        }
+    }
+    manifests
+}
+
+/// Labels that say where an object is.
+fn place<'a>(environment: &'a Environment, region: &'a Region) -> [(&'static str, &'a str); 2] {
+    [("tandem/environment", environment.environment_name()), ("tandem/region", region.as_str())]
+}
+
 /// Paths and texts of a region's manifests and of a `kustomization.yaml` in each folder.
 pub fn files(environment: &Environment, region: &Region) -> Vec<(String, String)> {
     let manifests = manifests(environment, region);
@@ -166,10 +193,7 @@ fn kustomization(environment: &Environment, region: &Region, folder: Folder, man
         // Not in selectors, which can't be changed later.
         "labels": [{
             "includeTemplates": true,
-            "pairs": {
-                "tandem/environment": environment.environment_name(),
-                "tandem/region": region.as_str(),
-            },
+            "pairs": text_map(place(environment, region)),
         }],
     });
     if folder == Folder::Consumer {
@@ -179,7 +203,7 @@ fn kustomization(environment: &Environment, region: &Region, folder: Folder, man
 }
 
 /// Where the region's cluster pulls the consumer's image from; the `cluster` stack makes the repository.
-fn image_repository(environment: &Environment, region: &Region) -> String {
+pub fn image_repository(environment: &Environment, region: &Region) -> String {
     format!("{}.dkr.ecr.{region}.amazonaws.com/{}", environment.account(), cluster::repository(environment))
 }
 

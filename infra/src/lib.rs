@@ -19,4 +19,6 @@ mod stacks;
 pub use consumer::{KafkaEndpoints, consumer_environment};
 pub use stacks::access::{HandlerPermission, handler_permissions, read_permissions};
 pub use stacks::events::SYNTHETIC_PREFIX;
-pub use system::{Bake, Flow, Grant, Input, Place, Source, StackId, StackInstance, Subject, System, Watch, system};
+pub use system::{
+    Bake, Flow, Grant, Input, Place, Source, StackId, StackInstance, Subject, System, Watch, system, waves,
+};

@@ -282,6 +282,9 @@ pub fn system(environment: &Environment) -> System {
     System { stacks, mistakes }
 }
 
+/// The stacks that a region's release consists of.
+const RELEASED: [&str; 4] = ["events", "api", "cluster", "observability"];
+
 /// Adds the stacks that run code. Lower waves go first and are finished before the next begins: a bad release meets the
 /// region that can be spared.
 fn add_waves(environment: &Environment, stacks: &mut Vec<StackInstance>) {
@@ -313,6 +316,20 @@ fn add_waves(environment: &Environment, stacks: &mut Vec<StackInstance>) {
         }
         earlier.extend(released);
     }
+}
+
+/// The stacks that run code, wave by wave: what a region's release consists of.
+pub fn waves(environment: &Environment) -> Vec<Vec<StackId>> {
+    let mut by_wave: Vec<_> = environment.region_settings().iter().collect();
+    by_wave.sort_by_key(|settings| settings.wave);
+    let of_region = |settings: &&RegionSettings| {
+        let region = settings.region.clone();
+        RELEASED.map(|name| StackId { name, region: region.clone() })
+    };
+    by_wave
+        .chunk_by(|one, other| one.wave == other.wave)
+        .map(|wave| wave.iter().flat_map(of_region).collect())
+        .collect()
 }
 
 /// On AWS only: no other platform has alarms.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use contracts::Region;
 use infra::environment::Environment;
-use infra::kubernetes::{Delivery, Folder, Manifest, files, manifests};
+use infra::kubernetes::{Delivery, Folder, Manifest, files, image_repository, manifests, placed};
 use infra::system;
 use serde_json::{Value as Json, json};
 
@@ -325,6 +325,36 @@ fn the_autoscaler_asks_for_metrics_that_exist() {
         let per_pod = external[0]["external"]["target"]["averageValue"].as_str().expect("a number");
         let query = recorded["expr"].as_str().expect("a query");
         assert!(query.starts_with("clamp_max(") && query.ends_with(&format!(", {per_pod})")), "{query}");
+    });
+}
+
+/// What is applied is what the folder's `kustomization.yaml` makes of it: labels of the place, and the image by its digest.
+#[test]
+fn what_is_applied_says_where_it_is_and_which_image() {
+    let digest = "sha256:0a1b";
+    for_each(|environment, region, manifests| {
+        let mut placed_all = 0;
+        for folder in Folder::ALL {
+            for manifest in placed(environment, region, folder, Some(digest)) {
+                placed_all += 1;
+                let mut labels = vec![&manifest.value["metadata"]["labels"]];
+                labels.extend(manifest.value.pointer("/spec/template/metadata/labels"));
+                for labels in labels {
+                    assert_eq!(labels["tandem/environment"], environment.environment_name(), "{}", manifest.file);
+                    assert_eq!(labels["tandem/region"], region.as_str(), "{}", manifest.file);
+                }
+                if manifest.kind == "Deployment" {
+                    let expected = format!("{}@{digest}", image_repository(environment, region));
+                    assert_eq!(manifest.value["spec"]["template"]["spec"]["containers"][0]["image"], expected);
+                    // Selectors can't be changed later.
+                    assert!(manifest.value["spec"]["selector"]["matchLabels"].get("tandem/region").is_none());
+                }
+            }
+        }
+        assert_eq!(placed_all, manifests.len());
+        let by_tag = placed(environment, region, Folder::Consumer, None);
+        let image = &pod(&by_tag)["spec"]["containers"][0]["image"];
+        assert_eq!(image, &pod(manifests)["spec"]["containers"][0]["image"]);
     });
 }
 

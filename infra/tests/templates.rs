@@ -338,3 +338,29 @@ fn streams_are_read_with_an_end_and_without_clean_ups() {
         assert_eq!(mappings, 12, "{name}");
     }
 }
+
+/// Each stack of a wave comes after all of the waves before.
+#[test]
+fn waves_are_what_a_release_of_a_region_consists_of() {
+    for (name, text) in [
+        ("sandbox", include_str!("../../environments/sandbox.toml")),
+        ("staging", include_str!("../../environments/staging.toml")),
+        ("production", include_str!("../../environments/production.toml")),
+    ] {
+        let environment = Environment::parse(&format!("{name}.toml"), text).expect("a good file");
+        let system = infra::system(&environment);
+        let waves = infra::waves(&environment);
+        let regions = environment.regions().count();
+        assert_eq!(waves.iter().flatten().count(), 4 * regions, "{name}");
+        let mut earlier: Vec<&infra::StackId> = Vec::new();
+        for wave in &waves {
+            for id in wave {
+                let stack = system.stacks.iter().find(|stack| stack.id == *id).expect("a stack of the system");
+                for before in &earlier {
+                    assert!(stack.depends_on.contains(before), "{name}: {id} after {before}");
+                }
+            }
+            earlier.extend(wave);
+        }
+    }
+}

@@ -12,6 +12,7 @@ mod doctor;
 mod drift;
 mod generate;
 mod graph;
+mod kubernetes;
 mod list;
 mod local;
 mod parity;
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Drift(drift::DriftArgs),
     Destroy(destroy::DestroyArgs),
+    Kubernetes(kubernetes::KubernetesArgs),
     Smoke(smoke::SmokeArgs),
     Generate(generate::GenerateArgs),
     Redrive(redrive::RedriveArgs),
@@ -76,7 +78,11 @@ impl Command {
 
     /// Whether its answer can be Markdown.
     pub(crate) fn writes_markdown(&self) -> bool {
-        matches!(self, Self::Diff(_) | Self::Drift(_))
+        match self {
+            Self::Diff(_) | Self::Drift(_) => true,
+            Self::Kubernetes(arguments) => arguments.writes_markdown(),
+            _ => false,
+        }
     }
 
     /// Does what was asked for, in the environments that were named.
@@ -98,6 +104,7 @@ impl Command {
             Self::Cancel(arguments) => cancel::run(ui, environments, arguments),
             Self::Status(arguments) => status::run(ui, environments, arguments),
             Self::Drift(arguments) => drift::run(ui, environments, arguments),
+            Self::Kubernetes(arguments) => kubernetes::run(ui, environments, arguments),
             Self::Destroy(arguments) => destroy::run(ui, environments, arguments),
             Self::Smoke(arguments) => smoke::run(ui, environments, arguments),
             Self::Generate(arguments) => generate::run(ui, environments, arguments),

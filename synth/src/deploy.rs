@@ -27,6 +27,7 @@ mod inputs;
 mod interrupt;
 mod lease;
 mod lock;
+pub(crate) mod manifests;
 mod outcome;
 pub(crate) mod pins;
 mod plan;
@@ -82,6 +83,8 @@ pub use cloud::{Change, ChangeKind, Fault, Status};
 pub use draft::{Missing, Selection, stacks_of};
 pub use failure::{FailedResource, RootCause};
 pub use guard::Consent;
+pub use manifests::ImageDigest;
+pub use manifests::Options as ManifestOptions;
 pub use outcome::{Outcome, StackResult};
 pub use running::StackEnd;
 pub(crate) use sdk::describe;
@@ -106,6 +109,8 @@ pub struct Options {
     pub consents: Vec<Consent>,
     /// Which stacks to deploy.
     pub selection: Selection,
+    /// What to do about the clusters.
+    pub manifests: ManifestOptions,
     /// Ports that the local platform must use, when that is the target.
     pub ports: FixedPorts,
     /// Where the timeline goes besides the state folder.
@@ -287,22 +292,29 @@ async fn released(
     artifacts: &Artifacts,
 ) -> Result<Outcome, Error> {
     let is_agreed = options.assume_yes || plan.is_some();
+    let (how, selection) = (&options.manifests, &options.selection);
     let planning = async {
         let Reviewed { seen, diff, consents } = reviewed(run.ui, environment, options, &stacks, plan, clouds).await?;
-        let planned = planned(run, clouds, stacks, &options.selection, artifacts, seen).await?;
+        let outputs =
+            seen.iter().filter_map(|(key, deployed)| Some((key.clone(), deployed.as_ref()?.observed.outputs.clone())));
+        let (reach, outputs) = (manifests::Reach::by_stacks(clouds, environment)?, outputs.collect());
+        let manifests = manifests::prepare(run.ui, environment, reach, how, selection, plan, &outputs).await?;
+        let planned = planned(run, clouds, stacks, selection, artifacts, seen).await?;
         // A person who is asked sees the change sets; nobody else does.
-        if is_agreed { no_worse(clouds, planned, &diff, &consents).await } else { Ok(planned) }
+        let planned = if is_agreed { no_worse(clouds, planned, &diff, &consents).await? } else { planned };
+        Ok::<_, Error>((planned, manifests))
     };
-    let planned = run.recorder.step(StepKind::Plan, planning).await?;
+    let (planned, manifests) = run.recorder.step(StepKind::Plan, planning).await?;
     let question = format!(
         "change account {} ({}) for environment `{}`?",
         environment.account(),
         environment.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         environment.environment_name()
     );
-    let asking = approved(run.ui, clouds, planned, is_agreed, &question);
+    let asking = approved(run.ui, clouds, planned, &manifests, is_agreed, &question);
     let approved = run.recorder.step(StepKind::Approval, asking).await?;
-    let applied = carried_out(run, clouds, approved, artifacts, Rules { refuse_unapproved_harm: true }).await?;
+    let rules = Rules { refuse_unapproved_harm: true };
+    let applied = carried_out(run, clouds, approved, artifacts, rules, &manifests.following).await?;
     let mut outcome = Outcome::of(environment, &applied);
     outcome.functions = verified(run, clouds, &applied, artifacts).await?;
     Ok(outcome)
@@ -374,6 +386,10 @@ async fn run_local(
     }
     if !options.consents.is_empty() {
         run.ui.notice("`--allow` is for AWS: a local platform's data may always be lost");
+    }
+    if options.manifests.image.is_some() {
+        return Err(Error::usage("the local platform has no cluster, so it takes no image")
+            .hint("deploy without `--image`: the consumer runs as it is built here"));
     }
     doctor::require(&doctor::check(Needs::Local))?;
     let name = environment.environment_name();
@@ -449,7 +465,7 @@ async fn run_on(
         run.ui.status(&line);
     }
     let rules = Rules { refuse_unapproved_harm: false };
-    let applied = carried_out(run, &clouds, planned.approve(), &artifacts, rules).await?;
+    let applied = carried_out(run, &clouds, planned.approve(), &artifacts, rules, &()).await?;
     let mut outcome = Outcome::of(environment, &applied);
     outcome.left_out = left_out;
     outcome.placeholders = placeholders;
@@ -520,9 +536,17 @@ async fn planned(
 }
 
 /// Shows the plan and asks on a terminal; without one, only `--yes` lets a change through.
-async fn approved(ui: &Ui, clouds: &Clouds, planned: Planned, yes: bool, question: &str) -> Result<Approved, Error> {
-    let is_asked = !yes && !planned.is_nothing();
-    for line in outcome::plan_table(&planned) {
+async fn approved(
+    ui: &Ui,
+    clouds: &Clouds,
+    planned: Planned,
+    manifests: &manifests::Prepared<'_>,
+    yes: bool,
+    question: &str,
+) -> Result<Approved, Error> {
+    let is_nothing = planned.is_nothing() && manifests.is_nothing;
+    let is_asked = !yes && !is_nothing;
+    for line in outcome::plan_table(&planned).into_iter().chain(manifests.lines.iter().cloned()) {
         // Nobody can agree to what isn't shown, so quiet doesn't count then.
         if is_asked { ui.notice(&line) } else { ui.status(&line) }
     }
@@ -548,15 +572,16 @@ async fn carried_out(
     approved: Approved,
     artifacts: &Artifacts,
     rules: Rules,
+    follow: &impl apply::Follow,
 ) -> Result<Applied, Error> {
     let work = async {
         let applied = {
             let board = Board::expecting(run.ui, Expectation::of(&approved.0, run.history, &AFTER_STACKS));
             let progress = Both(&board, run.recorder);
-            board.during(apply::apply(clouds, approved, artifacts, rules, &progress)).await
+            board.during(apply::apply_and_follow(clouds, approved, artifacts, rules, &progress, follow)).await
         };
         let failure = outcome::failure_of(&applied.stacks, "what succeeded stays; deploy again to carry on");
-        failure.map_or(Ok(applied), Err)
+        manifests::report::failure(failure, &applied.followed).map_or(Ok(applied), Err)
     };
     run.recorder.step(StepKind::Stacks, work).await
 }

@@ -13,6 +13,10 @@ const SELECTIONS: [&[&str]; 3] = [
     &["authorizer", "consumer", "event-router", "event-transformer", "health-checker", "stream-processor"],
 ];
 
+/// What may have other features in another build. `kube` turns on all of `regex`, for `synth` alone; the one function with
+/// patterns keeps to the small part that it needs, and is the only thing above it that is compiled twice.
+const MAY_DIFFER: [&str; 3] = ["regex", "regex-automata", "regex-syntax"];
+
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -35,14 +39,18 @@ pub(crate) fn check() -> Result<String, Error> {
     for packages in SELECTIONS {
         let arguments: Vec<&str> = packages.iter().flat_map(|package| ["-p", package]).collect();
         let selection = resolved(&arguments)?;
-        differences
-            .extend(selection.difference(&workspace).map(|line| format!("  {} builds {line}", packages.join(", "))));
+        let differing = selection.difference(&workspace).filter(|line| !may_differ(line));
+        differences.extend(differing.map(|line| format!("  {} builds {line}", packages.join(", "))));
     }
     if differences.is_empty() {
         Ok(format!("{} builds agree on the features of {} packages", SELECTIONS.len() + 1, workspace.len()))
     } else {
         Err(Error::Differ(differences))
     }
+}
+
+fn may_differ(line: &str) -> bool {
+    line.split(' ').next().is_some_and(|package| MAY_DIFFER.contains(&package))
 }
 
 /// Each package of a build with its features, one a line.

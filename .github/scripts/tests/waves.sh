@@ -43,7 +43,7 @@ release() {
   ends "release that ends with $1" "$3" "$scripts/release.sh" staging "$2" plan.json artifacts timelines t-1
 }
 printf 'progress\n' >said
-common='deploy --env staging --plan plan.json --from-artifacts artifacts --yes'
+common='deploy --env staging --plan plan.json --from-artifacts artifacts --skip-manifests --yes'
 release 0 "$(jq .[0] <<<"$two")" 0
 same 'the first wave is only itself' "$common --timeline timelines/before/t-1-east.html --stack keys --stack network --stack data
 $common --timeline timelines/t-1-east.html --stack events --stack api --stack cluster --region east" "$(<asked)"
@@ -61,3 +61,31 @@ same 'and nothing more is begun' 1 "$(wc -l <asked)"
 release 1 "$(jq .[0] <<<"$two")" 1
 same 'nor after a failure' 1 "$(wc -l <asked)"
 same 'a failure is not stale' '' "$(<"$GITHUB_OUTPUT")"
+
+# manifests <code of the tool> <expected code>
+manifests() {
+  rm -rf asked "$GITHUB_OUTPUT" "$GITHUB_STEP_SUMMARY"
+  touch asked "$GITHUB_OUTPUT"
+  printf '%d' "$1" >code
+  ends "manifests that end with $1" "$2" "$scripts/manifests.sh" staging 'west east' plan.json layout
+}
+export GITHUB_STEP_SUMMARY=$scratch/summary
+mkdir layout
+printf '{"manifests": [{"digest": "sha256:0123"}]}' >layout/index.json
+apply='kubernetes apply --env staging --folder consumer --image sha256:0123 --region west --region east'
+printf 'progress\n' >said
+manifests 0 0
+same 'nothing is applied unasked' '' "$(<asked)"
+same 'but it is said how' "cargo run -p synth -- $apply" "$(grep cargo "$GITHUB_STEP_SUMMARY")"
+export APPLY_MANIFESTS=true
+manifests 0 0
+same 'the image of the layout is applied' "$apply --plan plan.json --yes" "$(<asked)"
+manifests 1 1
+printf 'refused: others own fields\n' >said
+manifests 5 5
+same 'a conflict is not stale' '' "$(<"$GITHUB_OUTPUT")"
+printf 'stale plan: what was reviewed is not what would be done\n' >said
+manifests 5 0
+same 'a stale plan of manifests is told' stale=true "$(<"$GITHUB_OUTPUT")"
+printf '{"manifests": []}' >layout/index.json
+manifests 0 5

@@ -88,8 +88,8 @@ fn service_account() -> ServiceAccount {
 /// The consumer's settings. Their name changes with them, so that a change starts new pods, and pods of the old
 /// deployment that start once more during a rollout still find the old ones.
 ///
-/// So each change leaves an object behind, which no `kubectl apply` takes away. One that no ReplicaSet of the deployment
-/// names any more can be deleted; those named are what a rollback needs.
+/// So each change leaves an object behind. One that no ReplicaSet of the deployment names any more is pruned; those named are
+/// what a rollback needs.
 fn config_map(environment: &Environment, region: &Region) -> ConfigMap {
     ConfigMap {
         metadata: metadata(&settings_name(environment, region)),

@@ -22,7 +22,7 @@ use crate::stacks::network::private_subnet_output;
 use crate::system::{StackInstance, Subject};
 
 /// The namespace that this system has in the cluster.
-pub(crate) const NAMESPACE: &str = "tandem";
+pub const NAMESPACE: &str = "tandem";
 
 /// The service account that the consumer's pods run as.
 pub(crate) const SERVICE_ACCOUNT: &str = contracts::CdcConsumer::NAME;
@@ -36,9 +36,21 @@ pub(crate) const READERS: &str = "tandem:readers";
 /// Node label and taint that tell spot nodes from others.
 pub(crate) const CAPACITY_LABEL: &str = "tandem/capacity";
 
+/// The stack's short name.
+pub const CLUSTER_STACK: &str = "cluster";
+
+/// The output with the cluster's name.
+pub const NAME_OUTPUT: &str = "ClusterName";
+
+/// The output with the address of the cluster's API.
+pub const ENDPOINT_OUTPUT: &str = "ClusterEndpoint";
+
+/// The output with the authority that signed the API's certificate: PEM in base 64.
+pub const AUTHORITY_OUTPUT: &str = "ClusterCertificateAuthority";
+
 /// The stack of one region.
 pub(crate) fn stack(environment: &Environment, region: &Region) -> StackInstance {
-    let mut scope = Scope::new(environment, region, "cluster", "Kubernetes cluster");
+    let mut scope = Scope::new(environment, region, CLUSTER_STACK, "Kubernetes cluster");
     let key = key::of_region(&mut scope, "KeyArn", region);
     let subnets = private_subnets(&mut scope);
 
@@ -51,8 +63,9 @@ pub(crate) fn stack(environment: &Environment, region: &Region) -> StackInstance
     access::add(&mut scope, &cluster);
 
     scope.watch("Cluster", Subject::Cluster { cluster: name(environment) });
-    scope.output("ClusterName", "The cluster's name", cluster.reference());
-    scope.output("ClusterEndpoint", "Address of the cluster's API", cluster.endpoint());
+    scope.output(NAME_OUTPUT, "The cluster's name", cluster.reference());
+    scope.output(ENDPOINT_OUTPUT, "Address of the cluster's API", cluster.endpoint());
+    scope.output(AUTHORITY_OUTPUT, "Who signed the API's certificate", cluster.certificate_authority_data());
     scope.finish()
 }
 

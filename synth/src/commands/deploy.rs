@@ -6,18 +6,20 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Checkout, Ended, local, wait_for};
-use crate::deploy::{self, Consent, Options, Selection};
+use crate::deploy::{self, Consent, ImageDigest, ManifestOptions, Options, Selection};
 use crate::exit_code;
 use crate::ui::Ui;
 
 /// Deploy an environment: plan, ask, apply, verify
 ///
 /// A local environment starts its platform first and asks nothing; on AWS the plan is shown and asked for.
+/// There, what runs in a region's cluster is applied when the region's stacks are done, and the next wave waits until it works.
 /// Stacks that are as they should be are left alone, and a deployment that was killed is carried on by the next.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  synth deploy --env sandbox\n  synth deploy --env staging --stack events --region us-east-1"
-)]
+#[command(after_help = "Example:
+  synth deploy --env sandbox
+  synth deploy --env staging --stack events --region us-east-1
+  synth deploy --env staging --image sha256:0a1b…")]
 pub(crate) struct DeployArgs {
     /// Don't ask before AWS is changed
     #[arg(long, short)]
@@ -40,7 +42,19 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "RESOURCE:REASON")]
     allow: Vec<Consent>,
 
-    /// Only stacks of this name; may be given several times
+    /// The consumer's image, by its digest: `sha256:…`, which the region's registry must have [default: the one that runs]
+    #[arg(long, value_name = "DIGEST")]
+    image: Option<ImageDigest>,
+
+    /// Leave the clusters alone: stacks only
+    #[arg(long)]
+    skip_manifests: bool,
+
+    /// Take fields of this object in the clusters over from whoever owns them, or of `all`; may be given several times
+    #[arg(long, value_name = "KIND/NAME")]
+    take_over: Vec<String>,
+
+    /// Only stacks of this name, and no manifests; may be given several times
     #[arg(long, value_name = "STACK")]
     stack: Vec<String>,
 
@@ -56,7 +70,19 @@ pub(crate) struct DeployArgs {
 pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> Ended {
     let checkout = Checkout::find()?;
     let environment = checkout.deployable_environment(environments)?;
-    let DeployArgs { yes, wait, from_artifacts, plan, allow, stack, region, timeline } = arguments;
+    let DeployArgs {
+        yes,
+        wait,
+        from_artifacts,
+        plan,
+        allow,
+        image,
+        skip_manifests,
+        take_over,
+        stack,
+        region,
+        timeline,
+    } = arguments;
     let options = Options {
         checkout: checkout.root().to_owned(),
         assume_yes: *yes,
@@ -65,6 +91,12 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DeployArgs) -> E
         plan: plan.clone(),
         consents: allow.clone(),
         selection: Selection { stacks: stack.clone(), regions: region.clone() },
+        manifests: ManifestOptions {
+            skip: *skip_manifests,
+            image: image.clone(),
+            take_over: take_over.clone(),
+            ..ManifestOptions::default()
+        },
         ports: local::fixed_ports(&environment)?,
         timeline: timeline.clone(),
     };

@@ -9,7 +9,7 @@ use diff::{ChangeClass, Diff, StackChange, StackKey};
 
 use super::{Checkout, Ended, wait_for};
 use crate::deploy::pins::PlanFile;
-use crate::deploy::{Consent, survey};
+use crate::deploy::{Consent, ManifestOptions, manifests, survey};
 use crate::error::Error;
 use crate::exit_code;
 use crate::offline::{self, Side};
@@ -17,7 +17,8 @@ use crate::ui::{Format, Style, Ui};
 
 /// Show what a change does: what is made anew or goes, who may do more, what is unsafe on the way
 ///
-/// Compares what is deployed with what the checkout says, and only reads: no change set is made.
+/// Compares what is deployed with what the checkout says, and only reads: no change set is made. What runs in the clusters is
+/// asked for by dry runs, which change nothing; who may only read them sees what reading shows.
 /// What the functions run isn't compared, because nothing is built.
 /// With `--from`, folders are compared that `synth synth --out` wrote, or two templates, and nobody is asked.
 #[derive(Args, Debug)]
@@ -42,13 +43,18 @@ pub(crate) struct DiffArgs {
     #[arg(long, value_name = "RESOURCE:REASON", requires = "out")]
     allow: Vec<Consent>,
 
+    /// Leave the clusters alone: stacks only
+    #[arg(long, conflicts_with = "from")]
+    skip_manifests: bool,
+
     /// Where all of it is, for readers of Markdown that had to be cut short
     #[arg(long, value_name = "WORDS", default_value = "the artifacts of this run")]
     artifact: String,
 }
 
 pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DiffArgs) -> Ended {
-    let DiffArgs { from, to, out, allow, artifact } = arguments;
+    let DiffArgs { from, to, out, allow, skip_manifests, artifact } = arguments;
+    let mut notes = Vec::new();
     let (name, diff) = match (from, to) {
         (Some(from), Some(to)) => {
             let name = only(environments)?;
@@ -65,20 +71,30 @@ pub(super) fn run(ui: &Ui, environments: &[String], arguments: &DiffArgs) -> End
         (None, _) => {
             let checkout = Checkout::find()?;
             let environment = checkout.deployable_environment(environments)?;
-            let surveyed = wait_for(survey::survey(&environment, checkout.root()))?;
+            let (surveyed, looks) = wait_for(async {
+                let surveyed = survey::survey(&environment, checkout.root()).await?;
+                let options = ManifestOptions { skip: *skip_manifests, ..ManifestOptions::default() };
+                let looks = manifests::compared(&environment, &surveyed, &options).await?;
+                Ok((surveyed, looks))
+            })?;
+            notes = manifests::notes(&looks);
             let (name, account) = (environment.environment_name(), environment.account().as_str());
             if let Some(path) = out {
-                PlanFile::of(name, account, &surveyed, allow.clone()).write(path)?;
+                let plan = PlanFile::of(name, account, &surveyed, allow.clone());
+                plan.with_manifests(&environment, &looks).write(path)?;
                 ui.status(&format!(
                     "the plan is in {}; deploy it with `synth deploy --env {name} --plan {0}`",
                     path.display()
                 ));
             }
-            (name.to_owned(), survey::compared(&surveyed)?)
+            let mut diff = survey::compared(&surveyed)?;
+            diff.stacks.extend(manifests::stack_diffs(&looks));
+            diff.stacks.sort_by(|one, other| one.key.cmp(&other.key));
+            (name.to_owned(), diff)
         }
     };
     let against = if from.is_some() { "other templates, and not with what is deployed" } else { "what is deployed" };
-    show(ui, &name, &diff, against, artifact);
+    show(ui, &name, &diff, against, &notes, artifact);
     Ok(exit_code_of(&diff))
 }
 
@@ -101,10 +117,17 @@ fn broken(error: diff::DiffError) -> Error {
     Error::internal("the stacks can't be compared").caused_by(error)
 }
 
-fn show(ui: &Ui, environment: &str, diff: &Diff, against: &str, artifact: &str) {
+/// Shows a diff; notes are no change, and have to be seen all the same.
+pub(super) fn show(ui: &Ui, environment: &str, diff: &Diff, against: &str, notes: &[String], artifact: &str) {
+    for note in notes {
+        ui.warning(note);
+    }
     match ui.format() {
         Format::Json => ui.answer(json(diff).trim_end()),
         Format::Markdown => {
+            // A line of HTML or a mention in somebody else's words stays words.
+            let quoted = |note: &String| format!("\n> `{}`\n", note.replace('`', "\u{2bb}").replace(['\r', '\n'], " "));
+            let notes: String = notes.iter().map(quoted).collect();
             let options = MarkdownOptions {
                 marker: format!("tandem-diff-{environment}"),
                 subject: Some(format!("`{environment}`")),
@@ -112,7 +135,8 @@ fn show(ui: &Ui, environment: &str, diff: &Diff, against: &str, artifact: &str) 
                 artifact: Some(artifact.to_owned()),
                 ..MarkdownOptions::default()
             };
-            ui.answer(markdown(diff, &options).trim_end());
+            let options = MarkdownOptions { cap: options.cap.saturating_sub(notes.len()), ..options };
+            ui.answer(format!("{}\n{notes}", markdown(diff, &options).trim_end()).trim_end());
         }
         Format::Human => print(ui, human(diff)),
     }

@@ -14,10 +14,12 @@ use super::failure::{RootCause, root_cause};
 use super::follow::{Followed, Watch, follow, watch_from_now, watch_running};
 use super::graph::{self, Ended};
 use super::inputs::{CodeKeys, InputError, Outputs, Resolved, delivery_of, resolve};
+use super::manifests::RegionResult;
 use super::plan::{Action, Approved, Deployed, Difference, Entry, Planned, Step, difference, look, step_for};
 use super::steps::{parameters_of, steps};
 use super::system::{BUCKET_OUTPUT, Stack, StackKey};
 use crate::artifacts::Artifacts;
+use crate::error::Error;
 
 /// How many stacks are worked on at the same time in a region.
 pub(crate) const PARALLEL_STACKS: usize = 6;
@@ -39,11 +41,43 @@ pub(crate) trait Progress {
     fn warning(&self, stack: &Stack, text: &str);
 }
 
+/// Work that follows the stacks of a region, before those of a later wave.
+pub(crate) trait Follow {
+    /// Where it stands among the stacks.
+    fn steps(&self) -> &[FollowStep];
+    /// Does it; `outputs` are those of everything that is deployed by then.
+    async fn follow(&self, step: usize, outputs: &Outputs) -> Result<RegionResult, Error>;
+}
+
+/// A place among the stacks. Stacks that aren't deployed this time count for nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct FollowStep {
+    /// What it is called: `manifests@us-west-2`.
+    pub(crate) key: StackKey,
+    /// Stacks that come before.
+    pub(crate) after: Vec<StackKey>,
+    /// Stacks that wait for it.
+    pub(crate) before: Vec<StackKey>,
+}
+
+/// Nothing follows.
+impl Follow for () {
+    fn steps(&self) -> &[FollowStep] {
+        &[]
+    }
+
+    async fn follow(&self, _: usize, _: &Outputs) -> Result<RegionResult, Error> {
+        Err(Error::internal("nothing was to follow"))
+    }
+}
+
 /// What a deployment did.
 #[derive(Debug)]
 pub(crate) struct Applied {
     /// In deploy order.
     pub(crate) stacks: Vec<(Stack, StackOutcome)>,
+    /// What followed.
+    pub(crate) followed: Vec<(StackKey, StackOutcome<RegionResult>)>,
     /// Outputs of everything that is deployed now.
     pub(crate) outputs: Outputs,
 }
@@ -87,6 +121,9 @@ pub(crate) enum StackError {
     Code { program: String, path: String, source: std::io::Error },
     #[error(transparent)]
     Call(#[from] CallError),
+    /// Of what follows stacks.
+    #[error("{0}")]
+    Follow(Error),
 }
 
 impl StackError {
@@ -107,6 +144,7 @@ pub(crate) struct Rules {
 }
 
 /// Carries out the plan; failures are part of the answer.
+#[cfg(test)]
 pub(crate) async fn apply(
     cloud: &impl Cloud,
     approved: Approved,
@@ -114,19 +152,83 @@ pub(crate) async fn apply(
     rules: Rules,
     progress: &dyn Progress,
 ) -> Applied {
+    apply_and_follow(cloud, approved, artifacts, rules, progress, &()).await
+}
+
+/// As [`apply`], with work that follows the stacks of regions.
+pub(crate) async fn apply_and_follow(
+    cloud: &impl Cloud,
+    approved: Approved,
+    artifacts: &Artifacts,
+    rules: Rules,
+    progress: &dyn Progress,
+    follow: &impl Follow,
+) -> Applied {
     let Approved(Planned { entries, code_keys, outputs }) = approved;
-    let dependencies = dependencies_of(entries.iter().map(|entry| &entry.stack));
+    let mut dependencies = dependencies_of(entries.iter().map(|entry| &entry.stack));
+    let stacks: Vec<&StackKey> = entries.iter().map(|entry| &entry.stack.key).collect();
+    add_steps(&mut dependencies, &stacks, follow.steps());
     let run = Run { cloud, artifacts, rules, progress, code_keys, outputs: RefCell::new(outputs) };
-    let regions: Vec<&str> = entries.iter().map(|entry| entry.stack.key.region.as_str()).collect();
-    let converge = async |entry: &Entry| {
-        progress.began(&entry.stack);
-        let outcome = run.converge(entry).await;
-        progress.ended(&entry.stack, &outcome);
-        outcome
+    let work = async |node: usize| match entries.get(node) {
+        Some(entry) => {
+            progress.began(&entry.stack);
+            let outcome = run.converge(entry).await;
+            progress.ended(&entry.stack, &outcome);
+            outcome.map(Work::Stack)
+        }
+        None => {
+            let outputs = run.outputs.borrow().clone();
+            follow.follow(node - entries.len(), &outputs).await.map(Work::Followed).map_err(StackError::Follow)
+        }
     };
-    let ended = graph::run(&dependencies, &regions, PARALLEL_STACKS, |node| converge(&entries[node])).await;
-    let stacks = outcomes(entries.into_iter().map(|entry| entry.stack).collect(), ended);
-    Applied { stacks, outputs: run.outputs.into_inner() }
+    let of_stacks = entries.iter().map(|entry| entry.stack.key.region.as_str());
+    let regions: Vec<&str> = of_stacks.chain(follow.steps().iter().map(|step| step.key.region.as_str())).collect();
+    let ended = graph::run(&dependencies, &regions, PARALLEL_STACKS, &work).await;
+    let keys: Vec<StackKey> = entries.iter().map(|entry| entry.stack.key.clone()).collect();
+    let keys: Vec<StackKey> = keys.into_iter().chain(follow.steps().iter().map(|step| step.key.clone())).collect();
+    let mut stacks: Vec<Stack> = entries.into_iter().map(|entry| entry.stack).rev().collect();
+    let mut applied = Applied { stacks: Vec::new(), followed: Vec::new(), outputs: run.outputs.into_inner() };
+    for (node, ended) in ended.into_iter().enumerate() {
+        match (stacks.pop(), outcome(ended, &keys)) {
+            (Some(stack), ended) => applied.stacks.push((stack, ended.map(Work::stack))),
+            (None, ended) => applied.followed.push((keys[node].clone(), ended.map(Work::followed))),
+        }
+    }
+    applied
+}
+
+/// What a node of the graph did.
+enum Work {
+    Stack(Done),
+    Followed(RegionResult),
+}
+
+impl Work {
+    fn stack(self) -> Done {
+        match self {
+            Self::Stack(done) => done,
+            Self::Followed(_) => unreachable!("nodes of stacks come first"),
+        }
+    }
+
+    fn followed(self) -> RegionResult {
+        match self {
+            Self::Followed(result) => result,
+            Self::Stack(_) => unreachable!("nodes of stacks come first"),
+        }
+    }
+}
+
+/// Adds a node for each step, after the stacks' nodes.
+fn add_steps(dependencies: &mut Vec<Vec<usize>>, stacks: &[&StackKey], steps: &[FollowStep]) {
+    let place = |key: &StackKey| stacks.iter().position(|&stack| stack == key);
+    for step in steps {
+        let node = dependencies.len();
+        dependencies.push(step.after.iter().filter_map(place).collect());
+        for later in step.before.iter().filter_map(place) {
+            dependencies[later].push(node);
+        }
+    }
 }
 
 /// For each stack the stacks that come before it, by index; those that aren't given are taken as deployed.
@@ -140,12 +242,25 @@ pub(crate) fn dependencies_of<'s>(stacks: impl Iterator<Item = &'s Stack> + Clon
 /// Each stack with how its work ended.
 pub(crate) fn outcomes<D>(stacks: Vec<Stack>, ended: Vec<Ended<D, StackError>>) -> Vec<(Stack, StackOutcome<D>)> {
     let keys: Vec<StackKey> = stacks.iter().map(|stack| stack.key.clone()).collect();
-    let outcome = |ended| match ended {
+    stacks.into_iter().zip(ended.into_iter().map(|ended| outcome(ended, &keys))).collect()
+}
+
+fn outcome<D>(ended: Ended<D, StackError>, keys: &[StackKey]) -> StackOutcome<D> {
+    match ended {
         Ended::Done(done) => StackOutcome::Done(done),
         Ended::Failed(error) => StackOutcome::Failed(error),
         Ended::Skipped { because_of } => StackOutcome::Skipped { because_of: keys[because_of].clone() },
-    };
-    stacks.into_iter().zip(ended.into_iter().map(outcome)).collect()
+    }
+}
+
+impl<D> StackOutcome<D> {
+    fn map<T>(self, done: impl FnOnce(D) -> T) -> StackOutcome<T> {
+        match self {
+            Self::Done(one) => StackOutcome::Done(done(one)),
+            Self::Failed(error) => StackOutcome::Failed(error),
+            Self::Skipped { because_of } => StackOutcome::Skipped { because_of },
+        }
+    }
 }
 
 struct Run<'a, C> {

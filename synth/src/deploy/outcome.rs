@@ -12,6 +12,7 @@ use super::changes::Changes;
 use super::cloud::{CallClass, CallError, ChangeKind};
 use super::draft::Missing;
 use super::hints::hint_for;
+use super::manifests::RegionResult;
 use super::plan::{Action, PlanError, Planned};
 use super::platform::ResourceTypes;
 use super::system::{Stack, StackKey};
@@ -28,6 +29,9 @@ pub struct Outcome {
     pub environment: String,
     /// Each stack and what happened to it, in deploy order.
     pub stacks: Vec<StackResult>,
+    /// What happened to the objects in the clusters, region by region.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<RegionResult>,
     /// The functions and the code they run, verified.
     pub functions: Vec<FunctionCode>,
     /// Resources that the local platform can't make.
@@ -74,6 +78,14 @@ impl Outcome {
         Self {
             environment: environment.environment_name().to_owned(),
             stacks: applied.stacks.iter().map(result).collect(),
+            manifests: applied
+                .followed
+                .iter()
+                .filter_map(|(_, outcome)| match outcome {
+                    StackOutcome::Done(result) => Some(result.clone()),
+                    StackOutcome::Failed(_) | StackOutcome::Skipped { .. } => None,
+                })
+                .collect(),
             functions: Vec::new(),
             left_out: Missing::new(),
             placeholders: BTreeMap::new(),
@@ -87,7 +99,9 @@ impl Outcome {
 
     /// Whether anything was changed.
     pub fn changed(&self) -> bool {
-        self.consumer_changed || self.stacks.iter().any(|stack| stack.result != "unchanged")
+        self.consumer_changed
+            || self.stacks.iter().any(|stack| stack.result != "unchanged")
+            || self.manifests.iter().any(RegionResult::changed)
     }
 
     /// The outcome for people, line by line.
@@ -113,6 +127,7 @@ impl Outcome {
             1 => Some("1 function runs the code that was built".to_owned()),
             count => Some(format!("{count} functions run the code that was built")),
         });
+        lines.extend(self.manifests.iter().flat_map(RegionResult::render));
         for (stack, resources) in &self.left_out {
             for resource in resources {
                 let because = match &resource.because_of {
@@ -335,7 +350,9 @@ pub(crate) fn stack_hint(error: &StackError) -> Option<&str> {
         StackError::Stuck { next, .. } => Some(next),
         StackError::Unapproved { .. } => Some("deploy once more: the new plan shows that harm and asks for it"),
         StackError::Call(error) => hint_for(&error.source.to_string()),
-        StackError::Input { .. } | StackError::Restless { .. } | StackError::Code { .. } => None,
+        StackError::Input { .. } | StackError::Restless { .. } | StackError::Code { .. } | StackError::Follow(_) => {
+            None
+        }
     }
 }
 

@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use infra::environment::Environment;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Selection;
 use super::cloud::{Standing, Status};
 use super::guard::Consent;
+use super::manifests::Look;
+use super::manifests::pins::RegionPin;
 use super::survey::Surveyed;
 use super::system::{Bake, Stack};
 use crate::artifacts::hex_sha256;
@@ -33,6 +36,9 @@ pub(crate) struct PlanFile {
     stacks: BTreeMap<String, Pin>,
     /// What may be destroyed, and why.
     pub(crate) consents: Vec<Consent>,
+    /// By folder and region: `manifests@us-west-2`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) manifests: BTreeMap<String, RegionPin>,
 }
 
 /// One stack as it was, and as it shall be.
@@ -67,7 +73,20 @@ impl PlanFile {
     /// Pins what was compared.
     pub(crate) fn of(environment: &str, account: &str, surveyed: &[Surveyed], consents: Vec<Consent>) -> Self {
         let stacks = surveyed.iter().map(|one| (one.stack.key.to_string(), Pin::of(one))).collect();
-        Self { version: VERSION, environment: environment.to_owned(), account: account.to_owned(), stacks, consents }
+        Self {
+            version: VERSION,
+            environment: environment.to_owned(),
+            account: account.to_owned(),
+            stacks,
+            consents,
+            manifests: BTreeMap::new(),
+        }
+    }
+
+    /// Pins what was seen in the clusters as well.
+    pub(crate) fn with_manifests(mut self, environment: &Environment, looks: &[Look]) -> Self {
+        self.manifests = looks.iter().map(|look| (look.key.to_string(), RegionPin::of(environment, look))).collect();
+        self
     }
 
     /// Writes it.

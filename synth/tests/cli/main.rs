@@ -7,6 +7,7 @@ mod diffs;
 mod environments;
 mod errors;
 mod help;
+mod kubernetes;
 mod machine;
 mod operations;
 mod parity;

@@ -727,9 +727,16 @@ fn githubs_roles_differ_in_what_they_change() {
         }
         let drift = actions(world.role("drift"));
         assert!(drift.is_superset(&reader));
-        assert!(drift.contains("cloudformation:DetectStackDrift"));
-
         let deploy = actions(world.role("deploy"));
+        // A search reads with the rights of `drift`: who has fewer must not see what it found.
+        for of_drift in ["DescribeStackResourceDrifts", "DetectStackDrift", "DetectStackResourceDrift"] {
+            let action = &format!("cloudformation:{of_drift}")[..];
+            assert!(drift.contains(action), "{action}");
+            for others in [&reader, &reviewer, &deploy] {
+                assert!(!others.contains(action), "{action}");
+            }
+        }
+
         assert!(deploy.contains("cloudformation:ExecuteChangeSet"));
         for never in ["UpdateStack", "CreateStack", "SetStackPolicy"] {
             assert!(!deploy.contains(&format!("cloudformation:{never}")[..]), "{never}");

@@ -780,6 +780,23 @@ fn githubs_roles_stay_apart_and_below_access() {
     }
 }
 
+/// CloudWatch tells of composite alarms only to who may ask for all (service authorization reference, `DescribeAlarms`).
+#[test]
+fn alarms_are_described_on_any_resource() {
+    for world in World::all() {
+        let mut describing = BTreeSet::new();
+        for (name, role) in &world.roles {
+            for statement in role.statements.iter().filter(|one| one.allows) {
+                if statement.actions.iter().any(|action| action == "cloudwatch:DescribeAlarms") {
+                    assert_eq!(statement.resources, ["*"], "{name} {}", statement.sid);
+                    describing.insert(name.rsplit('-').next().unwrap_or_default());
+                }
+            }
+        }
+        assert!(describing.is_superset(&["deploy", "drift", "observability"].into()), "{describing:?}");
+    }
+}
+
 /// What a search for drift reads is all there, by the types' own schemas, and nothing that changes anything or reads data.
 #[test]
 fn the_role_that_looks_for_drift_reads_everything_and_changes_nothing() {

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# What a summary says of deployments: timelines.sh <folder of timelines> <address of the pages>
+# What a summary says of deployments: timelines.sh <folder of timelines> <address of the page> <address of all pages>
 #
 # Writes Markdown to stdout: how each deployment ended, and how long each stack took that was not left alone. Without a record
-# there is nothing to say.
+# there is nothing to say. The page is of the folder's own record; those of `before` are among all.
 set -euo pipefail
 
-folder=$1 address=$2
+folder=$1 page=$2 all=$3
 for record in "$folder"/before/*.json "$folder"/*.json; do
   [[ -e $record ]] || continue
+  address=$page
+  [[ $record != "$folder/before/"* ]] || address=$all
   jq --raw-output --arg address "$address" '
     # Fractions of a second are too fine for a summary, and for jq.
     def secs: sub("\\.[0-9]+Z$"; "Z") | fromdateiso8601;

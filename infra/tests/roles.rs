@@ -727,9 +727,16 @@ fn githubs_roles_differ_in_what_they_change() {
         }
         let drift = actions(world.role("drift"));
         assert!(drift.is_superset(&reader));
-        assert!(drift.contains("cloudformation:DetectStackDrift"));
-
         let deploy = actions(world.role("deploy"));
+        // A search reads with the rights of `drift`: who has fewer must not see what it found.
+        for of_drift in ["DescribeStackResourceDrifts", "DetectStackDrift", "DetectStackResourceDrift"] {
+            let action = &format!("cloudformation:{of_drift}")[..];
+            assert!(drift.contains(action), "{action}");
+            for others in [&reader, &reviewer, &deploy] {
+                assert!(!others.contains(action), "{action}");
+            }
+        }
+
         assert!(deploy.contains("cloudformation:ExecuteChangeSet"));
         for never in ["UpdateStack", "CreateStack", "SetStackPolicy"] {
             assert!(!deploy.contains(&format!("cloudformation:{never}")[..]), "{never}");
@@ -770,6 +777,23 @@ fn githubs_roles_stay_apart_and_below_access() {
                 }
             }
         }
+    }
+}
+
+/// CloudWatch tells of composite alarms only to who may ask for all (service authorization reference, `DescribeAlarms`).
+#[test]
+fn alarms_are_described_on_any_resource() {
+    for world in World::all() {
+        let mut describing = BTreeSet::new();
+        for (name, role) in &world.roles {
+            for statement in role.statements.iter().filter(|one| one.allows) {
+                if statement.actions.iter().any(|action| action == "cloudwatch:DescribeAlarms") {
+                    assert_eq!(statement.resources, ["*"], "{name} {}", statement.sid);
+                    describing.insert(name.rsplit('-').next().unwrap_or_default());
+                }
+            }
+        }
+        assert!(describing.is_superset(&["deploy", "drift", "observability"].into()), "{describing:?}");
     }
 }
 

@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 mkdir -p timelines/before
-same 'without a record there is nothing to say' '' "$("$scripts/timelines.sh" timelines https://example.com/1)"
+same 'without a record there is nothing to say' '' "$("$scripts/timelines.sh" timelines https://example.com/1 https://example.com/all)"
 
 cat >timelines/west.json <<'END'
 {"version": 1, "environment": "staging", "result": "failed",
@@ -22,13 +22,15 @@ same 'it says how each stack ended' "### staging: failed after 6 min 20 s
 | stack | result | took |
 |---|---|--:|
 | \`data@us-west-2\` | failed | 5 min 2 s |
-| \`events@us-east-1\` | not tried |  |" "$("$scripts/timelines.sh" timelines https://example.com/1)"
+| \`events@us-east-1\` | not tried |  |" "$("$scripts/timelines.sh" timelines https://example.com/1 https://example.com/all)"
 
 jq '.result = "unchanged" | .lanes |= .[:1]' timelines/west.json >timelines/before/west.json
 same 'each record is told, one without changes without a table' '### staging: unchanged after 6 min 20 s|### staging: failed after 6 min 20 s' \
-  "$("$scripts/timelines.sh" timelines https://example.com/1 | grep '^###' | paste --serial --delimiter '|')"
+  "$("$scripts/timelines.sh" timelines https://example.com/1 https://example.com/all | grep '^###' | paste --serial --delimiter '|')"
+same 'what came before the wave is among all pages' '[Timeline](https://example.com/all)|[Timeline](https://example.com/1)' \
+  "$("$scripts/timelines.sh" timelines https://example.com/1 https://example.com/all | grep '^.Timeline' | paste --serial --delimiter '|')"
 rm timelines/west.json
-same 'no table of nothing' 0 "$("$scripts/timelines.sh" timelines https://example.com/1 | grep --count '|' || true)"
+same 'no table of nothing' 0 "$("$scripts/timelines.sh" timelines https://example.com/1 https://example.com/all | grep --count '|' || true)"
 
 printf 'no record' >timelines/west.json
-same 'what is no record is an error' failed "$("$scripts/timelines.sh" timelines https://example.com/1 >/dev/null 2>&1 || printf failed)"
+same 'what is no record is an error' failed "$("$scripts/timelines.sh" timelines https://example.com/1 https://example.com/all >/dev/null 2>&1 || printf failed)"

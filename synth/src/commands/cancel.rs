@@ -14,10 +14,11 @@ use crate::ui::Ui;
 /// named with what to do instead, and go on. A creation ends when its stack is deleted; `--delete-creating` does that.
 ///
 /// It works while another run holds the environment's lock, from whatever machine: that run sees its stack rolled back, says so
-/// and ends. Shows what runs and asks before anything is changed on AWS.
+/// and ends. Until then it begins what doesn't depend on that stack, so stop the run first; what has begun meanwhile is named at
+/// the end. Shows what runs and asks before anything is changed on AWS.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit codes:\n  0  nothing ran, or nothing runs any more\n  1  something goes on or wasn't undone; the next command is shown\n\nExamples:\n  synth cancel --env production\n  synth cancel --env staging --stack events --region us-east-1 --yes"
+    after_help = "Exit codes:\n  0  nothing ran, or nothing ran any more at the end\n  1  something goes on, has begun meanwhile or wasn't undone; the next command is shown\n\nExamples:\n  synth cancel --env production\n  synth cancel --env staging --stack events --region us-east-1 --yes"
 )]
 pub(crate) struct CancelArgs {
     /// Only stacks of this name; may be given several times

@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn not_to_know_is_no_good_news_and_never_hides_drift() {
-        let report = |unchecked: &str, resources: &str| -> Report {
+        let data = || crate::deploy::system::StackKey::new("data", "us-west-2");
+        let report = |unchecked: &str, resources: &str, is_missing: bool| -> Report {
             let text = format!(
                 r#"{{"version": 1, "stacks": [{{"key": {{"name": "data", "region": "us-west-2"}}, "fate": "stays",
                 "resources": [{resources}], "sections": [], "permissions": [], "network": [], "findings": [],
@@ -85,7 +86,7 @@ mod tests {
             let diff = diff::render::from_json(&text).unwrap();
             let reason = (!unchecked.is_empty()).then(|| unchecked.to_owned());
             let one = drift::Unchecked {
-                stack: crate::deploy::system::StackKey::new("data", "us-west-2"),
+                stack: data(),
                 logical_id: Some("Orders".to_owned()),
                 resource_type: Some("AWS::DynamoDB::Table".to_owned()),
                 reason,
@@ -95,13 +96,16 @@ mod tests {
                 diff,
                 unchecked: vec![one],
                 unseen: Vec::new(),
-                not_deployed: Vec::new(),
+                not_deployed: is_missing.then(data).into_iter().collect(),
             }
         };
         let gone = r#"{"logical_id": "Orders", "resource_type": "AWS::DynamoDB::Table", "class": "removed", "because": [],
             "is_stateful": true, "sources": ["live"], "properties": [], "attributes": []}"#;
-        assert_eq!(code_of(&report("", "")), exit_code::DONE, "a type without drift detection is no failure");
-        assert_eq!(code_of(&report("access denied", "")), exit_code::ERROR);
-        assert_eq!(code_of(&report("access denied", gone)), exit_code::DESTRUCTIVE);
+        assert_eq!(code_of(&report("", "", false)), exit_code::DONE, "a type without drift detection is no failure");
+        assert_eq!(code_of(&report("access denied", "", false)), exit_code::ERROR);
+        assert_eq!(code_of(&report("access denied", gone, false)), exit_code::DESTRUCTIVE);
+        assert_eq!(code_of(&report("", "", true)), exit_code::DONE, "an environment that was never deployed");
+        assert_eq!(code_of(&report("it isn't deployed", "", true)), exit_code::ERROR);
+        assert_eq!(code_of(&report("it isn't deployed", gone, true)), exit_code::DESTRUCTIVE);
     }
 }

@@ -11,7 +11,8 @@ use crate::ui::Ui;
 /// Follow what runs in an environment's stacks now, whoever started it, until nothing runs any more
 ///
 /// Shows each operation from its beginning, as `deploy` does, and what begins meanwhile. Says who holds the environment's lock.
-/// Only reads: breaking it off leaves the operations alone, from whatever machine. When nothing runs it says so and ends.
+/// While somebody holds it, it waits for what comes next, also when nothing runs; when nothing runs and nobody is known to hold
+/// it, it says so and ends. Only reads: breaking it off leaves the operations alone, from whatever machine.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Exit codes:\n  0  nothing runs, or all that ran succeeded\n  1  something failed; its cause and the next command are shown\n\nExamples:\n  synth watch --env production\n  synth watch --env production --region us-east-1 --format json"

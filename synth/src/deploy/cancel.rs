@@ -9,7 +9,7 @@ use infra::environment::{Environment, Target};
 use serde::Serialize;
 
 use super::apply::{Progress, StackError, delete_and_follow};
-use super::cloud::{CallClass, Cloud, StackRef, Standing, Status, patiently};
+use super::cloud::{CallClass, CallError, Cloud, StackRef, Standing, Status, patiently};
 use super::destroy::retained;
 use super::draft::{Selection, stacks_of};
 use super::failure::RootCause;
@@ -75,7 +75,7 @@ pub enum BreakResult {
     Deleted,
     /// It ended before it could be broken off.
     EndedByItself,
-    /// It can't be broken off, and goes on.
+    /// It goes on: it can't be broken off, or it has begun meanwhile.
     GoesOn,
     /// It was broken off, and what should follow failed.
     Failed,
@@ -90,7 +90,11 @@ impl Report {
     /// The report for people, line by line.
     pub fn render(&self) -> Vec<String> {
         if self.stacks.is_empty() {
-            return vec![format!("nothing runs in `{}`", self.environment)];
+            let mut lines = vec![format!("nothing runs in `{}`", self.environment)];
+            lines.extend(self.lock.iter().map(|lock| {
+                format!("  next: {}: stop that run, or it begins what comes next", lock.says(&self.environment))
+            }));
+            return lines;
         }
         self.stacks.iter().flat_map(Broken::render).collect()
     }
@@ -104,7 +108,7 @@ impl Broken {
             BreakResult::Cancelled => format!("{stack}: the update is cancelled and undone, {now}"),
             BreakResult::Deleted => format!("{stack}: the creation is broken off, the stack is deleted"),
             BreakResult::EndedByItself => format!("{stack}: it ended before it could be broken off, {now}"),
-            BreakResult::GoesOn => format!("{stack}: {was} can't be broken off and goes on"),
+            BreakResult::GoesOn => format!("{stack}: {was} goes on"),
             BreakResult::Failed => format!("{stack}: it ended, but it isn't undone, {now}"),
         }];
         lines.extend(cause.as_ref().map(|cause| format!("  {cause}")));
@@ -191,11 +195,11 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
     let chosen: Vec<Stack> = stacks.into_iter().filter(|stack| options.selection.includes(&stack.key)).collect();
     let busy = running(&clouds, &chosen).await.map_err(unreadable)?;
     let name = environment.environment_name();
-    let mut report = Report { environment: name.to_owned(), lock: None, stacks: Vec::new() };
+    let lock = lock_of(ui, environment, &clouds).await;
+    let mut report = Report { environment: name.to_owned(), lock, stacks: Vec::new() };
     if busy.is_empty() {
         return Ok(report);
     }
-    report.lock = lock_of(ui, environment, &clouds).await;
     let work: Vec<(Running, Way)> = busy
         .into_iter()
         .map(|one| (Way::of(&one, options.delete_creating), one))
@@ -206,7 +210,30 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
         let board = Board::new(ui);
         break_off(&clouds, &work, &board).await?
     };
+    let begun = begun_meanwhile(&clouds, &chosen, &report).await;
+    let begun = begun.map_err(|error| with(unreadable(error), &report.stacks))?;
+    report.stacks.extend(begun);
     Ok(report)
+}
+
+/// What runs now and was not there to be broken off: the run that was broken off goes on with what doesn't depend on it.
+async fn begun_meanwhile(cloud: &impl Cloud, stacks: &[Stack], report: &Report) -> Result<Vec<Broken>, CallError> {
+    let next = match &report.lock {
+        Some(_) => "the run that holds the lock goes on; stop it, then cancel again",
+        None => "it has begun meanwhile; stop the run that began it, then cancel again",
+    };
+    let is_told =
+        |key: &StackKey| report.stacks.iter().any(|one| one.stack == *key && one.result == BreakResult::GoesOn);
+    let busy = running(cloud, stacks).await?.into_iter().filter(|one| !is_told(&one.stack.key));
+    let goes_on = |Running { stack, observed }| Broken {
+        stack: stack.key,
+        was: observed.status.clone(),
+        is: Some(observed.status),
+        result: BreakResult::GoesOn,
+        cause: None,
+        next: Some(next.to_owned()),
+    };
+    Ok(busy.map(goes_on).collect())
 }
 
 /// Shows what will happen, and asks on AWS where something will.
@@ -267,13 +294,16 @@ async fn break_off(cloud: &impl Cloud, work: &[(Running, Way)], progress: &dyn P
         }
     }
     // What was done is part of the error, because there is no answer beside it.
-    failed.map_or(Ok(broken.clone()), |error| {
-        Err(broken
-            .iter()
-            .flat_map(Broken::render)
-            .fold(error, Error::detail)
-            .hint("see `synth status`, and cancel again"))
-    })
+    match failed {
+        Some(error) => Err(with(error, &broken)),
+        None => Ok(broken),
+    }
+}
+
+/// The error with what was done.
+fn with(error: Error, broken: &[Broken]) -> Error {
+    let lines = broken.iter().flat_map(Broken::render);
+    lines.fold(error, Error::detail).hint("see `synth status`, and cancel again")
 }
 
 fn error_of(error: &StackError) -> Error {
@@ -343,7 +373,8 @@ async fn deleted(cloud: &impl Cloud, running: &Running, progress: &dyn Progress)
         Err(error) => return Err(error),
     };
     let next = match &is {
-        Some(status) => way_out(stack, status, None),
+        // What failed names the resources.
+        Some(status) => cause.as_ref().and_then(|cause| cause.next.clone()).or_else(|| way_out(stack, status, None)),
         None => Some(again(stack)),
     };
     progress.phase(stack, is.as_ref().map_or("gone", Status::as_str));

@@ -143,7 +143,8 @@ pub(crate) enum Standing {
     RolledBack,
     /// Something runs: wait for it.
     Busy,
-    /// The creation failed or was never executed: delete, then create.
+    /// The creation failed: what it left is deleted, then created anew. Or it was never begun: the empty stack takes the next
+    /// change set that creates.
     Leftover,
     /// Gone.
     Deleted,

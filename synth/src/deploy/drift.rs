@@ -20,7 +20,7 @@ use super::system::{Stack, StackKey};
 use crate::error::Error;
 use crate::reach;
 use crate::ui::{Live, Ui};
-use search::{Looked, look_at};
+use search::{Looked, is_any_there, look_at};
 
 pub use report::{Report, Unchecked, Unseen};
 
@@ -41,20 +41,35 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
     let stacks = stacks_of(environment)?;
     options.selection.check(&stacks)?;
     let clouds = reach::clouds(environment, &options.checkout).await?;
-    let chosen: Vec<Stack> = stacks.into_iter().filter(|stack| options.selection.includes(&stack.key)).collect();
+    let (chosen, others): (Vec<Stack>, Vec<Stack>) =
+        stacks.into_iter().partition(|stack| options.selection.includes(&stack.key));
     let live = ui.live();
-    searched(&clouds, environment.environment_name(), &chosen, &live).await
+    searched(&clouds, environment.environment_name(), (&chosen, &others), &live).await
 }
 
-async fn searched(cloud: &impl Cloud, environment: &str, stacks: &[Stack], live: &Live<'_>) -> Result<Report, Error> {
-    let looked = each(stacks, |stack| async move {
+async fn searched(
+    cloud: &impl Cloud,
+    environment: &str,
+    (chosen, others): (&[Stack], &[Stack]),
+    live: &Live<'_>,
+) -> Result<Report, Error> {
+    let looked = each(chosen, |stack| async move {
         let row = stack.key.to_string();
         live.row(&row, "looking");
         let looked = look_at(cloud, stack).await;
         live.row(&row, looked.as_ref().map_or("failed", Looked::says));
         (stack.key.clone(), looked)
     });
-    of(environment, looked.await)
+    let mut report = of(environment, looked.await)?;
+    // An environment that was never deployed lacks nothing; of one that was, somebody may have deleted what is missing.
+    if !report.not_deployed.is_empty() {
+        let is_there = report.not_deployed.len() < chosen.len()
+            || is_any_there(cloud, others)
+                .await
+                .map_err(|error| call_error("what is deployed can't be read", error))?;
+        report.missing(is_there);
+    }
+    Ok(report)
 }
 
 /// One that can't be looked at doesn't hide the others; all that can't are an error.

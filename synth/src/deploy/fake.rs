@@ -178,7 +178,10 @@ impl FakeCloud {
             return;
         }
         let Some(goal) = operation.goal else {
-            stacks.remove(id);
+            match operation.failure {
+                Some(failure) => self.deletion_failed(id, stack, failure),
+                None => drop(stacks.remove(id)),
+            }
             return;
         };
         let updating = stack.status.starts_with("UPDATE");
@@ -296,11 +299,12 @@ impl Stacks for FakeCloud {
     async fn stack(&self, stack: StackRef<'_>) -> Result<Option<Observed>, CallError> {
         self.called("DescribeStacks", stack.region, stack.name)?;
         let id = Self::id(stack);
+        self.begin_later(&id);
         self.advance(&id);
         Ok(self.stacks.borrow().get(&id).map(|stack| Observed {
             id: format!("arn:{}", id.split_once('/').unwrap().1),
             status: Status::new(stack.status.clone()),
-            status_reason: None,
+            status_reason: stack.events.iter().rfind(|event| event.is_of_stack()).and_then(|told| told.reason.clone()),
             parameters: stack.parameters.clone(),
             outputs: Self::outputs(stack),
             tags: stack.tags.clone(),
@@ -454,7 +458,8 @@ impl Stacks for FakeCloud {
         // Nothing happens to a stack that isn't there, and nobody is told.
         let Some(stack) = stacks.get_mut(&id) else { return Ok(()) };
         assert!(!stack.protected, "{id} is protected");
-        stack.operation = Some(Operation { steps_left: STEPS, goal: None, failure: None });
+        let failure = self.undeletable(&id);
+        stack.operation = Some(Operation { steps_left: STEPS, goal: None, failure });
         self.stack_event(&id, stack, "DELETE_IN_PROGRESS");
         Ok(())
     }

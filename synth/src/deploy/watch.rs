@@ -1,8 +1,9 @@
 //! Attaches to what runs in an environment, from any machine: shows it from its beginning to its end, and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use infra::environment::{Environment, Target};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,12 +15,16 @@ use super::lease::{Held, held};
 use super::lease_of;
 use super::outcome::call_error;
 use super::progress::Board;
-use super::running::{StackEnd, each, followed, running};
+use super::running::{StackEnd, followed, running};
 use super::sdk::Clouds;
 use super::system::{Stack, StackKey};
 use crate::error::Error;
 use crate::reach;
 use crate::ui::Ui;
+
+/// Looks at which nothing runs before a deployment that isn't known to hold the lock counts as ended: between two of its stacks
+/// it plans, and nothing runs.
+const QUIET_LOOKS: u32 = 5;
 
 /// What to watch.
 #[derive(Clone, Debug)]
@@ -85,7 +90,7 @@ impl Report {
     }
 }
 
-/// Watches until nothing runs any more.
+/// Watches until nothing runs any more and nobody holds the environment.
 ///
 /// # Errors
 /// The cloud can't be asked, or a selection selects nothing.
@@ -100,7 +105,7 @@ pub async fn run(ui: &Ui, environment: &Environment, options: &Options) -> Resul
     let chosen: Vec<Stack> = stacks.into_iter().filter(|stack| options.selection.includes(&stack.key)).collect();
     let ends = {
         let board = Board::new(ui);
-        watch(&clouds, &chosen, &board).await
+        watch(&clouds, &chosen, async || is_held(environment, &clouds).await, &board).await
     };
     let stacks = ends.map_err(|error| call_error("what runs can't be followed", error))?;
     Ok(Report { environment: environment.environment_name().to_owned(), lock, stacks })
@@ -126,18 +131,58 @@ pub(super) async fn lock_of(ui: &Ui, environment: &Environment, clouds: &Clouds)
     }
 }
 
-/// Follows what runs, and what is begun meanwhile, until nothing runs; a stack's last end counts.
-async fn watch(cloud: &impl Cloud, stacks: &[Stack], progress: &dyn Progress) -> Result<Vec<StackEnd>, CallError> {
+/// Whether somebody is known to hold the environment now.
+async fn is_held(environment: &Environment, clouds: &Clouds) -> bool {
+    if environment.target() == Target::Local {
+        return false;
+    }
+    match lease_of(environment, clouds).await {
+        Ok(Some(store)) => matches!(held(&store).await, Ok(Some(_))),
+        _ => false,
+    }
+}
+
+/// Follows what runs, and what is begun meanwhile in any of the stacks, until nothing runs; a stack's last end counts.
+///
+/// Whoever holds the environment may begin something at any time. Where nobody is known to, a few looks tell.
+async fn watch(
+    cloud: &impl Cloud,
+    stacks: &[Stack],
+    is_held: impl AsyncFn() -> bool,
+    progress: &dyn Progress,
+) -> Result<Vec<StackEnd>, CallError> {
     let mut ends: BTreeMap<StackKey, StackEnd> = BTreeMap::new();
+    let mut known: BTreeSet<StackKey> = BTreeSet::new();
+    let mut following = FuturesUnordered::new();
+    let (mut looks, mut quiet) = (0, 0);
+    let Some(home) = stacks.first().map(|stack| stack.key.region.as_str()) else { return Ok(Vec::new()) };
     loop {
-        let busy = running(cloud, stacks).await?;
-        if busy.is_empty() {
-            let in_order = stacks.iter().filter_map(|stack| ends.remove(&stack.key));
-            return Ok(in_order.collect());
+        for one in running(cloud, stacks).await? {
+            if known.insert(one.stack.key.clone()) {
+                looks = 0;
+                following.push(async move { followed(cloud, &one, progress).await });
+            }
         }
-        for end in each(&busy, |one| followed(cloud, one, progress)).await {
-            let end = end?;
-            ends.insert(end.stack.clone(), end);
+        if following.is_empty() {
+            let is_held = is_held().await;
+            quiet = if is_held { 0 } else { quiet + 1 };
+            // Where nothing ran at all, there is nothing to wait for.
+            if !is_held && (ends.is_empty() || quiet >= QUIET_LOOKS) {
+                let in_order = stacks.iter().filter_map(|stack| ends.remove(&stack.key));
+                return Ok(in_order.collect());
+            }
+        } else {
+            quiet = 0;
+        }
+        tokio::select! {
+            biased;
+            Some(end) = following.next() => {
+                let end = end?;
+                known.remove(&end.stack);
+                ends.insert(end.stack.clone(), end);
+                looks = 0;
+            }
+            () = cloud.pause(home, looks) => looks += 1,
         }
     }
 }
@@ -149,8 +194,19 @@ mod tests {
     use crate::deploy::tests::{Heard, key, system};
 
     async fn watched(cloud: &FakeCloud) -> (Report, Vec<String>) {
+        watched_while_held(cloud, 0).await
+    }
+
+    /// Somebody holds the environment for so many looks at the lock.
+    async fn watched_while_held(cloud: &FakeCloud, looks: u32) -> (Report, Vec<String>) {
         let heard = Heard::default();
-        let stacks = watch(cloud, &system(), &heard).await.unwrap();
+        let left = std::cell::Cell::new(looks);
+        let is_held = async || {
+            let is_held = left.get() > 0;
+            left.set(left.get().saturating_sub(1));
+            is_held
+        };
+        let stacks = watch(cloud, &system(), is_held, &heard).await.unwrap();
         (Report { environment: "test".to_owned(), lock: None, stacks }, heard.0.into_inner())
     }
 
@@ -217,7 +273,52 @@ mod tests {
         assert_eq!(report.render(), ["data@us-west-2 ended: gone"]);
     }
 
-    /// A stack that comes next is followed too: whoever watches a deployment sees all of it.
+    /// Between two stacks a deployment plans, and nothing runs: whoever watches it sees all of it.
+    #[tokio::test]
+    async fn while_the_environment_is_held_what_comes_next_is_waited_for() {
+        let cloud = FakeCloud::default();
+        cloud.begin(&key("data@us-west-2"), "UPDATE_IN_PROGRESS", 1);
+        cloud.begins_after(30, &key("events@us-west-2"), "CREATE_IN_PROGRESS", 1);
+        let (report, _) = watched_while_held(&cloud, 60).await;
+        assert_eq!(
+            report.render(),
+            ["data@us-west-2 ended: UPDATE_COMPLETE", "events@us-west-2 ended: CREATE_COMPLETE"]
+        );
+        // Also when it is still planning its first one.
+        let cloud = FakeCloud::default();
+        cloud.begins_after(30, &key("data@us-west-2"), "CREATE_IN_PROGRESS", 1);
+        let (report, _) = watched_while_held(&cloud, 60).await;
+        assert_eq!(report.render(), ["data@us-west-2 ended: CREATE_COMPLETE"]);
+    }
+
+    #[tokio::test]
+    async fn where_nobody_is_known_to_hold_it_a_few_looks_tell() {
+        let cloud = FakeCloud::default();
+        cloud.begin(&key("data@us-west-2"), "UPDATE_IN_PROGRESS", 0);
+        cloud.begins_after(QUIET_LOOKS, &key("events@us-west-2"), "CREATE_IN_PROGRESS", 1);
+        let (report, _) = watched(&cloud).await;
+        assert_eq!(report.stacks.len(), 2, "{report:?}");
+
+        let cloud = FakeCloud::default();
+        cloud.begin(&key("data@us-west-2"), "UPDATE_IN_PROGRESS", 0);
+        cloud.begins_after(1_000, &key("events@us-west-2"), "CREATE_IN_PROGRESS", 1);
+        let (report, _) = watched(&cloud).await;
+        assert_eq!(report.stacks.len(), 1, "nobody waits for ever: {report:?}");
+    }
+
+    /// A deployment runs several stacks at once: one that takes long hides no other.
+    #[tokio::test]
+    async fn what_is_begun_beside_a_long_one_is_followed_at_once() {
+        let cloud = FakeCloud::default();
+        cloud.begin(&key("data@us-west-2"), "UPDATE_IN_PROGRESS", 200);
+        cloud.begins_after(4, &key("events@us-east-1"), "CREATE_IN_PROGRESS", 2);
+        let (report, heard) = watched(&cloud).await;
+        assert_eq!(report.stacks.len(), 2, "{report:?}");
+        let place = |line: &str| heard.iter().position(|heard| heard == line).unwrap_or_else(|| panic!("{heard:?}"));
+        assert!(place("events@us-east-1: CREATE_COMPLETE") < place("data@us-west-2: UPDATE_COMPLETE"), "{heard:?}");
+    }
+
+    /// A stack that comes right after another is followed too.
     #[tokio::test]
     async fn what_is_begun_meanwhile_is_followed() {
         let cloud = FakeCloud::default();
@@ -240,7 +341,7 @@ mod tests {
         assert!(watched(&cloud).await.0.is_good());
         cloud.begin(&key("data@us-west-2"), "UPDATE_IN_PROGRESS", 2);
         cloud.throttled.borrow_mut().insert("DescribeStackEvents", u32::MAX);
-        let error = watch(&cloud, &system(), &Heard::default()).await.unwrap_err();
+        let error = watch(&cloud, &system(), async || false, &Heard::default()).await.unwrap_err();
         assert!(error.to_string().contains("is throttled"), "{error}");
     }
 }

@@ -8,6 +8,8 @@ pub(crate) fn way_out(stack: &Stack, status: &Status, reason: Option<&str>) -> O
     let (name, region) = (&stack.cloudformation_name, &stack.key.region);
     let environment = environment_of(stack);
     let aws = |verb: &str| format!("aws cloudformation {verb} --stack-name {name} --region {region}");
+    // The stack's own, as everything else that is done to it.
+    let role = stack.role.as_ref().map(|role| format!(" --role-arn {role}")).unwrap_or_default();
     let failed = failed_in(reason.unwrap_or_default());
     let those = if failed.is_empty() { "<logical ids>".to_owned() } else { failed.join(" ") };
     let next = match status.as_str() {
@@ -18,15 +20,17 @@ pub(crate) fn way_out(stack: &Stack, status: &Status, reason: Option<&str>) -> O
                 failed.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ")
             };
             format!(
-                "repair {named}, then run `{}` and deploy again; what can't be brought back as it was can be left out \
-                 with `--resources-to-skip {those}`, and has to be made as the template says before the next deployment",
+                "repair {named}, then run `{}{role}` with an administrator's rights and deploy again; what can't be \
+                 brought back as it was can be left out with `--resources-to-skip {those}`, and has to be made as the template says before the next deployment",
                 aws("continue-update-rollback")
             )
         }
-        "UPDATE_FAILED" => format!("run `{}` and deploy again", aws("rollback-stack")),
+        "UPDATE_FAILED" => {
+            format!("run `{}{role}` with an administrator's rights and deploy again", aws("rollback-stack"))
+        }
         "DELETE_FAILED" => format!(
-            "run `synth destroy --env {environment}` again, or keep what can't be deleted with `{} --retain-resources \
-             {those}`; what is kept has to be deleted by hand before the stack can be made again",
+            "run `synth destroy --env {environment}` again, or keep what can't be deleted with `{}{role} \
+             --retain-resources {those}`; what is kept has to be deleted by hand before the stack can be made again",
             aws("delete-stack")
         ),
         "IMPORT_ROLLBACK_FAILED" => format!(
@@ -34,7 +38,8 @@ pub(crate) fn way_out(stack: &Stack, status: &Status, reason: Option<&str>) -> O
              support if the state stays; deleting the stack deletes what was imported unless its template retains it",
             aws("describe-stack-events")
         ),
-        "REVIEW_IN_PROGRESS" | "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" => format!(
+        "REVIEW_IN_PROGRESS" => format!("{}: it goes on in the empty stack", again(stack)),
+        "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" => format!(
             "{}: what the failed creation left is deleted first, but for what its template retains",
             again(stack)
         ),
@@ -80,6 +85,10 @@ mod tests {
     use crate::deploy::system::{StackKey, Template};
 
     fn next(status: &str, reason: Option<&str>) -> Option<String> {
+        next_with(None, status, reason)
+    }
+
+    fn next_with(role: Option<&str>, status: &str, reason: Option<&str>) -> Option<String> {
         let stack = Stack {
             key: StackKey::new("events", "us-west-2"),
             cloudformation_name: "tandem-pre-prod-events".to_owned(),
@@ -88,7 +97,7 @@ mod tests {
             depends_on: Vec::new(),
             tags: BTreeMap::new(),
             termination_protection: false,
-            role: None,
+            role: role.map(str::to_owned),
             bake: None,
         };
         way_out(&stack, &Status::new(status), reason)
@@ -105,16 +114,21 @@ mod tests {
                     continue;
                 }
                 "UPDATE_ROLLBACK_FAILED" => vec![
-                    format!("`aws cloudformation continue-update-rollback {stack}`"),
+                    format!("`aws cloudformation continue-update-rollback {stack}` with an administrator's rights"),
                     "`--resources-to-skip <logical ids>`".to_owned(),
                 ],
-                "UPDATE_FAILED" => vec![format!("`aws cloudformation rollback-stack {stack}`")],
+                "UPDATE_FAILED" => {
+                    vec![format!("`aws cloudformation rollback-stack {stack}` with an administrator's rights")]
+                }
                 "DELETE_FAILED" => vec![
                     "`synth destroy --env pre-prod`".to_owned(),
                     format!("`aws cloudformation delete-stack {stack} --retain-resources <logical ids>`"),
                 ],
                 "IMPORT_ROLLBACK_FAILED" => vec![format!("`aws cloudformation describe-stack-events {stack}`")],
-                "CREATE_FAILED" | "ROLLBACK_FAILED" | "ROLLBACK_COMPLETE" | "REVIEW_IN_PROGRESS" => {
+                "REVIEW_IN_PROGRESS" => {
+                    vec!["`synth deploy --env pre-prod`: it goes on in the empty stack".to_owned()]
+                }
+                "CREATE_FAILED" | "ROLLBACK_FAILED" | "ROLLBACK_COMPLETE" => {
                     vec!["`synth deploy --env pre-prod`".to_owned(), "deleted first".to_owned()]
                 }
                 "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => {
@@ -129,6 +143,22 @@ mod tests {
             }
         }
         assert!(next("SOMETHING_NEW", None).is_some_and(|next| next.contains("describe-stack-events")));
+    }
+
+    /// What changes a stack works with the stack's own role, and what only looks takes none.
+    #[test]
+    fn commands_name_the_stacks_role() {
+        let role = "arn:aws:iam::123456789012:role/tandem-pre-prod-cfn-events";
+        for (status, expected) in [
+            ("UPDATE_ROLLBACK_FAILED", format!("--region us-west-2 --role-arn {role}`")),
+            ("UPDATE_FAILED", format!("--region us-west-2 --role-arn {role}`")),
+            ("DELETE_FAILED", format!("--region us-west-2 --role-arn {role} --retain-resources <logical ids>`")),
+        ] {
+            let text = next_with(Some(role), status, None).unwrap();
+            assert!(text.contains(&expected), "{status}: {text}");
+        }
+        let text = next_with(Some(role), "IMPORT_ROLLBACK_FAILED", None).unwrap();
+        assert!(!text.contains("--role-arn"), "{text}");
     }
 
     #[test]

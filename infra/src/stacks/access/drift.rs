@@ -83,7 +83,12 @@ pub(crate) fn stack(
 
 /// The search itself, and what reading alone doesn't say.
 fn searching(scope: &Scope<'_>, all: &[&StackInstance]) -> Vec<Statement> {
-    let search = ["cloudformation:DetectStackDrift", "cloudformation:DetectStackResourceDrift"];
+    // What was found is not for who only reads: the search has decrypted more than they may.
+    let search = [
+        "cloudformation:DescribeStackResourceDrifts",
+        "cloudformation:DetectStackDrift",
+        "cloudformation:DetectStackResourceDrift",
+    ];
     let mut statements = vec![
         Statement::allow("SearchForDrift", search, own_stacks(scope))
             .because("has CloudFormation compare what is live with the templates, which changes nothing"),

@@ -92,7 +92,6 @@ fn reading(scope: &Scope<'_>) -> Vec<Statement> {
                 "cloudformation:DescribeEvents",
                 "cloudformation:DescribeStackEvents",
                 "cloudformation:DescribeStackResource",
-                "cloudformation:DescribeStackResourceDrifts",
                 "cloudformation:DescribeStackResources",
                 "cloudformation:DescribeStacks",
                 "cloudformation:GetTemplate",

@@ -90,8 +90,8 @@ pub(super) const RULES: &[Rule] = &[
     on(
         "AlarmsRead",
         &["cloudwatch:DescribeAlarms"],
-        &["cloudwatch:*:{account}:alarm:*"],
-        "a description asks for all alarms and picks",
+        &[],
+        "a description asks for all alarms and picks, and CloudWatch takes no resource for composite ones",
     ),
     on(
         "Dashboards",

@@ -14,7 +14,10 @@ async fn broken(cloud: &FakeCloud, delete_creating: bool) -> Report {
     let work: Vec<(Running, Way)> =
         busy.into_iter().map(|one| (Way::of(&one, delete_creating), one)).map(|(way, one)| (one, way)).collect();
     let stacks = break_off(cloud, &work, &Heard::default()).await.unwrap();
-    Report { environment: "test".to_owned(), lock: None, stacks }
+    let mut report = Report { environment: "test".to_owned(), lock: None, stacks };
+    let begun = begun_meanwhile(cloud, &system(), &report).await.unwrap();
+    report.stacks.extend(begun);
+    report
 }
 
 fn results(report: &Report) -> Vec<BreakResult> {
@@ -74,7 +77,7 @@ async fn what_can_not_be_cancelled_goes_on_with_what_to_do_instead() {
         assert_eq!(results(&report), [BreakResult::GoesOn], "{status}");
         assert!(!report.is_good());
         let lines = report.render();
-        assert_eq!(lines[0], format!("{WEST}: {status} can't be broken off and goes on"));
+        assert_eq!(lines[0], format!("{WEST}: {status} goes on"));
         assert!(lines[1].contains(instead), "{lines:?}");
         assert_eq!(cloud.writes(), [], "{status}");
     }
@@ -97,6 +100,67 @@ async fn a_creation_is_ended_by_deleting_its_stack_only_when_asked() {
     assert_eq!(results(&report), [BreakResult::EndedByItself]);
     assert_eq!(cloud.status(&key(WEST)).as_deref(), Some("CREATE_COMPLETE"));
     assert_eq!(cloud.writes(), []);
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_names_what_failed() {
+    let cloud = FakeCloud::default();
+    cloud.begin(&key(WEST), "CREATE_IN_PROGRESS", 50);
+    cloud.can_not_delete(&key(WEST), "Queue", "Rate exceeded");
+    let report = broken(&cloud, true).await;
+    assert_eq!(results(&report), [BreakResult::Failed]);
+    assert!(!report.is_good());
+    let says = report.render().join("\n");
+    assert!(says.contains("`Queue` (AWS::SQS::Queue)") && says.contains("Rate exceeded"), "{says}");
+    assert!(says.contains("--retain-resources Queue`"), "{says}");
+}
+
+/// The run whose stack is broken off goes on with what doesn't depend on it.
+#[tokio::test]
+async fn what_has_begun_meanwhile_is_named() {
+    let cloud = FakeCloud::default();
+    cloud.begin(&key(WEST), "UPDATE_IN_PROGRESS", 50);
+    cloud.begins_next(&key(WEST), &key(EAST), "UPDATE_IN_PROGRESS", 50);
+    let mut report = broken(&cloud, false).await;
+    assert_eq!(results(&report), [BreakResult::Cancelled, BreakResult::GoesOn]);
+    assert!(!report.is_good());
+    assert_eq!(
+        report.stacks[1].render(),
+        [
+            "events@us-east-1: UPDATE_IN_PROGRESS goes on",
+            "  next: it has begun meanwhile; stop the run that began it, then cancel again",
+        ]
+    );
+    report.lock = Some(held());
+    let begun = begun_meanwhile(&cloud, &system(), &report).await.unwrap();
+    assert_eq!(begun, [], "it is told once");
+    report.stacks.clear();
+    let begun = begun_meanwhile(&cloud, &system(), &report).await.unwrap();
+    assert_eq!(begun[0].next.as_deref(), Some("the run that holds the lock goes on; stop it, then cancel again"));
+    assert_eq!(cloud.writes().len(), 1, "it is left alone: {:?}", cloud.writes());
+}
+
+/// Between two of its stacks nothing runs, and the deployment goes on all the same.
+#[test]
+fn a_run_that_only_plans_is_named() {
+    let report = Report { environment: "test".to_owned(), lock: Some(held()), stacks: Vec::new() };
+    assert_eq!(
+        report.render(),
+        [
+            "nothing runs in `test`",
+            "  next: `test` is held by somebody (`synth deploy`, since 2026-12-01T09:00:00Z): stop that run, or it begins \
+             what comes next",
+        ]
+    );
+}
+
+fn held() -> Lock {
+    Lock {
+        holder: "somebody".to_owned(),
+        command: "synth deploy".to_owned(),
+        since: "2026-12-01T09:00:00Z".parse().unwrap(),
+        until: "2026-12-01T09:10:00Z".parse().unwrap(),
+    }
 }
 
 #[tokio::test]
@@ -143,7 +207,7 @@ async fn a_storm_in_one_region_is_an_error_that_tells_of_the_other() {
         busy.into_iter().map(|one| (Way::of(&one, false), one)).map(|(way, one)| (one, way)).collect();
     let error = break_off(&cloud, &work, &Heard::default()).await.unwrap_err().render();
     assert!(error.contains("`CancelUpdateStack`") && error.contains("is throttled"), "{error}");
-    assert!(error.contains("events@us-east-1: DELETE_IN_PROGRESS can't be broken off and goes on"), "{error}");
+    assert!(error.contains("events@us-east-1: DELETE_IN_PROGRESS goes on"), "{error}");
 }
 
 #[tokio::test]

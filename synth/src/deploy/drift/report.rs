@@ -78,6 +78,15 @@ impl Report {
         }
     }
 
+    /// Counts stacks that aren't there as not looked at, where the environment is there: nobody knows who deleted them.
+    pub(super) fn missing(&mut self, environment_is_there: bool) {
+        if environment_is_there {
+            let reason = || "it isn't deployed, and other stacks of the environment are".to_owned();
+            let missing = self.not_deployed.iter().map(|stack| Unchecked::stack(stack, reason()));
+            self.unchecked.extend(missing.collect::<Vec<_>>());
+        }
+    }
+
     /// What should have been looked at and could not be.
     pub fn failures(&self) -> impl Iterator<Item = &Unchecked> {
         self.unchecked.iter().filter(|one| one.reason.is_some())
@@ -112,7 +121,9 @@ impl Report {
         lines.extend(by_property.into_iter().map(|((kind, property), names)| {
             format!("can't be read back: `{property}` of {kind}: {}", some_of(&names))
         }));
-        lines.extend(self.not_deployed.iter().map(|stack| format!("not deployed: {stack}")));
+        let is_told = |stack: &StackKey| self.failures().any(|one| one.logical_id.is_none() && one.stack == *stack);
+        let absent = self.not_deployed.iter().filter(|stack| !is_told(stack));
+        lines.extend(absent.map(|stack| format!("not deployed: {stack}")));
         lines
     }
 

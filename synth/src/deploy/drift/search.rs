@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 use super::report::{Unchecked, Unseen};
 use crate::deploy::cloud::{
     CallClass, CallError, Cloud, DetectionState, DriftDetection, DriftStatus, Observed, Provisioned, ResourceDrift,
-    StackRef, Standing, patiently,
+    StackRef, Standing, Status, patiently,
 };
 use crate::deploy::plan::{Deployed, look};
+use crate::deploy::running::each;
 use crate::deploy::system::{Stack, StackKey, resources_of};
 
 /// The most looks at a search before it counts as stuck: an hour, with the longest pause between two.
@@ -63,15 +64,16 @@ impl Found {
 /// Looks at a stack.
 pub(super) async fn look_at(cloud: &impl Cloud, stack: &Stack) -> Result<Looked, CallError> {
     let Some(Deployed { observed, template }) = look(cloud, stack).await? else { return Ok(Looked::Absent) };
-    let standing = observed.status.standing();
-    let text = match (template, standing) {
-        (Some(text), _) => text,
-        (None, Standing::Leftover) => return Ok(Looked::Absent),
-        (None, _) => return Ok(Looked::Unsettled(format!("it is in {}", observed.status))),
-    };
     let region = &stack.key.region;
     // By id: another stack of that name would have other resources.
     let target = StackRef { region, name: &observed.id };
+    let text = match (template, observed.status.as_str()) {
+        (Some(text), _) => text,
+        // A deployment can do nothing with it, and CloudFormation looks for drift all the same.
+        (None, "UPDATE_ROLLBACK_FAILED") => patiently(cloud, region, async || cloud.template(target).await).await?,
+        (None, _) if is_empty(&observed.status) => return Ok(Looked::Absent),
+        (None, status) => return Ok(Looked::Unsettled(format!("it is in {status}"))),
+    };
     let deployed = match Template::parse(&text) {
         Ok(deployed) => deployed,
         Err(error) => return Ok(Looked::Unsettled(format!("its template can't be compared: {error}"))),
@@ -89,6 +91,21 @@ pub(super) async fn look_at(cloud: &impl Cloud, stack: &Stack) -> Result<Looked,
     let there: Vec<Provisioned> = there.into_iter().filter(|one| !one.status.starts_with("DELETE_")).collect();
     let codes = codes(cloud, region, &deployed, &observed, &there).await?;
     Ok(Looked::Found(together(&stack.key, deployed, observed, &search, drifts, &there, &codes)))
+}
+
+/// Whether a stack in that state has no resources: none was made yet, or all are deleted again.
+fn is_empty(status: &Status) -> bool {
+    status.standing() == Standing::Deleted || matches!(status.as_str(), "REVIEW_IN_PROGRESS" | "ROLLBACK_COMPLETE")
+}
+
+/// Whether one of the stacks is there, with resources.
+pub(super) async fn is_any_there(cloud: &impl Cloud, stacks: &[Stack]) -> Result<bool, CallError> {
+    let there = each(stacks, |stack| async move {
+        let target = StackRef { region: &stack.key.region, name: &stack.cloudformation_name };
+        let observed = patiently(cloud, target.region, async || cloud.stack(target).await).await?;
+        Ok(observed.is_some_and(|observed| !is_empty(&observed.status)))
+    });
+    there.await.into_iter().try_fold(false, |any, there| Ok(any || there?))
 }
 
 /// Has CloudFormation search, and waits until it has.
@@ -246,18 +263,22 @@ fn differs(drift: &ResourceDrift) -> LiveState {
     let object = |text: &Option<String>| -> Map<String, Value> {
         text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     };
-    // A scalar stands there as it is, everything else as JSON.
-    let value = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
     let differences = drift.differences.iter().map(|one| LiveDifference {
         path: one.path.trim_start_matches('/').to_owned(),
-        expected: one.expected.as_ref().map(value),
-        actual: one.actual.as_ref().map(value),
+        expected: one.expected.as_deref().map(value_of),
+        actual: one.actual.as_deref().map(value_of),
     });
     LiveState::Differs {
         expected: object(&drift.expected),
         actual: object(&drift.actual),
         differences: differences.collect(),
     }
+}
+
+/// A value in a difference: objects and lists stand there as JSON, everything else as it is, and `1.30` is not `1.3`.
+fn value_of(text: &str) -> Value {
+    let parsed = text.starts_with(['{', '[']).then(|| serde_json::from_str(text).ok()).flatten();
+    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 /// Adds what the digests say of a function's code.
@@ -331,6 +352,15 @@ mod tests {
             assert_eq!(digest_in(odd), None, "{odd}");
         }
         assert_eq!(digest_in(&format!("{}.zip", "ä".repeat(32))), None);
+    }
+
+    #[test]
+    fn only_objects_and_lists_are_read_as_json() {
+        for text in ["1.30", "0", "true", "null", "\"quoted\"", "", "10000000000000000000000", "{no json", "[x"] {
+            assert_eq!(value_of(text), Value::String(text.to_owned()));
+        }
+        assert_eq!(value_of(r#"{"maxReceiveCount": 5}"#), json!({ "maxReceiveCount": 5 }));
+        assert_eq!(value_of(r#"["1.30"]"#), json!(["1.30"]));
     }
 
     #[test]

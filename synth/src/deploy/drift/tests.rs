@@ -60,7 +60,7 @@ fn set(cloud: &FakeCloud, id: &str, found: Vec<ResourceDrift>) {
 async fn search(cloud: &FakeCloud, stacks: &[Stack]) -> Result<Report, Error> {
     let (ui, _) = Ui::buffered(Format::Human);
     let live = ui.live();
-    searched(cloud, "test", stacks, &live).await
+    searched(cloud, "test", (stacks, &[]), &live).await
 }
 
 #[test]
@@ -189,8 +189,70 @@ async fn stacks_that_can_not_be_compared_are_named() {
     let report = search(&cloud, &stacks).await.unwrap();
     assert_eq!(
         report.notes(),
-        ["not looked at: events@us-east-1: it is in UPDATE_IN_PROGRESS", "not deployed: data@us-west-2"]
+        [
+            "not looked at: events@us-east-1: it is in UPDATE_IN_PROGRESS",
+            "not looked at: data@us-west-2: it isn't deployed, and other stacks of the environment are",
+        ]
     );
+    assert_eq!(report.not_deployed, [key("data@us-west-2")]);
+}
+
+/// What is missing of an environment was deleted by somebody; one that was never deployed lacks nothing.
+#[tokio::test]
+async fn a_stack_that_is_missing_counts_only_where_others_are_there() {
+    let missing = [stack("data@us-west-2", &json!({ "Resources": {} }), &[])];
+    let (ui, _) = Ui::buffered(Format::Human);
+    for (status, failures) in [
+        (None, 0),
+        (Some("REVIEW_IN_PROGRESS"), 0),
+        (Some("ROLLBACK_COMPLETE"), 0),
+        (Some("CREATE_COMPLETE"), 1),
+        (Some("UPDATE_IN_PROGRESS"), 1),
+    ] {
+        let cloud = FakeCloud::default();
+        let others = [events("us-west-2")];
+        if let Some(status) = status {
+            cloud.set_status(&others[0].key, status);
+        }
+        let live = ui.live();
+        let report = searched(&cloud, "test", (&missing, &others), &live).await.unwrap();
+        assert_eq!((report.failures().count(), report.not_deployed.len()), (failures, 1), "{status:?}");
+        assert_eq!(report.notes().len(), 1, "{:?}", report.notes());
+        assert_eq!(cloud.writes(), [], "{status:?}");
+    }
+}
+
+/// What a failed creation or a failed rollback left is real, whatever it is.
+#[tokio::test]
+async fn only_a_stack_without_resources_is_not_deployed() {
+    for (status, is_absent) in [
+        ("REVIEW_IN_PROGRESS", true),
+        ("ROLLBACK_COMPLETE", true),
+        ("CREATE_FAILED", false),
+        ("ROLLBACK_FAILED", false),
+        ("DELETE_FAILED", false),
+    ] {
+        let cloud = FakeCloud::default();
+        cloud.set_status(&key("events@us-west-2"), status);
+        let report = search(&cloud, &[events("us-west-2")]).await.unwrap();
+        assert_eq!(report.not_deployed.is_empty(), !is_absent, "{status}");
+        let expected = if is_absent {
+            "not deployed: events@us-west-2".to_owned()
+        } else {
+            format!("not looked at: events@us-west-2: it is in {status}")
+        };
+        assert_eq!(report.notes(), [expected]);
+    }
+}
+
+#[tokio::test]
+async fn drift_is_found_where_an_update_could_not_be_undone() {
+    let (cloud, stacks) = deployed();
+    cloud.set_status(&key("events@us-west-2"), "UPDATE_ROLLBACK_FAILED");
+    set(&cloud, WEST, vec![queue(DriftStatus::Deleted), router(DriftStatus::InSync)]);
+    let report = search(&cloud, &stacks).await.unwrap();
+    assert_eq!(report.notes(), Vec::<String>::new());
+    assert_eq!(report.diff.summary().gravest(), Some(ChangeClass::Destructive));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{FakeCloud, Operation, Pending, said};
+use super::{FakeCloud, FakeStack, Operation, Pending, said};
 use crate::deploy::cloud::*;
 use crate::deploy::system::StackKey;
 
@@ -16,6 +16,10 @@ pub(crate) struct Script {
     endings: RefCell<BTreeMap<String, String>>,
     /// What begins when an operation has ended: stack, status, looks.
     next: RefCell<BTreeMap<String, (StackKey, String, u32)>>,
+    /// What begins after so many looks at its stack: looks, status, looks that it takes.
+    later: RefCell<BTreeMap<String, (u32, String, u32)>>,
+    /// A resource for which a stack can't be deleted: logical id, type, reason.
+    undeletable: RefCell<BTreeMap<String, (String, String, String)>>,
     /// Stacks whose operation ends right before it would be broken off.
     hasty: RefCell<BTreeSet<String>>,
     /// What is found by the next search for drift.
@@ -85,6 +89,17 @@ impl FakeCloud {
         self.script.next.borrow_mut().insert(Self::id_of(key), (next.clone(), status.to_owned(), looks));
     }
 
+    /// After so many looks at the stack, something begins in it.
+    pub(crate) fn begins_after(&self, looks: u32, key: &StackKey, status: &str, takes: u32) {
+        self.script.later.borrow_mut().insert(Self::id_of(key), (looks, status.to_owned(), takes));
+    }
+
+    /// The stack's deletion fails for a queue.
+    pub(crate) fn can_not_delete(&self, key: &StackKey, logical_id: &str, reason: &str) {
+        let failure = (logical_id.to_owned(), "AWS::SQS::Queue".to_owned(), reason.to_owned());
+        self.script.undeletable.borrow_mut().insert(Self::id_of(key), failure);
+    }
+
     /// What runs ends right before anybody breaks it off.
     pub(crate) fn ends_before_it_is_broken_off(&self, key: &StackKey) {
         self.script.hasty.borrow_mut().insert(Self::id_of(key));
@@ -100,6 +115,47 @@ impl FakeCloud {
         let next = self.script.next.borrow_mut().remove(id);
         if let Some((key, status, looks)) = next {
             self.begin(&key, &status, looks);
+        }
+    }
+
+    /// Counts a look, and begins what was waiting for the last one.
+    pub(super) fn begin_later(&self, id: &str) {
+        let begins = {
+            let mut later = self.script.later.borrow_mut();
+            let Some((looks, ..)) = later.get_mut(id) else { return };
+            *looks = looks.saturating_sub(1);
+            if *looks > 0 {
+                return;
+            }
+            later.remove(id)
+        };
+        let place = id.split_once('/').and_then(|(region, name)| Some((region, name.strip_prefix("tandem-test-")?)));
+        if let (Some((_, status, takes)), Some((region, name))) = (begins, place) {
+            self.begin(&StackKey::new(name, region), &status, takes);
+        }
+    }
+
+    /// What a deletion of the stack fails for.
+    pub(super) fn undeletable(&self, id: &str) -> Option<(String, String, String)> {
+        self.script.undeletable.borrow().get(id).cloned()
+    }
+
+    /// Ends a deletion that failed, as CloudFormation tells it.
+    pub(super) fn deletion_failed(&self, id: &str, stack: &mut FakeStack, failure: (String, String, String)) {
+        let (logical_id, resource_type, reason) = failure;
+        let of_stack = format!("The following resource(s) failed to delete: [{logical_id}]. ");
+        stack.events.push(Event {
+            id: format!("event-{}", self.next()),
+            logical_id,
+            physical_id: String::new(),
+            resource_type,
+            status: "DELETE_FAILED".to_owned(),
+            reason: Some(reason),
+            at: None,
+        });
+        self.stack_event(id, stack, "DELETE_FAILED");
+        if let Some(event) = stack.events.last_mut() {
+            event.reason = Some(of_stack);
         }
     }
 

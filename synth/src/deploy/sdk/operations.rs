@@ -1,16 +1,14 @@
 //! What is asked of CloudFormation beside making and carrying out change sets, behind AWS's SDK.
 
-use aws_sdk_cloudformation::primitives::DateTime;
 use aws_sdk_cloudformation::types::{
     DifferenceType, EventFilter, EventType, HookFailureMode, OperationEvent, PropertyDifference,
     StackDriftDetectionStatus, StackResourceDrift, StackResourceDriftStatus,
 };
-use jiff::Timestamp;
 
 use super::super::cloud::{
     CallError, DetectionState, DriftDetection, DriftStatus, Fault, Operations, PropertyDrift, ResourceDrift, StackRef,
 };
-use super::{Clouds, call};
+use super::{Clouds, call, moment};
 
 impl Operations for Clouds {
     async fn faults(&self, stack: StackRef<'_>, change_set: &str) -> Result<Vec<Fault>, CallError> {
@@ -63,7 +61,7 @@ impl Operations for Clouds {
                 _ => DetectionState::Running,
             },
             reason: answer.detection_status_reason().filter(|reason| !reason.is_empty()).map(str::to_owned),
-            begun: answer.timestamp().and_then(time),
+            begun: answer.timestamp().and_then(moment),
         })
     }
 
@@ -80,10 +78,6 @@ impl Operations for Clouds {
         let drifts = answer.stack_resource_drifts().iter().map(drift_of).collect();
         Ok((drifts, answer.next_token().map(str::to_owned)))
     }
-}
-
-fn time(time: &DateTime) -> Option<Timestamp> {
-    Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
 }
 
 /// An event that says what is wrong; others only say that something is.
@@ -116,12 +110,12 @@ fn drift_of(drift: &StackResourceDrift) -> ResourceDrift {
             Some(StackResourceDriftStatus::InSync) => DriftStatus::InSync,
             Some(StackResourceDriftStatus::Modified) => DriftStatus::Modified,
             Some(StackResourceDriftStatus::Deleted) => DriftStatus::Deleted,
-            Some(StackResourceDriftStatus::NotChecked | StackResourceDriftStatus::Unsupported) => {
-                DriftStatus::NotChecked(reason())
-            }
+            Some(StackResourceDriftStatus::NotChecked) => DriftStatus::NotChecked(reason()),
+            // The reason says that the type can't be looked at, which is no failure.
+            Some(StackResourceDriftStatus::Unsupported) => DriftStatus::NotChecked(None),
             _ => DriftStatus::Unknown(reason()),
         },
-        found_at: drift.timestamp().and_then(time),
+        found_at: drift.timestamp().and_then(moment),
         expected: drift.expected_properties().map(str::to_owned),
         actual: drift.actual_properties().map(str::to_owned),
         differences: drift.property_differences().iter().map(difference_of).collect(),
@@ -199,7 +193,13 @@ mod tests {
             |status| drift_of(&StackResourceDrift::builder().set_stack_resource_drift_status(status).build()).status;
         assert_eq!(of(Some(StackResourceDriftStatus::InSync)), DriftStatus::InSync);
         assert_eq!(of(Some(StackResourceDriftStatus::UnknownValue)), DriftStatus::Unknown(None));
-        assert_eq!(of(Some(StackResourceDriftStatus::Unsupported)), DriftStatus::NotChecked(None));
+        let with_reason = |status: StackResourceDriftStatus| {
+            let drift = StackResourceDrift::builder().stack_resource_drift_status(status);
+            drift_of(&drift.drift_status_reason("Resource type is not supported").build()).status
+        };
+        assert_eq!(with_reason(StackResourceDriftStatus::Unsupported), DriftStatus::NotChecked(None));
+        let reason = Some("Resource type is not supported".to_owned());
+        assert_eq!(with_reason(StackResourceDriftStatus::NotChecked), DriftStatus::NotChecked(reason));
         assert_eq!(of(Some(StackResourceDriftStatus::from("SOMETHING_NEW"))), DriftStatus::Unknown(None));
         assert_eq!(of(None), DriftStatus::Unknown(None));
     }

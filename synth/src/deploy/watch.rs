@@ -294,13 +294,13 @@ mod tests {
     #[tokio::test]
     async fn where_nobody_is_known_to_hold_it_a_few_looks_tell() {
         let cloud = FakeCloud::default();
-        cloud.begin(&key("data@us-west-2"), "UPDATE_IN_PROGRESS", 0);
+        cloud.begin(&key("data@us-west-2"), "UPDATE_IN_PROGRESS", 1);
         cloud.begins_after(QUIET_LOOKS, &key("events@us-west-2"), "CREATE_IN_PROGRESS", 1);
         let (report, _) = watched(&cloud).await;
         assert_eq!(report.stacks.len(), 2, "{report:?}");
 
         let cloud = FakeCloud::default();
-        cloud.begin(&key("data@us-west-2"), "UPDATE_IN_PROGRESS", 0);
+        cloud.begin(&key("data@us-west-2"), "UPDATE_IN_PROGRESS", 1);
         cloud.begins_after(1_000, &key("events@us-west-2"), "CREATE_IN_PROGRESS", 1);
         let (report, _) = watched(&cloud).await;
         assert_eq!(report.stacks.len(), 1, "nobody waits for ever: {report:?}");

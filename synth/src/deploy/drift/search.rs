@@ -277,8 +277,9 @@ fn differs(drift: &ResourceDrift) -> LiveState {
 
 /// A value in a difference: objects and lists stand there as JSON, everything else as it is, and `1.30` is not `1.3`.
 fn value_of(text: &str) -> Value {
-    let parsed = text.starts_with(['{', '[']).then(|| serde_json::from_str(text).ok()).flatten();
-    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+    let parsed: Option<Value> = serde_json::from_str(text).ok();
+    let is_same = |value: &Value| text.starts_with(['{', '[']) || (!value.is_string() && value.to_string() == text);
+    parsed.filter(is_same).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 /// Adds what the digests say of a function's code.
@@ -355,9 +356,12 @@ mod tests {
     }
 
     #[test]
-    fn only_objects_and_lists_are_read_as_json() {
-        for text in ["1.30", "0", "true", "null", "\"quoted\"", "", "10000000000000000000000", "{no json", "[x"] {
+    fn no_scalar_is_written_in_another_way() {
+        for text in ["1.30", "1e3", "007", "\"quoted\"", "", "10000000000000000000000", "{no json", "[x"] {
             assert_eq!(value_of(text), Value::String(text.to_owned()));
+        }
+        for text in ["0", "60", "true", "1.5"] {
+            assert_eq!(value_of(text).to_string(), text);
         }
         assert_eq!(value_of(r#"{"maxReceiveCount": 5}"#), json!({ "maxReceiveCount": 5 }));
         assert_eq!(value_of(r#"["1.30"]"#), json!(["1.30"]));

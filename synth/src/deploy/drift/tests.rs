@@ -318,7 +318,7 @@ async fn programs_and_reviews_get_all_of_it() {
     assert_eq!(json["unchecked"][0]["reason"], "no <b>rights</b>");
     let markdown = report.markdown("the artifact");
     assert!(
-        markdown.starts_with("<!-- tandem-drift-test -->\n### What is live is not what was deployed"),
+        markdown.starts_with("<!-- tandem-drift-test -->\n### test: what is live is not what was deployed"),
         "{markdown}"
     );
     assert!(markdown.contains("<details><summary>1 could not be looked at</summary>"), "{markdown}");

@@ -278,7 +278,11 @@ fn differs(drift: &ResourceDrift) -> LiveState {
 /// A value in a difference: objects and lists stand there as JSON, everything else as it is, and `1.30` is not `1.3`.
 fn value_of(text: &str) -> Value {
     let parsed: Option<Value> = serde_json::from_str(text).ok();
-    let is_same = |value: &Value| text.starts_with(['{', '[']) || (!value.is_string() && value.to_string() == text);
+    // What prints otherwise than it was read isn't what it was: `1.30` is no number.
+    let is_same = |value: &Value| {
+        let printed = value.to_string();
+        text.starts_with(['{', '[']) || (!value.is_string() && printed == text)
+    };
     parsed.filter(is_same).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 

@@ -47,7 +47,10 @@ impl Answer {
     }
 
     pub(crate) fn forbidden(group: &str, plural: &str, name: &str, verb: &str) -> Self {
-        let message = format!("{} {name:?} is forbidden: User \"test\" cannot {verb} resource", whole(group, plural));
+        let message = format!(
+            "{} {name:?} is forbidden: User \"test\" cannot {verb} resource {plural:?} in API group {group:?}",
+            whole(group, plural)
+        );
         Self::failure(403, "Forbidden", &message, &details(group, plural, name))
     }
 

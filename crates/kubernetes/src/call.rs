@@ -23,6 +23,12 @@ pub struct CallError {
 }
 
 impl CallError {
+    /// Whether these credentials lack the right to this verb, in the words of Kubernetes' own authorization; quotas, namespaces
+    /// that are being deleted and admission policies refuse with the same status.
+    pub fn lacks_right(&self, verb: &str) -> bool {
+        self.class == CallClass::Forbidden && self.source.0.contains(&format!(" cannot {verb} resource \""))
+    }
+
     /// Whether the same call may well succeed a little later.
     pub fn is_transient(&self) -> bool {
         matches!(self.class, CallClass::Busy { .. } | CallClass::Unreachable)

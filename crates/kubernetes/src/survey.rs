@@ -257,7 +257,8 @@ async fn tried(
     };
     match cluster.apply(served, key, &value, manner).await {
         Ok(tried) => Ok((compared(&tried, Vec::new()), Way::DryRun)),
-        Err(CallError { class: CallClass::Forbidden, .. }) => {
+        // Only the lack of the right to try: other refusals, such as a quota's or an admission's, would come again.
+        Err(error) if error.lacks_right("patch") => {
             let verdict = match live {
                 None => Verdict::Created,
                 Some(live) => verdict(by_reading(key, live, &value, bundle.manager()), Vec::new()),

@@ -66,7 +66,7 @@ fn both_folders_are_compared_and_applied_and_then_there_is_nothing_to_do() {
     assert!(objects(0).iter().chain(&objects(1)).all(|object| object["result"] == "unchanged"), "{}", again.out);
     assert!(bench.double.writes().is_empty());
     let markdown = bench.run("diff --format markdown");
-    assert!(markdown.out.contains("No infrastructure change"), "{}", markdown.out);
+    assert!(markdown.out.contains("<code>staging</code>: no infrastructure change"), "{}", markdown.out);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use contracts::Region;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use infra::environment::Environment;
 use infra::kubernetes::{CLUSTER_STACK, Folder};
 
@@ -116,18 +116,9 @@ async fn folder_applied(
     how: &How,
     plan: Option<&PlanFile>,
 ) -> Result<Vec<RegionResult>, Error> {
-    let found = look(environment, request, ways, folder, &ways.regions).await?;
-    if let (Some(plan), Folder::Consumer) = (plan, folder) {
-        holds(environment, plan, &found)?;
-    }
-    for look in &found {
-        if let Found::Asked(asked) = &look.found {
-            refuse_conflicts(look, asked)?;
-            if folder == Folder::Consumer {
-                asked.image.required(look.region.as_str())?;
-            }
-        }
-    }
+    // A plan is about what deployments apply; of the rest it says nothing.
+    let plan = plan.filter(|_| folder == Folder::Consumer);
+    let found = look_for(environment, request, ways, folder, &ways.regions, plan).await?;
     let is_asked = !how.assume_yes && plan.is_none() && !found.iter().all(Look::is_nothing);
     for line in found.iter().flat_map(lines) {
         // Nobody can agree to what isn't shown, so quiet doesn't count then.
@@ -145,13 +136,51 @@ async fn folder_applied(
         }
     }
     let mut results = Vec::new();
-    let mut found = found;
     for wave in infra::waves(environment) {
-        let is_now = |look: &mut Look| wave.iter().any(|id| id.region == look.region);
-        let now: Vec<Look> = found.extract_if(.., is_now).collect();
-        results.extend(try_join_all(now.into_iter().map(|look| applied(ui, look, &request.options))).await?);
+        let is_now = |region: &&&Region| wave.iter().any(|id| id.region == ***region);
+        let regions: Vec<&Region> = ways.regions.iter().filter(is_now).copied().collect();
+        // Whoever was asked took a while, and so did the wave before.
+        let now = look_for(environment, request, ways, folder, &regions, plan).await?;
+        // Each region goes on to its end, whatever becomes of the others.
+        let ended = join_all(now.into_iter().map(|look| applied(ui, look, &request.options))).await;
+        let mut failures = Vec::new();
+        for one in ended {
+            match one {
+                Ok(result) => results.push(result),
+                Err(error) => failures.push(error),
+            }
+        }
+        let mut failures = failures.into_iter();
+        if let Some(first) = failures.next() {
+            let error = failures.fold(first, |error, other| error.detail(other.render()));
+            return Err(results.iter().flat_map(RegionResult::render).fold(error, Error::detail));
+        }
     }
     Ok(results)
+}
+
+/// Looks at a folder in regions, and makes sure that it may be applied as it is.
+async fn look_for(
+    environment: &Environment,
+    request: &Request,
+    ways: &Ways<'_>,
+    folder: Folder,
+    regions: &[&Region],
+    plan: Option<&PlanFile>,
+) -> Result<Vec<Look>, Error> {
+    let found = look(environment, request, ways, folder, regions).await?;
+    if let Some(plan) = plan {
+        holds(environment, plan, &found)?;
+    }
+    for look in &found {
+        if let Found::Asked(asked) = &look.found {
+            refuse_conflicts(look, asked)?;
+            if folder == Folder::Consumer {
+                asked.image.required(look.region.as_str())?;
+            }
+        }
+    }
+    Ok(found)
 }
 
 async fn look(
